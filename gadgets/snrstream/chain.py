@@ -1,0 +1,131 @@
+"""A stream configuration (XML) to a chain of gadgets that pass items on, one process, no serialisation.
+
+A gadget is a module with a frozen dataclass `Parameters` and a generator function
+`process(items, header, parameters)`; a chain is their composition, pulled from its end.
+"""
+
+import importlib
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ismrmrd import xsd
+
+from .errors import ConfigurationError
+from .parameters import parse_parameters
+from .resources import folder, is_plain_name
+from .safe_xml import local_name, parse_xml
+
+GADGETS = ("noise_adjust", "accumulate", "grappa", "coil_combine", "denoise", "image_finish")
+OUR_MODULE = "snrstream.gadgetron"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Gadget names with their parameters, in order of the stream."""
+
+    steps: tuple[tuple[str, Any], ...]
+
+    def run(self, items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
+        """What the last gadget makes of `items`. Lazy: an item is taken when an output is asked for."""
+        for name, parameters in self.steps:
+            items = _module(name).process(items, header, parameters)
+        yield from items
+
+
+def parse_chain(text: bytes | str, source: str) -> Chain:
+    """The chain of a stream configuration.
+
+    Accepted are a Gadgetron configuration, whose stream may hold only external modules of this package,
+    and the bare `<configuration>` of such a module, as Gadgetron sends it. Raises ConfigurationError,
+    naming `source`, on anything else, and on unknown gadgets, properties and values.
+    """
+    root = parse_xml(text, f"stream configuration {source}", ConfigurationError)
+    if local_name(root) != "configuration":
+        raise ConfigurationError(f"{source} has root element {local_name(root)!r}; expected 'configuration'")
+    streams = [child for child in root if local_name(child) == "stream"]
+    if len(streams) > 1:
+        raise ConfigurationError(f"{source} has {len(streams)} streams; expected one")
+    elements = list(_stream_gadgets(streams[0], source)) if streams else _gadget_elements(root, source)
+    if not elements:
+        raise ConfigurationError(f"{source} names no gadget; expected some of: {', '.join(GADGETS)}")
+    return Chain(tuple(_step(element, source) for element in elements))
+
+
+def named_chain(name: str) -> Chain:
+    """The chain of `pipelines/<name>`, with or without `.xml`. The name cannot lead elsewhere."""
+    pipelines = folder("pipelines")
+    if not is_plain_name(name):
+        raise ConfigurationError(f"pipeline name {name!r} is not a plain name; expected a file of pipelines/")
+    path = pipelines / f"{name.removesuffix('.xml')}.xml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in pipelines.glob("*.xml"))) or "none"
+        raise ConfigurationError(f"unknown pipeline {name!r}; known: {known}")
+    return parse_chain(path.read_bytes(), path.name)
+
+
+def chain_file(name: str) -> Path | None:
+    """The file that `--pipeline NAME|FILE` means, or None where it is a name to look up in `pipelines/`.
+
+    Raises ConfigurationError where it looks like a file and there is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if not is_plain_name(name):
+        raise ConfigurationError(f"pipeline file {name!r} does not exist; expected a name or an XML file")
+    return None
+
+
+def _stream_gadgets(stream: ET.Element, source: str) -> Iterator[ET.Element]:
+    """The gadgets inside the external modules of a Gadgetron stream."""
+    for node in stream:
+        kind = local_name(node)
+        children = {local_name(child): child for child in node}
+        if kind == "gadget" and "name" in node.attrib:
+            yield node
+        elif kind == "external":
+            execute, configuration = children.get("execute"), children.get("configuration")
+            if execute is not None and execute.get("name") != OUR_MODULE:
+                raise ConfigurationError(
+                    f"{source}: external module {execute.get('name')!r} cannot run here; expected {OUR_MODULE}"
+                )
+            if configuration is not None:
+                yield from _gadget_elements(configuration, source)
+        else:
+            name = children.get("classname", children.get("name"))
+            label = name.text if name is not None else "without a name"
+            raise ConfigurationError(
+                f"{source}: {kind} {label} is not one of ours and needs a real Gadgetron; "
+                f"expected gadgets among: {', '.join(GADGETS)}"
+            )
+
+
+def _gadget_elements(parent: ET.Element, source: str) -> list[ET.Element]:
+    for child in parent:
+        if local_name(child) != "gadget":
+            raise ConfigurationError(f"{source}: unknown element {local_name(child)!r}; expected 'gadget'")
+    return list(parent)
+
+
+def _step(element: ET.Element, source: str) -> tuple[str, Any]:
+    name = element.get("name")
+    if name not in GADGETS:
+        label = name or next((c.text for c in element if local_name(c) == "classname"), "without a name")
+        raise ConfigurationError(f"{source}: unknown gadget {label!r}; known: {', '.join(GADGETS)}")
+    properties: dict[str, str] = {}
+    for child in element:
+        key, value = child.get("name"), child.get("value")
+        if local_name(child) != "property" or key is None or value is None:
+            raise ConfigurationError(f'{source}: gadget {name} has an element other than <property name="" value=""/>')
+        if key in properties:
+            raise ConfigurationError(f"{source}: gadget {name} sets property {key!r} twice")
+        properties[key] = value
+    return name, parse_parameters(_module(name).Parameters, f"{name} in {source}", properties)
+
+
+def _module(name: str) -> Any:
+    """The gadget's module, imported when a chain first uses it, for torch and ONNX Runtime are slow to load."""
+    return importlib.import_module(f"{__package__}.{name}")

@@ -1,0 +1,1 @@
+"""Denoising by a model file and its manifest: no training code, no network classes."""

@@ -1,0 +1,36 @@
+"""Every error that snrstream raises on purpose.
+
+SnrstreamError
++-- ConfigurationError   a stream configuration, gadget, property or option that cannot be used
++-- ScanError            a scan (header or data) that cannot be reconstructed as configured
++-- ProtocolError        bytes on the wire that are not a session of ISMRMRD messages
++-- ConnectionFailed     a peer that is not there, went away or reported a failure
++-- ModelError           a model folder, manifest or file that cannot be trusted or run
+
+Their text is one line that names what, got and expected: it is what a user sees, on the
+terminal or in the client's console.
+"""
+
+
+class SnrstreamError(Exception):
+    """Base of all expected failures; anything else that escapes is a defect."""
+
+
+class ConfigurationError(SnrstreamError):
+    """A stream configuration, gadget, property or command line option cannot be used."""
+
+
+class ScanError(SnrstreamError):
+    """The header or the data of a scan cannot be reconstructed as configured."""
+
+
+class ProtocolError(SnrstreamError):
+    """The bytes of a peer are not a session of ISMRMRD messages."""
+
+
+class ConnectionFailed(SnrstreamError):
+    """A peer is not listening, went away in mid-scan or reported a failure."""
+
+
+class ModelError(SnrstreamError):
+    """A model's folder, manifest or file is missing, does not match or does not run."""

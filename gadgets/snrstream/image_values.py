@@ -1,0 +1,130 @@
+"""What the pixels of an image that leaves the chain mean: its role, unit and physical values.
+
+A stored pixel p stands for p / `GADGETRON_ScaleRatio` (1 where the attribute is absent): SNR units
+for images and SNR maps, the noise amplification (>= 1 inside the object) for g-maps. Series numbers
+are those of Gadgetron's Generic_Cartesian_Grappa_SNR, with 2 for the denoised image.
+"""
+
+import math
+from enum import Enum
+
+import ismrmrd
+import numpy as np
+
+from snrstream.errors import ScanError
+
+SERIES_IMAGE = 1
+SERIES_DENOISED = 2
+SERIES_G_MAP = 20
+SERIES_SNR_MAP = 300
+
+
+class Role(Enum):
+    """What an image is, for those who label or scale it."""
+
+    IMAGE = "image"
+    G_MAP = "g-map"
+    SNR_MAP = "SNR map"
+
+
+def meta_values(image: ismrmrd.Image, key: str) -> list[str]:
+    """The non-empty values of one meta attribute, as stripped strings; [] where it is absent.
+
+    A value is a string off the wire, but may be a number, None or a list before it went there.
+    """
+    value = image.meta.get(key)
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [text for item in values if item is not None and (text := str(item).strip())]
+
+
+def meta_number(image: ismrmrd.Image, key: str) -> float | None:
+    """The first value of a meta attribute as a finite float, None where it is absent.
+
+    Raises ScanError where the attribute is there but is no finite number.
+    """
+    values = meta_values(image, key)
+    if not values:
+        return None
+    try:
+        number = float(values[0])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ScanError(f"{name(image)}: meta {key} is {values[0]!r}, expected a number")
+    return number
+
+
+def name(image: ismrmrd.Image) -> str:
+    """How error messages call an image."""
+    return f"series {image.image_series_index}, image {image.image_index}"
+
+
+def role(image: ismrmrd.Image) -> Role:
+    """Role by `GADGETRON_DataRole` (GFACTOR, SNR_MAP), else by series number."""
+    for text in meta_values(image, "GADGETRON_DataRole"):
+        word = text.upper().replace("-", "").replace("_", "")
+        if word in ("GFACTOR", "GMAP"):
+            return Role.G_MAP
+        if word == "SNRMAP":
+            return Role.SNR_MAP
+        if word == "IMAGE":
+            return Role.IMAGE
+    by_series = {SERIES_G_MAP: Role.G_MAP, SERIES_SNR_MAP: Role.SNR_MAP}
+    return by_series.get(image.image_series_index, Role.IMAGE)
+
+
+def scale_ratio(image: ismrmrd.Image) -> float | None:
+    """Stored pixel value per physical unit, None where the image does not say.
+
+    Raises ScanError for a ratio that is no positive number.
+    """
+    ratio = meta_number(image, "GADGETRON_ScaleRatio")
+    if ratio is not None and ratio <= 0:
+        raise ScanError(f"{name(image)}: meta GADGETRON_ScaleRatio is {ratio:g}, expected a positive number")
+    return ratio
+
+
+def unit(image: ismrmrd.Image) -> str:
+    """Unit of `physical_values`: "" for g-maps, "rad" for phase, "SNR", or "a.u." where nothing says so."""
+    if role(image) is Role.G_MAP:
+        return ""
+    if image.image_type == ismrmrd.IMTYPE_PHASE:
+        return "rad"
+    # Integer pixels were scaled by somebody; without the ratio nobody can tell by how much.
+    is_integer = np.issubdtype(image.data.dtype, np.integer)
+    return "a.u." if is_integer and scale_ratio(image) is None else "SNR"
+
+
+def physical_values(image: ismrmrd.Image) -> np.ndarray:
+    """Physical pixel values (channels, z, y, x), float64; the magnitude where the image is complex.
+
+    Raises ScanError for an image without pixels or with pixels that are not finite.
+    """
+    pixels = image.data
+    if pixels.size == 0:
+        raise ScanError(f"{name(image)} has shape {pixels.shape}, expected at least one pixel")
+    n_bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
+    if n_bad:
+        raise ScanError(f"{name(image)}: {n_bad} of {pixels.size} pixels are NaN or infinite, expected none")
+    if np.iscomplexobj(pixels):
+        pixels = np.abs(pixels.astype(np.complex128))
+    return pixels.astype(np.float64) / (scale_ratio(image) or 1.0)
+
+
+def window(image: ismrmrd.Image) -> tuple[float, float]:
+    """Window centre and width in physical values.
+
+    From meta `WindowCenter` and `WindowWidth`, which are in the unit of the image's own pixels; else from
+    0 (1 for a g-map; the 0.5 % quantile where there are negative values) to the 99.5 % quantile.
+    """
+    center, width = meta_number(image, "WindowCenter"), meta_number(image, "WindowWidth")
+    if center is not None and width is not None and width > 0:
+        ratio = scale_ratio(image) or 1.0
+        return center / ratio, width / ratio
+    values = physical_values(image)
+    low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
+    if values.min() >= 0:
+        low = 1.0 if role(image) is Role.G_MAP else 0.0
+    if high <= low:
+        high = max(float(values.max()), low + 1)
+    return (low + high) / 2, high - low

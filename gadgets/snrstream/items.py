@@ -1,0 +1,59 @@
+"""What gadgets hand to each other, besides ISMRMRD's own acquisitions and images."""
+
+from dataclasses import dataclass, field
+
+import ismrmrd
+import numpy as np
+import torch
+
+from .recon.grappa import Kernel
+
+
+@dataclass(frozen=True)
+class ScanWarning:
+    """A warning on its way to the meta attributes of the images that come after it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The k-space of one image, with readout oversampling removed, prewhitened.
+
+    kspace: `(channel, e2, e1, ro)` complex64, image lines in place, zero where none was acquired.
+    sampled: `(e2, e1)` bool, the lines that hold image data.
+    calibration: `(channel, e2, line, ro)` complex64, the contiguous fully sampled lines.
+    calibration_start: index along e1 of the first calibration line.
+    acceleration: (R1, R2). voxel_mm: pixel size (x, y, z) of the image.
+    head: header of the acquisition nearest to the centre of k-space: position, time, counters.
+    kernel: the GRAPPA kernel, once `grappa` has calibrated it.
+    """
+
+    kspace: torch.Tensor
+    sampled: torch.Tensor
+    calibration: torch.Tensor
+    calibration_start: int
+    acceleration: tuple[int, int]
+    voxel_mm: tuple[float, float, float]
+    head: ismrmrd.AcquisitionHeader
+    kernel: Kernel | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReconImage:
+    """A reconstructed image in SNR units: its noise SD is the g-factor per real and imaginary part.
+
+    image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32.
+    history: names of the steps that made it; meta: further attributes for the outgoing image.
+    denoised: whether a network had a part in it.
+    """
+
+    image: np.ndarray
+    gmap: np.ndarray
+    voxel_mm: tuple[float, float, float]
+    head: ismrmrd.AcquisitionHeader
+    history: tuple[str, ...] = ()
+    meta: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    denoised: bool = False

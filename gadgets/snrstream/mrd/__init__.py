@@ -1,0 +1,1 @@
+"""ISMRMRD between bytes and messages: no sockets, no numerics."""

@@ -1,0 +1,98 @@
+"""The ISMRMRD XML header, and the few numbers of it that a Cartesian reconstruction needs."""
+
+from dataclasses import dataclass
+
+from ismrmrd import xsd
+from xsdata.exceptions import ConverterWarning, ParserError
+from xsdata.formats.dataclass.parsers import XmlParser
+from xsdata.formats.dataclass.parsers.config import ParserConfig
+
+from ..errors import ScanError
+from ..safe_xml import parse_xml
+
+DEFAULT_NOISE_BANDWIDTH_RATIO = 0.793  # Siemens' receivers; what Gadgetron assumes as well
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The first encoding of a header. Triples are (readout, phase, partition): x, y, z.
+
+    encoded_matrix, recon_matrix: in samples and pixels; encoded_fov_mm, recon_fov_mm: field of view.
+    e1_centre: the line number (`kspace_encode_step_1`) that holds k = 0.
+    e1_limits: first and last line number that the scan may acquire.
+    acceleration: R1 along e1 and R2 along e2.
+    """
+
+    encoded_matrix: tuple[int, int, int]
+    recon_matrix: tuple[int, int, int]
+    encoded_fov_mm: tuple[float, float, float]
+    recon_fov_mm: tuple[float, float, float]
+    e1_centre: int
+    e1_limits: tuple[int, int]
+    acceleration: tuple[int, int]
+
+
+def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
+    """Parse the header's XML; elements that the schema does not know are skipped.
+
+    Raises ScanError where it is not XML, not an ISMRMRD header, or a value has the wrong type.
+    """
+    root = parse_xml(text, "ISMRMRD header", ScanError)
+    if root.tag != "{http://www.ismrm.org/ISMRMRD}ismrmrdHeader":
+        raise ScanError(
+            f"ISMRMRD header has root element {root.tag!r}; expected ismrmrdHeader of http://www.ismrm.org/ISMRMRD"
+        )
+    data = text.encode() if isinstance(text, str) else bytes(text)
+    config = ParserConfig(fail_on_unknown_properties=False, fail_on_converter_warnings=True)
+    try:
+        return XmlParser(config=config).from_bytes(data.rstrip(b"\0").strip(), xsd.ismrmrdHeader)
+    except (ParserError, ConverterWarning, TypeError, ValueError) as exc:
+        raise ScanError(f"ISMRMRD header cannot be read: {exc}") from None
+
+
+def noise_bandwidth_ratio(header: xsd.ismrmrdHeader) -> float:
+    """`relativeReceiverNoiseBandwidth`, or 0.793 where the header does not tell."""
+    system = header.acquisitionSystemInformation
+    ratio = system.relativeReceiverNoiseBandwidth if system is not None else None
+    if ratio is None:
+        return DEFAULT_NOISE_BANDWIDTH_RATIO
+    if not 0 < ratio <= 2:
+        raise ScanError(f"relativeReceiverNoiseBandwidth is {ratio}; expected a number between 0 and 2")
+    return float(ratio)
+
+
+def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
+    """What the first encoding says. Raises ScanError where it is missing, or not Cartesian."""
+    if not header.encoding:
+        raise ScanError("ISMRMRD header has no encoding section; expected one")
+    encoding = header.encoding[0]
+    trajectory = encoding.trajectory.value if encoding.trajectory is not None else "cartesian"
+    if trajectory != "cartesian":
+        raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian'")
+    matrices, fovs = [], []
+    for name, space in (("encodedSpace", encoding.encodedSpace), ("reconSpace", encoding.reconSpace)):
+        if space is None or space.matrixSize is None or space.fieldOfView_mm is None:
+            raise ScanError(f"ISMRMRD header has no complete {name}; expected matrixSize and fieldOfView_mm")
+        matrix = (space.matrixSize.x, space.matrixSize.y, space.matrixSize.z)
+        fov = (space.fieldOfView_mm.x, space.fieldOfView_mm.y, space.fieldOfView_mm.z)
+        if any(n is None or not 1 <= n <= 65535 for n in matrix):
+            raise ScanError(f"{name} has matrix size {matrix}; expected numbers from 1 to 65535")
+        if any(length is None or not length > 0 for length in fov):
+            raise ScanError(f"{name} has field of view {fov} mm; expected positive lengths")
+        matrices.append(matrix)
+        fovs.append(fov)
+    encoded = matrices[0]
+    e1 = encoding.encodingLimits.kspace_encoding_step_1 if encoding.encodingLimits is not None else None
+    factors = encoding.parallelImaging.accelerationFactor if encoding.parallelImaging is not None else None
+    acceleration = (factors.kspace_encoding_step_1, factors.kspace_encoding_step_2) if factors else (1, 1)
+    if any(r is None or not 1 <= r <= 64 for r in acceleration):
+        raise ScanError(f"acceleration factor is {acceleration}; expected numbers from 1 to 64")
+    return Encoding(
+        encoded_matrix=encoded,
+        recon_matrix=matrices[1],
+        encoded_fov_mm=fovs[0],
+        recon_fov_mm=fovs[1],
+        e1_centre=e1.center if e1 is not None else encoded[1] // 2,
+        e1_limits=(e1.minimum, e1.maximum) if e1 is not None else (0, encoded[1] - 1),
+        acceleration=acceleration,
+    )

@@ -1,0 +1,76 @@
+"""Raw scans in ISMRMRD HDF5 files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import ismrmrd
+
+from ..errors import ScanError
+
+GROUP = "dataset"
+
+
+class ScanFile:
+    """An open raw scan, read-only. A context manager.
+
+    header_xml: the header as stored, bytes. n_acquisitions: how many the file holds.
+    Raises ScanError where the file is missing, not HDF5, cut short, or lacks group, header or data.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
+        try:
+            self._dataset = ismrmrd.Dataset(str(path), GROUP, mode="r")
+        except OSError as exc:
+            raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
+        try:
+            self.header_xml = self._read_header()
+            self.n_acquisitions = self._count()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "ScanFile":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._dataset.close()
+
+    def acquisitions(self) -> Iterator[ismrmrd.Acquisition]:
+        """All acquisitions in the order of the file."""
+        for number in range(self.n_acquisitions):
+            try:
+                yield self._dataset.read_acquisition(number)
+            except (OSError, ValueError, TypeError, KeyError, RuntimeError) as exc:
+                raise ScanError(
+                    f"{self.path}: acquisition {number} of {self.n_acquisitions} cannot be read: {_line(exc)}"
+                ) from None
+
+    def _read_header(self) -> bytes:
+        try:
+            header = self._dataset.read_xml_header()
+        except LookupError as exc:
+            raise ScanError(f"{self.path} is no ISMRMRD file: {_line(exc)} (group {GROUP!r})") from None
+        except (OSError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as exc:
+            raise ScanError(f"{self.path}: the header cannot be read: {_line(exc)}") from None
+        return header.encode() if isinstance(header, str) else bytes(header)
+
+    def _count(self) -> int:
+        try:
+            data = self._dataset._dataset["data"]
+        except (KeyError, OSError) as exc:
+            raise ScanError(f"{self.path} holds no acquisitions: {_line(exc)}") from None
+        if not isinstance(data, h5py.Dataset) or set(data.dtype.names or ()) != {"head", "traj", "data"}:
+            raise ScanError(f"{self.path}: {GROUP}/data holds no acquisitions; expected head, traj and data")
+        return int(data.size)
+
+
+def _line(exc: Exception) -> str:
+    return " ".join(str(exc).split()).strip("'\"")

@@ -1,0 +1,101 @@
+"""Gadget: prewhiten acquisitions to SNR units by the scan's own noise measurement."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ismrmrd
+import numpy as np
+import torch
+from ismrmrd import xsd
+
+from .errors import ScanError
+from .items import ScanWarning
+from .mrd.header import noise_bandwidth_ratio
+from .recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
+
+log = logging.getLogger(__name__)
+
+BIAS_WORTH_A_WARNING = 1.02
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """missing_noise: what to do with a scan without a noise measurement: `error`, or `unwhitened` to go
+    on in raw units, with a warning in the log and in every image's meta."""
+
+    missing_noise: Literal["error", "unwhitened"] = "error"
+
+
+def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
+    """Whiten every acquisition; noise acquisitions are used up, other items pass.
+
+    Afterwards noise has SD 1 per real and imaginary part of each channel. A warning that the images
+    should carry is handed on as a `ScanWarning` ahead of the data it concerns.
+    """
+    noise: list[ismrmrd.Acquisition] = []
+    whiten: np.ndarray | None = None
+    ready = False
+    for item in items:
+        if not isinstance(item, ismrmrd.Acquisition):
+            yield item
+        elif item.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
+            if ready:
+                log.warning("noise measurement %d arrived after image data: not used", item.scan_counter)
+            else:
+                noise.append(item)
+        else:
+            if not ready:
+                whiten, warnings = _whitening(noise, item, header, parameters)
+                ready = True
+                for text in warnings:
+                    log.warning(text)
+                    yield ScanWarning(text)
+            yield item if whiten is None else _apply(whiten, item)
+
+
+def _whitening(
+    noise: list[ismrmrd.Acquisition],
+    first: ismrmrd.Acquisition,
+    header: xsd.ismrmrdHeader,
+    parameters: Parameters,
+) -> tuple[np.ndarray | None, list[str]]:
+    if not noise:
+        if parameters.missing_noise == "error":
+            raise ScanError(
+                "scan holds no noise measurement before its image data; SNR units need one "
+                "(property missing_noise=unwhitened of noise_adjust goes on without)"
+            )
+        return None, ["NOT IN SNR UNITS: no noise measurement, data was not prewhitened"]
+    counts = sorted({acquisition.active_channels for acquisition in noise})
+    if len(counts) > 1:
+        raise ScanError(f"noise measurements have {counts} channels; expected one count")
+    dwells = sorted({acquisition.sample_time_us for acquisition in noise})
+    if len(dwells) > 1:
+        raise ScanError(f"noise measurements have dwell times {dwells} us; expected one")
+    samples = torch.from_numpy(np.concatenate([acquisition.data for acquisition in noise], axis=1))
+    n_channels, n_samples = samples.shape
+    covariance = noise_covariance(samples)
+    matrix = prewhitening_matrix(covariance, first.sample_time_us, dwells[0], noise_bandwidth_ratio(header))
+    bias = whitening_bias(n_samples, n_channels)
+    warnings = []
+    if bias > BIAS_WORTH_A_WARNING:
+        warnings.append(
+            f"noise covariance of {n_channels} channels comes from {n_samples} samples: "
+            f"whitened noise is {100 * (bias - 1):.1f} % too high (50 samples a channel: 1 %)"
+        )
+    log.info(
+        "prewhitening %d channels by %d noise samples, dwell %.2f us against %.2f us",
+        n_channels, n_samples, first.sample_time_us, dwells[0],
+    )  # fmt: skip
+    return matrix.numpy(), warnings
+
+
+def _apply(whiten: np.ndarray, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acquisition:
+    if acquisition.active_channels != len(whiten):
+        raise ScanError(
+            f"acquisition {acquisition.scan_counter} has {acquisition.active_channels} channels; "
+            f"the noise measurement has {len(whiten)}"
+        )
+    return ismrmrd.Acquisition(acquisition.getHead(), data=whiten @ acquisition.data, trajectory=acquisition.traj)

@@ -1,0 +1,69 @@
+"""Noise covariance and prewhitening to SNR units.
+
+Source: Kellman and McVeigh, "Image reconstruction in SNR units", MRM 54:1439 (2005), and
+Hansen and Kellman, "Image reconstruction: an overview for clinicians", JMRI 41:573 (2015).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..errors import ScanError
+
+
+def noise_covariance(samples: Tensor) -> Tensor:
+    """Covariance E[n n^H] of noise samples `(channel, sample)`, as `(channel, channel)` complex128.
+
+    The noise has zero mean by physics, so none is subtracted. The diagonal holds the variance of
+    the complex samples: that of the real plus that of the imaginary part.
+
+    Raises ScanError where the samples are not finite, too few, or a channel holds no signal.
+    """
+    n_channels, n_samples = samples.shape
+    if n_samples <= n_channels:
+        raise ScanError(
+            f"noise scan has {n_samples} samples for {n_channels} channels; the covariance needs "
+            f"more than {n_channels} (50 a channel for a bias under 1 %)"
+        )
+    samples = samples.to(torch.complex128)
+    if not bool(torch.isfinite(torch.view_as_real(samples)).all()):
+        raise ScanError("noise scan holds NaN or infinite samples; expected finite ones")
+    covariance = samples @ samples.mH / n_samples
+    dead = (covariance.diagonal().real <= 0).nonzero().flatten().tolist()
+    if dead:
+        raise ScanError(f"noise scan is zero in channels {dead}; expected noise in all {n_channels}")
+    return covariance
+
+
+def whitening_bias(n_samples: int, n_channels: int) -> float:
+    """Factor by which whitened noise exceeds SD 1, its covariance estimated from `n_samples`.
+
+    `sqrt(N / (N - C))`, from E[inv(C_est)] = N / (N - C) inv(C) of the complex Wishart law.
+    """
+    return math.sqrt(n_samples / (n_samples - n_channels))
+
+
+def prewhitening_matrix(
+    covariance: Tensor, dwell_scan_us: float, dwell_noise_us: float, receiver_bandwidth_ratio: float
+) -> Tensor:
+    """The matrix W that makes `W @ data` white with SD 1 per real and imaginary part.
+
+    `W = sqrt(2) sqrt(dwell_scan / dwell_noise * ratio) inv(chol(C))`: the covariance counts both
+    parts (sqrt 2), noise power goes with bandwidth, 1 / dwell, and the noise scan saw only `ratio`
+    of its nominal bandwidth (`relativeReceiverNoiseBandwidth`). Where a dwell time is 0 (unknown),
+    the ratio of dwell times is taken as 1.
+
+    covariance: `(channel, channel)` complex. Returns the same shape, complex64.
+    Raises ScanError where the covariance is singular.
+    """
+    factor, info = torch.linalg.cholesky_ex(covariance.to(torch.complex128))
+    if int(info) != 0:
+        raise ScanError(
+            f"noise covariance of {covariance.shape[0]} channels is singular (leading minor {int(info)}); "
+            "expected linearly independent channels"
+        )
+    dwell_ratio = dwell_scan_us / dwell_noise_us if dwell_scan_us > 0 and dwell_noise_us > 0 else 1.0
+    identity = torch.eye(covariance.shape[0], dtype=torch.complex128)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return (math.sqrt(2.0 * dwell_ratio * receiver_bandwidth_ratio) * inverse).to(torch.complex64)
