@@ -79,6 +79,12 @@ def chain_file(name: str) -> Path | None:
     return None
 
 
+def preload() -> None:
+    """Import all gadgets, so that a server's first scan does not wait for it."""
+    for name in GADGETS:
+        _module(name)
+
+
 def _stream_gadgets(stream: ET.Element, source: str) -> Iterator[ET.Element]:
     """The gadgets inside the external modules of a Gadgetron stream."""
     for node in stream:

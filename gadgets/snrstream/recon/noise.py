@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..errors import ScanError
 
+SMALLEST_OWN_SHARE = 1e-10  # rounding leaves about 1e-14 of a channel that is a sum of others in float32
+
 
 def noise_covariance(samples: Tensor) -> Tensor:
     """Covariance E[n n^H] of noise samples `(channel, sample)`, as `(channel, channel)` complex128.
@@ -57,10 +59,14 @@ def prewhitening_matrix(
     covariance: `(channel, channel)` complex. Returns the same shape, complex64.
     Raises ScanError where the covariance is singular.
     """
-    factor, info = torch.linalg.cholesky_ex(covariance.to(torch.complex128))
-    if int(info) != 0:
+    covariance = covariance.to(torch.complex128)
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    # The share of a channel's noise that the channels before it do not explain.
+    own = factor.diagonal().abs().square() / covariance.diagonal().real
+    if int(info) != 0 or float(own.min()) < SMALLEST_OWN_SHARE:
+        channel = int(info) - 1 if int(info) else int(own.argmin())
         raise ScanError(
-            f"noise covariance of {covariance.shape[0]} channels is singular (leading minor {int(info)}); "
+            f"noise covariance is singular: channel {channel} of {len(own)} repeats the channels before it; "
             "expected linearly independent channels"
         )
     dwell_ratio = dwell_scan_us / dwell_noise_us if dwell_scan_us > 0 and dwell_noise_us > 0 else 1.0

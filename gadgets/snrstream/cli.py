@@ -1,0 +1,159 @@
+"""The command `snrstream`. Results on stdout, progress and logs on stderr, status 1 and one line on failure."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__
+from .errors import ConfigurationError, ScanError, SnrstreamError
+
+if TYPE_CHECKING:
+    import ismrmrd
+
+    from .progress import Progress
+
+DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PIPELINE = "127.0.0.1", 9002, "grappa_denoise"
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    for noisy in ("xsdata", "h5py", "PIL", "pydicom"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        options.run(options)
+    except SnrstreamError as exc:
+        return _fail(str(exc))
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+    except Exception as exc:
+        log.debug("the defect in full:", exc_info=True)
+        return _fail(f"internal error, please report it: {type(exc).__name__}: {exc}")
+    return 0
+
+
+def _recon(options: argparse.Namespace) -> None:
+    from .chain import chain_file, named_chain, parse_chain
+    from .mrd.header import parse_header
+    from .mrd.scan_file import ScanFile
+    from .progress import Progress
+
+    file = chain_file(options.pipeline)
+    chain = named_chain(options.pipeline) if file is None else parse_chain(file.read_bytes(), file.name)
+    with ScanFile(options.scan) as scan:
+        header = parse_header(scan.header_xml)
+        _check_output(options.output)
+        images: list[ismrmrd.Image] = []
+        with Progress(scan.path.name, scan.n_acquisitions) as progress:
+            for image in _only_images(chain.run(_counted(scan.acquisitions(), progress), header), options.pipeline):
+                images.append(image)
+                progress.image()
+        _write(images, scan.header_xml, options.output)
+
+
+def _send(options: argparse.Namespace) -> None:
+    from .client import send_scan
+    from .mrd.scan_file import ScanFile
+
+    with ScanFile(options.scan) as scan:
+        _check_output(options.output)
+        received = send_scan(scan, options.host, options.port, options.pipeline)
+        _write([r.image for r in received], scan.header_xml, options.output)
+    slowest = max(r.latency_s for r in received)
+    print(f"last image {1000 * slowest:.0f} ms after the last acquisition was sent")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from .server import serve
+
+    try:
+        serve(options.host, options.port)
+    except KeyboardInterrupt:
+        log.info("stopped")
+
+
+def _write(images: "list[ismrmrd.Image]", header_xml: bytes, folder: Path) -> None:
+    from .mrd.header import parse_header
+    from .outputs import write_outputs
+
+    write_outputs(images, header_xml, parse_header(header_xml), folder)
+    series = ", ".join(str(n) for n in sorted({image.image_series_index for image in images}))
+    print(f"{len(images)} images (series {series}) in {folder}: images.h5, dicom/, preview.png")
+
+
+def _check_output(folder: Path) -> None:
+    """Find out before the reconstruction, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigurationError(f"output folder {folder} cannot be made: {exc.strerror}") from None
+
+
+def _counted(acquisitions: Iterator[Any], progress: "Progress") -> Iterator[Any]:
+    for acquisition in acquisitions:
+        progress.acquisition()
+        yield acquisition
+
+
+def _only_images(items: Iterator[Any], pipeline: str) -> "Iterator[ismrmrd.Image]":
+    import ismrmrd
+
+    for item in items:
+        if not isinstance(item, ismrmrd.Image):
+            raise ScanError(
+                f"pipeline {pipeline} ends with a {type(item).__name__}; expected images, as image_finish makes them"
+            )
+        yield item
+
+
+def _fail(text: str) -> int:
+    print(f"snrstream: {' '.join(text.split())}", file=sys.stderr)
+    return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_fail(f"{message} (see {self.prog} --help)"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="snrstream", description="Streaming MRI reconstruction and denoising in SNR units.")
+    parser.add_argument("--version", action="version", version=f"snrstream {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    recon = commands.add_parser("recon", help="reconstruct a raw data file in this process")
+    serve = commands.add_parser("serve", help="reconstruct what clients stream to this host")
+    send = commands.add_parser("send", help="stream a raw data file to a server and save the images")
+    for command, run in ((recon, _recon), (serve, _serve), (send, _send)):
+        command.set_defaults(run=run)
+        command.add_argument("-v", "--verbose", action="store_true", help="log more")
+    for command in (recon, send):
+        command.add_argument("scan", metavar="SCAN.h5", help="ISMRMRD HDF5 file with its noise measurement")
+        command.add_argument(
+            "--pipeline", metavar="NAME|FILE", default=DEFAULT_PIPELINE, help="stream configuration (%(default)s)"
+        )
+        command.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+    for command in (serve, send):
+        command.add_argument("--host", default=DEFAULT_HOST, help="address (%(default)s)")
+        command.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port (%(default)s)")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"port is {text!r}; expected a number from 0 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The client: streams a raw scan to a server and collects what it sends back."""
+
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import ismrmrd
+from tqdm import tqdm
+
+from .chain import chain_file
+from .errors import ConnectionFailed
+from .link import Link
+from .mrd.messages import Close, ConfigFile, ConfigText, Header, Text
+from .mrd.scan_file import ScanFile
+from .progress import Progress
+
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Received:
+    """An image, and the seconds from the last acquisition sent until it had arrived (0 if it came before)."""
+
+    image: ismrmrd.Image
+    latency_s: float
+
+
+def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Received]:
+    """Stream `scan` through the server's `pipeline`, a name it knows or the path of a file to send whole.
+
+    Raises ConnectionFailed where nobody listens, the server goes away, or reports an error.
+    """
+    file = chain_file(pipeline)
+    configuration = ConfigFile(pipeline) if file is None else ConfigText(file.read_bytes())
+    server = f"server {host}:{port}"
+    try:
+        sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+    except (OSError, OverflowError) as exc:
+        raise ConnectionFailed(f"cannot connect to {server}: {getattr(exc, 'strerror', None) or exc}") from None
+    with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
+        sock.settimeout(None)
+        link = Link(sock, server)
+        sender = _Sender(link, [configuration, Header(scan.header_xml)], scan, progress)
+        sender.start()
+        received: list[Received] = []
+        try:
+            for message in link:
+                if isinstance(message, Text) and message.text.startswith("ERROR"):
+                    raise ConnectionFailed(f"{server}: {message.text}")
+                if isinstance(message, Text):
+                    tqdm.write(message.text, file=sys.stderr)
+                elif isinstance(message, ismrmrd.Image):
+                    done = sender.finished_at
+                    received.append(Received(message, time.monotonic() - done if done else 0.0))
+                    progress.image()
+        except ConnectionFailed as exc:
+            note = f" ({progress.n_acquisitions} of {scan.n_acquisitions} acquisitions sent, {len(received)} images received)"
+            raise ConnectionFailed(f"{exc}{note}") from None
+        finally:
+            _shut(sock)
+            sender.join()
+    if sender.error is not None:
+        raise sender.error
+    if not received:
+        raise ConnectionFailed(f"{server} sent no images for {scan.n_acquisitions} acquisitions of {scan.path}")
+    return received
+
+
+class _Sender(threading.Thread):
+    """Sends while the main thread receives, as a server may answer before all is sent."""
+
+    def __init__(self, link: Link, preamble: list[Any], scan: ScanFile, progress: Progress) -> None:
+        super().__init__(daemon=True)
+        self._link, self._preamble, self._scan, self._progress = link, preamble, scan, progress
+        self.finished_at: float | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            for message in self._preamble:
+                self._link.send(message)
+            for acquisition in self._scan.acquisitions():
+                self._link.send(acquisition)
+                self._progress.acquisition()
+            self.finished_at = time.monotonic()
+        except ConnectionFailed:
+            return  # the receiving side knows more: an error text, or the end of the connection
+        except Exception as exc:
+            self.error = exc
+        try:
+            self._link.send(Close())
+        except ConnectionFailed:
+            return
+
+
+def _shut(sock: socket.socket) -> None:
+    """Wake the sender where it still waits for a peer that is done."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

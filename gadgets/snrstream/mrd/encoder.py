@@ -1,0 +1,45 @@
+"""Messages to bytes."""
+
+import struct
+from typing import Any
+
+import ismrmrd
+
+from ..errors import ProtocolError
+from .decoder import CONFIG_FILE_SIZE
+from .messages import Close, ConfigFile, ConfigText, Dependency, Header, MessageId, Text
+
+
+def encode(message: Any) -> bytes:
+    """The bytes of one message. Raises ProtocolError for what cannot travel."""
+    match message:
+        case ismrmrd.Acquisition():
+            return _id(MessageId.ACQUISITION) + message.to_bytes()
+        case ismrmrd.Image():
+            return _id(MessageId.IMAGE) + message.to_bytes()
+        case ismrmrd.Waveform():
+            return _id(MessageId.WAVEFORM) + message.to_bytes()
+        case ConfigFile(name):
+            data = name.encode()
+            if len(data) >= CONFIG_FILE_SIZE:
+                raise ProtocolError(f"configuration name has {len(data)} bytes; expected under {CONFIG_FILE_SIZE}")
+            return _id(MessageId.CONFIG_FILE) + data.ljust(CONFIG_FILE_SIZE, b"\0")
+        case ConfigText(xml):
+            return _counted(MessageId.CONFIG_TEXT, xml)
+        case Header(xml):
+            return _counted(MessageId.HEADER, xml)
+        case Text(text):
+            return _counted(MessageId.TEXT, text.encode())
+        case Dependency(xml):
+            return _id(MessageId.DEPENDENCY) + struct.pack("<Q", len(xml)) + xml
+        case Close():
+            return _id(MessageId.CLOSE)
+    raise ProtocolError(f"a {type(message).__name__} cannot be sent; expected acquisitions, images or waveforms")
+
+
+def _id(number: MessageId) -> bytes:
+    return struct.pack("<H", number)
+
+
+def _counted(number: MessageId, data: bytes) -> bytes:
+    return struct.pack("<HI", number, len(data)) + data

@@ -1,0 +1,28 @@
+"""The progress bar of a scan: acquisitions in, images out. Drawn on a terminal's stderr only."""
+
+from tqdm import tqdm
+
+
+class Progress:
+    """A context manager; the counts `n_acquisitions` and `n_images` are kept whether or not it draws."""
+
+    def __init__(self, description: str, total: int | None = None) -> None:
+        self._bar = tqdm(total=total, desc=description, unit=" acquisitions", disable=None)
+        self.n_acquisitions = 0
+        self.n_images = 0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._bar.close()
+
+    def acquisition(self) -> None:
+        """One more acquisition went in."""
+        self.n_acquisitions += 1
+        self._bar.update()
+
+    def image(self) -> None:
+        """One more image came out."""
+        self.n_images += 1
+        self._bar.set_postfix(images=self.n_images)

@@ -1,0 +1,46 @@
+import math
+
+import pytest
+import torch
+from snrstream.recon.fft import centred_slice, crop_readout, to_image, to_kspace
+
+SIZES = [(8, 8), (7, 9), (6, 5), (1, 4)]
+
+
+def random_complex(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.complex128, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_round_trip_and_unitarity(shape: tuple[int, int]) -> None:
+    x, y = random_complex(3, *shape), random_complex(3, *shape, seed=1)
+    assert torch.allclose(to_kspace(to_image(x)), x, atol=1e-12)
+    assert torch.allclose(to_image(to_kspace(x)), x, atol=1e-12)
+    # <F x, y> = <x, F^H y>, and the inverse of a unitary transform is its adjoint
+    assert torch.allclose(torch.vdot(to_image(x).ravel(), y.ravel()), torch.vdot(x.ravel(), to_kspace(y).ravel()))
+
+
+@pytest.mark.parametrize("n", [8, 7])
+def test_against_the_dense_transform_with_its_centre_at_half(n: int) -> None:
+    k = torch.arange(n, dtype=torch.float64) - n // 2
+    dense = torch.exp(2j * math.pi * torch.outer(k, k) / n) / math.sqrt(n)
+    x = random_complex(n)
+    assert torch.allclose(to_image(x, dims=(-1,)), dense @ x, atol=1e-12)
+
+
+@pytest.mark.parametrize(("size", "within"), [(4, 8), (5, 8), (4, 9), (5, 9), (1, 5)])
+def test_centred_slice_keeps_the_centre(size: int, within: int) -> None:
+    chosen = list(range(within))[centred_slice(size, within)]
+    assert len(chosen) == size
+    assert chosen[size // 2] == within // 2
+
+
+def test_cropping_the_readout_keeps_the_central_pixels_and_noise() -> None:
+    kspace = random_complex(2, 3, 16)
+    before = kspace.clone()
+    cropped = crop_readout(kspace, 8)
+    assert torch.allclose(to_image(cropped, dims=(-1,)), to_image(kspace, dims=(-1,))[..., 4:12], atol=1e-12)
+    assert torch.equal(kspace, before)
+    noise = random_complex(1, 1000, 64)
+    # 32,000 samples: the SD of an SD estimate is 1/sqrt(4 * 32000) = 0.3 %
+    assert float(crop_readout(noise, 32).std()) == pytest.approx(1.0, rel=0.012)
