@@ -52,7 +52,7 @@ def _recon(options: argparse.Namespace) -> None:
     chain = named_chain(options.pipeline) if file is None else parse_chain(file.read_bytes(), file.name)
     with ScanFile(options.scan) as scan:
         header = parse_header(scan.header_xml)
-        _check_output(options.output)
+        _check_output(options)
         images: list[ismrmrd.Image] = []
         with Progress(scan.path.name, scan.n_acquisitions) as progress:
             for image in _only_images(chain.run(_counted(scan.acquisitions(), progress), header), options.pipeline):
@@ -66,7 +66,7 @@ def _send(options: argparse.Namespace) -> None:
     from .mrd.scan_file import ScanFile
 
     with ScanFile(options.scan) as scan:
-        _check_output(options.output)
+        _check_output(options)
         received = send_scan(scan, options.host, options.port, options.pipeline)
         _write([r.image for r in received], scan.header_xml, options.output)
     slowest = max(r.latency_s for r in received)
@@ -91,12 +91,14 @@ def _write(images: "list[ismrmrd.Image]", header_xml: bytes, folder: Path) -> No
     print(f"{len(images)} images (series {series}) in {folder}: images.h5, dicom/, preview.png")
 
 
-def _check_output(folder: Path) -> None:
+def _check_output(options: argparse.Namespace) -> None:
     """Find out before the reconstruction, not after it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        options.output.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise ConfigurationError(f"output folder {folder} cannot be made: {exc.strerror}") from None
+        raise ConfigurationError(f"output folder {options.output} cannot be made: {exc.strerror}") from None
+    if (options.output / "images.h5").resolve() == Path(options.scan).resolve():
+        raise ConfigurationError(f"output would overwrite the scan {options.scan}; expected another folder")
 
 
 def _counted(acquisitions: Iterator[Any], progress: "Progress") -> Iterator[Any]:

@@ -10,11 +10,11 @@ import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
+from .image_values import SERIES_DENOISED, SERIES_G_MAP, SERIES_IMAGE, SERIES_SNR_MAP
 from .items import ReconImage
 
 log = logging.getLogger(__name__)
 
-SERIES_ORIGINAL, SERIES_DENOISED, SERIES_GMAP, SERIES_SNR = 1, 2, 20, 300
 UINT16_MAX = 65535
 
 
@@ -43,10 +43,10 @@ class _Kind:
     quantitative: bool
 
 
-_ORIGINAL = _Kind(SERIES_ORIGINAL, "Image", "original", False)
+_ORIGINAL = _Kind(SERIES_IMAGE, "Image", "original", False)
 _DENOISED = _Kind(SERIES_DENOISED, "Image", "denoised", False)
-_GMAP = _Kind(SERIES_GMAP, "Gfactor", "g-factor", True)
-_SNR = _Kind(SERIES_SNR, "SNR_MAP", "SNR map", True)
+_GMAP = _Kind(SERIES_G_MAP, "Gfactor", "g-factor", True)
+_SNR = _Kind(SERIES_SNR_MAP, "SNR_MAP", "SNR map", True)
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from enum import Enum
 import ismrmrd
 import numpy as np
 
-from snrstream.errors import ScanError
+from .errors import ScanError
 
 SERIES_IMAGE = 1
 SERIES_DENOISED = 2
@@ -100,7 +100,7 @@ def physical_values(image: ismrmrd.Image) -> np.ndarray:
 
     Raises ScanError for an image without pixels or with pixels that are not finite.
     """
-    pixels = image.data
+    pixels: np.ndarray = image.data
     if pixels.size == 0:
         raise ScanError(f"{name(image)} has shape {pixels.shape}, expected at least one pixel")
     n_bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
@@ -112,19 +112,28 @@ def physical_values(image: ismrmrd.Image) -> np.ndarray:
 
 
 def window(image: ismrmrd.Image) -> tuple[float, float]:
-    """Window centre and width in physical values.
+    """Window centre and width in physical values, for a viewer.
 
-    From meta `WindowCenter` and `WindowWidth`, which are in the unit of the image's own pixels; else from
-    0 (1 for a g-map; the 0.5 % quantile where there are negative values) to the 99.5 % quantile.
+    From meta `WindowCenter` and `WindowWidth`, which are in the unit of the image's own pixels; else
+    what `quantile_range` spans.
     """
     center, width = meta_number(image, "WindowCenter"), meta_number(image, "WindowWidth")
     if center is not None and width is not None and width > 0:
         ratio = scale_ratio(image) or 1.0
         return center / ratio, width / ratio
+    low, high = quantile_range(image)
+    return (low + high) / 2, high - low
+
+
+def quantile_range(image: ismrmrd.Image) -> tuple[float, float]:
+    """Physical values that show an image well: from 0 to the 99.5 % quantile.
+
+    From 1 for a g-map; from the 0.5 % quantile where there are negative values. Never empty.
+    """
     values = physical_values(image)
     low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
     if values.min() >= 0:
         low = 1.0 if role(image) is Role.G_MAP else 0.0
     if high <= low:
         high = max(float(values.max()), low + 1)
-    return (low + high) / 2, high - low
+    return low, high

@@ -35,35 +35,35 @@ class Limits:
 class Decoder:
     """Feed it what the peer sent with `receive`; at the peer's end of file, call `finish`."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._buffer = bytearray()
+        self._start = 0  # of what is not yet decoded
         self._needed = 2
 
     def receive(self, data: bytes | bytearray | memoryview) -> Iterator[Any]:
         """The messages that `data` completes, in order. Raises ProtocolError."""
+        del self._buffer[: self._start]
+        self._start = 0
         self._buffer += data
-        start = 0
-        try:
-            while len(self._buffer) - start >= self._needed:
-                with memoryview(self._buffer)[start:] as view:
-                    size = self._size(view)
-                    if size > len(view):
-                        self._needed = size
-                        break
-                    message = self._message(view[:size])
-                start += size
-                self._needed = 2
-                yield message
-        finally:
-            del self._buffer[:start]
+        while len(self._buffer) - self._start >= self._needed:
+            with memoryview(self._buffer)[self._start :] as view:
+                size = self._size(view)
+                if size > len(view):
+                    self._needed = size
+                    return
+                message = self._message(view[:size])
+            self._start += size
+            self._needed = 2
+            yield message
 
     def finish(self) -> None:
         """Raises ProtocolError where the peer stopped in the middle of a message."""
-        if self._buffer:
-            name = _name(self._buffer) if len(self._buffer) >= 2 else "message"
+        rest = self._buffer[self._start :]
+        if rest:
+            name = _name(rest) if len(rest) >= 2 else "message"
             raise ProtocolError(
-                f"connection ended inside a {name}: {len(self._buffer)} of at least {self._needed} bytes arrived"
+                f"connection ended inside a {name}: {len(rest)} of at least {self._needed} bytes arrived"
             )
 
     def _size(self, view: memoryview) -> int:

@@ -1,0 +1,69 @@
+"""What an image says about itself, in DICOM words: type, series, comments, and who made its pixels."""
+
+import ismrmrd
+from ismrmrd.xsd import ismrmrdHeader
+from pydicom.dataset import Dataset
+
+from .. import __version__
+from ..image_values import Role, meta_values, role, unit
+from .attributes import lookup, text
+from .pixels import StoredPixels
+
+# "M" is no defined term of the classic MR image (dciodvfy warns), but it is what scanners write there and
+# what converters such as dcm2niix look for.
+_IMAGE_TYPE = {ismrmrd.IMTYPE_PHASE: "P", ismrmrd.IMTYPE_REAL: "R", ismrmrd.IMTYPE_IMAG: "I"}
+
+
+def add_description(
+    dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None, pixels: StoredPixels
+) -> None:
+    """Image type, series description, comments and derivation, from the image's meta attributes."""
+    kind = role(image)
+    image_type = ["DERIVED", "PRIMARY", _IMAGE_TYPE.get(image.image_type, "M")]
+    if kind is not Role.IMAGE:
+        image_type.append("GFACTOR" if kind is Role.G_MAP else "SNR_MAP")
+    elif meta_values(image, "SNRSTREAM_model"):
+        image_type.append("DENOISED")
+    dataset.ImageType = image_type
+    dataset.SeriesDescription = _series_description(image, header)
+    scale = f"stored value = {pixels.factor:g} x {unit(image) or 'value'}"
+    if pixels.offset:
+        scale += f" + {pixels.offset}"
+    comments = _first(image, "ImageComments", "ImageComment", "GADGETRON_ImageComment")
+    warnings = [f"WARNING: {warning}" for warning in meta_values(image, "SNRSTREAM_warning")]
+    dataset.ImageComments = text("; ".join([scale, *warnings, *comments]), 10240)
+    dataset.DerivationDescription = text(_derivation(image), 1024)
+
+
+def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> str:
+    """Protocol and what the chain made of it; the latter survives where both exceed 64 characters."""
+    additional = _first(
+        image, "SeriesDescriptionAdditional", "SequenceDescriptionAdditional", "GADGETRON_SeqDescription"
+    )
+    suffix = text("_".join(value.strip("_") for value in additional), 64)
+    protocol = text(lookup(header, "measurementInformation.protocolName"), max(0, 63 - len(suffix.encode())))
+    return "_".join(part for part in (protocol, suffix) if part) or "snrstream"
+
+
+def _derivation(image: ismrmrd.Image) -> str:
+    """Who made these pixels. What must not be lost comes first: the text is cut at 1024 characters."""
+    model, alpha = meta_values(image, "SNRSTREAM_model"), meta_values(image, "SNRSTREAM_alpha")
+    sha256, history = (
+        meta_values(image, "SNRSTREAM_model_sha256"),
+        meta_values(image, "GADGETRON_ImageProcessingHistory"),
+    )
+    parts = [f"snrstream {__version__}"]
+    if model:
+        parts.append("denoised by " + " ".join(model))
+    if sha256:
+        parts.append("model sha256 " + " ".join(sha256))
+    if alpha:
+        parts.append("alpha " + " ".join(alpha))
+    parts += [f"WARNING: {warning}" for warning in meta_values(image, "SNRSTREAM_warning")]
+    if history:
+        parts.append("history " + " > ".join(history))
+    return "; ".join(parts)
+
+
+def _first(image: ismrmrd.Image, *keys: str) -> list[str]:
+    return next((values for key in keys if (values := meta_values(image, key))), [])

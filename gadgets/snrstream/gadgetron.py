@@ -1,0 +1,64 @@
+"""The chain as one external Python module of a real Gadgetron.
+
+Gadgetron starts it from the same configuration files that the embedded host runs:
+
+    <external>
+      <execute name="snrstream.gadgetron" target="chain" type="python"/>
+      <configuration> <gadget name="..."/> ... </configuration>
+    </external>
+"""
+
+import functools
+import logging
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from .chain import parse_chain
+from .errors import ConnectionFailed, SnrstreamError
+
+if TYPE_CHECKING:
+    from gadgetron.external.connection import Connection
+
+log = logging.getLogger(__name__)
+
+ERROR_MESSAGE = struct.Struct("<HQ")  # id 8, length: how a module tells Gadgetron that it failed
+
+
+def chain(connection: "Connection") -> None:
+    """Run the gadgets of the module's own `<configuration>` on everything that Gadgetron sends.
+
+    A failure is reported as Gadgetron's error message, after its input was read to the end, for a reset
+    connection or a mere CLOSE would look like success with images missing.
+    """
+    # gadgetron's own reader waits for ever where the peer is gone.
+    connection.socket.read = functools.partial(_read, connection.socket.socket)
+    items = iter(connection)
+    try:
+        gadgets = parse_chain(connection.raw_bytes.config, "configuration of the external module")
+        for item in gadgets.run(items, connection.header):
+            connection.send(item)
+        return
+    except ConnectionFailed:
+        raise
+    except SnrstreamError as exc:
+        text = str(exc)
+        log.error("%s", text)
+    except Exception as exc:
+        text = f"internal error: {type(exc).__name__}: {exc}"
+        log.exception("a defect of snrstream")
+    data = f"snrstream: {text}".encode()
+    connection.socket.write(ERROR_MESSAGE.pack(8, len(data)) + data)
+    for _ in items:
+        pass
+
+
+def _read(sock: socket.socket, n_bytes: int) -> bytes:
+    """Exactly `n_bytes`. Raises ConnectionFailed at the end of the connection."""
+    data = bytearray()
+    while len(data) < n_bytes:
+        chunk = sock.recv(min(n_bytes - len(data), 1 << 20))
+        if not chunk:
+            raise ConnectionFailed(f"Gadgetron went away after {len(data)} of {n_bytes} bytes")
+        data += chunk
+    return bytes(data)

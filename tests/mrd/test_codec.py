@@ -1,0 +1,118 @@
+import struct
+
+import ismrmrd
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snrstream.errors import ProtocolError
+from snrstream.mrd.decoder import Decoder, Limits
+from snrstream.mrd.encoder import encode
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header, Text
+
+
+def example_messages() -> list:
+    rng = np.random.default_rng(0)
+    data = (rng.standard_normal((3, 8)) + 1j * rng.standard_normal((3, 8))).astype(np.complex64)
+    acquisition = ismrmrd.Acquisition.from_array(
+        data, trajectory=rng.standard_normal((8, 2)).astype(np.float32), scan_counter=7
+    )
+    pixels = rng.integers(0, 65535, (1, 1, 4, 6)).astype(np.uint16)
+    image = ismrmrd.Image.from_array(pixels, transpose=False, image_series_index=2)
+    image.meta = ismrmrd.Meta({"GADGETRON_ScaleRatio": "10", "list": ["a", "b"]})
+    complex_image = ismrmrd.Image.from_array(data[:, None, :].reshape(1, 1, 3, 8), transpose=False)
+    waveform = ismrmrd.Waveform.from_array(rng.integers(0, 99, (2, 5)).astype(np.uint32))
+    return [
+        ConfigFile("grappa_snr"), ConfigText(b"<configuration/>"), Header(b"<ismrmrdHeader/>"), acquisition, image,
+        complex_image, waveform, Text("hello"), Dependency(b"<ismrmrdMeta/>"), Close(),
+    ]  # fmt: skip
+
+
+STREAM = b"".join(encode(message) for message in example_messages())
+
+
+def decode(data: bytes, cuts: list[int]) -> list:
+    decoder, events = Decoder(), []
+    for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        events += decoder.receive(data[start:end])
+    decoder.finish()
+    return events
+
+
+def test_round_trip() -> None:
+    decoded = decode(STREAM, [])
+    for sent, got in zip(example_messages(), decoded, strict=True):
+        assert type(got) is type(sent)
+        assert encode(got) == encode(sent)
+    assert decoded[4].meta == {"GADGETRON_ScaleRatio": "10", "list": ["a", "b"]}
+    assert decoded[3].data.flags.writeable
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, len(STREAM)), max_size=40).map(sorted))
+def test_any_split_gives_the_same_messages(cuts: list[int]) -> None:
+    assert [encode(message) for message in decode(STREAM, cuts)] == [encode(m) for m in example_messages()]
+
+
+def test_byte_by_byte() -> None:
+    assert len(decode(STREAM, list(range(1, len(STREAM))))) == len(example_messages())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(STREAM) - 1), st.integers(0, 255)), min_size=1, max_size=5))
+def test_flipped_bytes_end_in_messages_or_a_protocol_error(flips: list[tuple[int, int]]) -> None:
+    data = bytearray(STREAM)
+    for position, value in flips:
+        data[position] = value
+    try:
+        decode(bytes(data), [])
+    except ProtocolError as exc:
+        assert "\n" not in str(exc)
+
+
+def test_strings_that_end_with_nul_as_some_peers_send_them() -> None:
+    text = b"<ismrmrdHeader/>\0"
+    (message,) = Decoder().receive(struct.pack("<HI", 3, len(text)) + text)
+    assert message == Header(b"<ismrmrdHeader/>")
+
+
+def test_end_inside_a_message() -> None:
+    decoder = Decoder()
+    data = encode(example_messages()[3])
+    assert list(decoder.receive(data[:-1])) == []
+    with pytest.raises(ProtocolError, match=f"inside a acquisition message: {len(data) - 1} of at least {len(data)}"):
+        decoder.finish()
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (struct.pack("<H", 999), "unknown message id 999"),
+        (struct.pack("<HI", 3, 0xFFFFFFFF), "header message announces 4294967295 bytes"),
+        (struct.pack("<HQ", 1019, 1 << 60), "dependency message announces"),
+        (struct.pack("<H", 1008) + b"\xff" * 340, "acquisition message announces"),
+        (struct.pack("<H", 1) + b"\xff" * 1024, "config_file message cannot be read"),
+    ],
+)
+def test_hostile_messages_are_refused_before_memory_is_taken(data: bytes, match: str) -> None:
+    with pytest.raises(ProtocolError, match=match):
+        list(Decoder(Limits()).receive(data))
+
+
+def test_what_cannot_travel() -> None:
+    with pytest.raises(ProtocolError, match="a dict cannot be sent"):
+        encode({})
+    with pytest.raises(ProtocolError, match="has 1024 bytes; expected under 1024"):
+        encode(ConfigFile("x" * 1024))
+
+
+def test_the_recorded_sessions_of_gadgetron(test_data) -> None:
+    captures = test_data / "captures"
+    names = ["client_noise_query.from_server", "client_noise_query.to_server", "client_scan.from_server",
+             "client_scan.to_server", "gadgetron_to_module_acquisitions", "gadgetron_to_module_images"]  # fmt: skip
+    if not captures.is_dir():
+        pytest.skip(f"recorded sessions are not at hand in {test_data}")
+    for name in names:
+        data = (captures / f"{name}.bin").read_bytes()
+        messages = decode(data, list(range(5000, len(data), 5000)))
+        assert isinstance(messages[-1], Close), name

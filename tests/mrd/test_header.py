@@ -1,0 +1,54 @@
+import pytest
+from snrstream.errors import ScanError
+from snrstream.mrd.header import cartesian_encoding, noise_bandwidth_ratio, parse_header
+from snrstream.mrd.scan_file import ScanFile
+
+
+@pytest.fixture(scope="module")
+def brain_xml(raw_scan) -> str:
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        return scan.header_xml.decode()
+
+
+def test_the_numbers_of_a_real_header(brain_xml: str) -> None:
+    header = parse_header(brain_xml)
+    encoding = cartesian_encoding(header)
+    assert encoding.encoded_matrix == encoding.recon_matrix == (128, 128, 1)
+    assert encoding.encoded_fov_mm == (256.0, 256.0, 3.0)
+    assert (encoding.e1_centre, encoding.e1_limits, encoding.acceleration) == (64, (0, 127), (3, 1))
+    assert noise_bandwidth_ratio(header) == 0.93
+
+
+def test_unknown_elements_trailing_nul_and_missing_parts_are_tolerated(brain_xml: str) -> None:
+    xml = brain_xml.replace("<encoding>", "<novelty><a>1</a></novelty><encoding>").encode() + b"\0"
+    assert cartesian_encoding(parse_header(xml)).encoded_matrix == (128, 128, 1)
+    bare = brain_xml.replace("<relativeReceiverNoiseBandwidth>0.93</relativeReceiverNoiseBandwidth>", "")
+    assert noise_bandwidth_ratio(parse_header(bare)) == 0.793
+    start, end = bare.index("<parallelImaging>"), bare.index("</parallelImaging>") + len("</parallelImaging>")
+    assert cartesian_encoding(parse_header(bare[:start] + bare[end:])).acceleration == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("</ismrmrdHeader>", "", "not well-formed XML"),
+        ("ismrmrdHeader", "somethingElse", "root element"),
+        ("<trajectory>cartesian", "<trajectory>radial", "trajectory is 'radial'"),
+        ("<x>128</x>", "<x>many</x>", "cannot be read"),
+        ("<x>128</x>", "<x>0</x>", "expected numbers from 1 to 65535"),
+        ("<x>256.0</x>", "<x>0</x>", "field of view"),
+        ('?>\n<ismrmrdHeader', '?><!DOCTYPE x [<!ENTITY a "b">]>\n<ismrmrdHeader', "document type or entities"),
+        ("Bandwidth>0.93", "Bandwidth>-1", "relativeReceiverNoiseBandwidth is -1"),
+    ],
+)  # fmt: skip
+def test_broken_headers(brain_xml: str, old: str, new: str, match: str) -> None:
+    with pytest.raises(ScanError, match=match):
+        header = parse_header(brain_xml.replace(old, new))
+        cartesian_encoding(header)
+        noise_bandwidth_ratio(header)
+
+
+def test_no_encoding(brain_xml: str) -> None:
+    start, end = brain_xml.index("<encoding>"), brain_xml.index("</encoding>") + len("</encoding>")
+    with pytest.raises(ScanError, match="no encoding section"):
+        cartesian_encoding(parse_header(brain_xml[:start] + brain_xml[end:]))

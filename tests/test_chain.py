@@ -1,0 +1,91 @@
+import pytest
+from snrstream import grappa
+from snrstream.chain import GADGETS, named_chain, parse_chain
+from snrstream.errors import ConfigurationError
+from snrstream.resources import folder
+
+
+def configuration(*gadgets: str) -> str:
+    return f"<configuration>{''.join(gadgets)}</configuration>"
+
+
+def test_all_shipped_pipelines_parse_with_and_without_their_ending() -> None:
+    names = [path.stem for path in folder("pipelines").glob("*.xml")]
+    assert {"grappa_snr", "grappa_denoise"} <= set(names)
+    for name in names:
+        assert named_chain(name) == named_chain(f"{name}.xml")
+
+
+def test_properties_become_typed_parameters() -> None:
+    chain = parse_chain(
+        configuration('<gadget name="grappa"><property name="kernel_ro" value=" 7 "/></gadget>'), "test"
+    )
+    assert chain.steps == (("grappa", grappa.Parameters(kernel_ro=7)),)
+
+
+def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:
+    inner = configuration('<gadget name="accumulate"/>', '<gadget name="grappa"/>')
+    execute = '<execute name="snrstream.gadgetron" target="chain" type="python"/>'
+    connect = '<connect address="127.0.0.1" port="9002"/>'
+    for link in (execute, connect):
+        whole = f"<configuration><version>2</version><stream><external>{link}{inner}</external></stream></configuration>"
+        assert parse_chain(whole, "whole") == parse_chain(inner, "bare")
+
+
+@pytest.mark.parametrize(
+    ("xml", "match"),
+    [
+        ("<configuration>", "stream configuration test is not well-formed"),
+        ("<other/>", "root element 'other'"),
+        ("<configuration/>", "test names no gadget"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><configuration/>', "document type or entities"),
+        (configuration('<gadget name="denoize"/>'), "unknown gadget 'denoize'; known: noise_adjust, accumulate"),
+        (configuration("<gadget><classname>FFTGadget</classname></gadget>"), "unknown gadget 'FFTGadget'"),
+        (configuration("<gadgets/>"), "unknown element 'gadgets'"),
+        (configuration('<gadget name="grappa"><property name="kernel" value="1"/></gadget>'),
+         "gadget grappa in test: unknown property 'kernel'; known: kernel_e1, kernel_ro, tikhonov"),
+        (configuration('<gadget name="grappa"><property name="kernel_ro" value="4"/></gadget>'), "odd number"),
+        (configuration('<gadget name="grappa"><property name="kernel_ro" value="5.5"/></gadget>'),
+         "kernel_ro is '5.5'; expected a whole number"),
+        (configuration('<gadget name="grappa"><property name="kernel_ro"/></gadget>'), "other than <property"),
+        (configuration('<gadget name="grappa"><property name="kernel_ro" value="5"/>'
+                       '<property name="kernel_ro" value="7"/></gadget>'), "sets property 'kernel_ro' twice"),
+        (configuration('<gadget name="denoise"><property name="alpha" value="1.5"/></gadget>'),
+         "alpha is 1.5; expected a number from 0 to 1"),
+        (configuration('<gadget name="denoise"><property name="alpha" value="nan"/></gadget>'), "from 0 to 1"),
+        (configuration('<gadget name="image_finish"><property name="output" value="png"/></gadget>'),
+         "expected one of complex, magnitude"),
+        (configuration('<gadget name="image_finish"><property name="gmap" value="1"/></gadget>'), "true or false"),
+        (configuration('<gadget name="image_finish"><property name="scale" value="0"/></gadget>'), "positive"),
+        ("<configuration><stream><gadget><dll>x</dll><classname>RemoveROOversampling</classname></gadget></stream>"
+         "</configuration>", "gadget RemoveROOversampling is not one of ours"),
+        ('<configuration><stream><external><execute name="other.module" target="x" type="python"/></external></stream>'
+         "</configuration>", "external module 'other.module' cannot run here"),
+    ],
+)  # fmt: skip
+def test_wrong_configurations(xml: str, match: str) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        parse_chain(xml, "test")
+
+
+@pytest.mark.parametrize("name", ["../grappa_snr", "/etc/passwd", "a/b", "", ".", "..", "x\0y"])
+def test_names_cannot_leave_the_folder(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="not a plain name"):
+        named_chain(name)
+
+
+def test_unknown_pipeline_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown pipeline 'nope'; known: .*grappa_denoise, grappa_snr"):
+        named_chain("nope")
+
+
+def test_every_gadget_has_a_module_with_parameters_and_process() -> None:
+    import dataclasses
+    import importlib
+
+    for name in GADGETS:
+        module = importlib.import_module(f"snrstream.{name}")
+        assert dataclasses.is_dataclass(module.Parameters)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            module.Parameters().anything = 1
+        assert callable(module.process)
