@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import ConnectionFailed, SnrstreamError
+from .errors import ConnectionFailed, ProtocolError, SnrstreamError
 from .mrd.decoder import Decoder
 from .mrd.encoder import encode
 from .mrd.messages import Close
@@ -61,7 +61,10 @@ class Link:
             except OSError as exc:
                 raise ConnectionFailed(f"{self.peer} went away: {exc.strerror or exc}") from None
             if not data:
-                decoder.finish()
+                try:
+                    decoder.finish()
+                except ProtocolError as exc:
+                    raise ConnectionFailed(f"{self.peer} went away: {exc}") from None
                 raise ConnectionFailed(f"{self.peer} went away without CLOSE")
             for message in decoder.receive(data):
                 if isinstance(message, Close):

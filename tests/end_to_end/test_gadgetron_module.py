@@ -1,0 +1,98 @@
+"""The chain as the external module of a Gadgetron: started as Gadgetron starts it, spoken to as it speaks."""
+
+import socket
+import struct
+import subprocess
+import sys
+
+import ismrmrd
+import numpy as np
+import pytest
+from snrstream.chain import parse_chain
+from snrstream.link import Link
+from snrstream.mrd.decoder import Decoder
+from snrstream.mrd.header import parse_header
+from snrstream.mrd.messages import Close, ConfigText, Header
+from snrstream.mrd.scan_file import ScanFile
+
+from .conftest import ENVIRONMENT
+
+GADGETS = "".join(f'<gadget name="{name}"/>' for name in ("accumulate", "grappa", "coil_combine"))
+FINISH = '<gadget name="image_finish"><property name="output" value="complex"/></gadget>'
+
+
+@pytest.fixture
+def module():
+    """The socket of a module process that dialled us, as Gadgetron's would."""
+    with socket.create_server(("localhost", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "gadgetron", str(port), "snrstream.gadgetron", "chain"]
+        process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
+        listener.settimeout(60)
+        sock, _ = listener.accept()
+    with sock:
+        sock.settimeout(60)
+        yield sock
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def exchange(sock: socket.socket, configuration: str, header: bytes, items: list) -> list:
+    link = Link(sock, "module")
+    for message in [ConfigText(configuration.encode()), Header(header), *items, Close()]:
+        link.send(message)
+    return list(link)
+
+
+def test_a_scan_through_the_module(module, raw_scan) -> None:
+    configuration = f'<configuration><gadget name="noise_adjust"/>{GADGETS}{FINISH}</configuration>'
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        acquisitions = list(scan.acquisitions())
+        images = exchange(module, configuration, scan.header_xml, acquisitions)
+        expected = list(parse_chain(configuration, "test").run(acquisitions, parse_header(scan.header_xml)))
+    assert len(images) == 2
+    for image, wanted in zip(images, expected, strict=True):
+        assert image.data.tobytes() == wanted.data.tobytes() and image.meta == wanted.meta
+
+
+def test_what_gadgetron_sends_after_its_own_noise_adjustment(module, test_data) -> None:
+    capture = test_data / "captures" / "gadgetron_to_module_acquisitions.bin"
+    reference = test_data / "gadgetron_4.7.2" / "phantom_14ch_r3_noise.npz"
+    if not (capture.is_file() and reference.is_file()):
+        pytest.skip(f"recorded session of Gadgetron is not at hand in {test_data}")
+    _, header, *items, _ = Decoder().receive(capture.read_bytes())
+    acquisitions = [item for item in items if isinstance(item, ismrmrd.Acquisition)]
+    images = exchange(module, f"<configuration>{GADGETS}{FINISH}</configuration>", header.xml, acquisitions)
+    theirs = np.load(reference)
+    region = np.abs(theirs["snr"]) > 20
+    ours, wanted = np.abs(images[0].data[0, 0])[region], np.abs(theirs["image"])[region]
+    assert np.linalg.norm(ours - wanted) / np.linalg.norm(wanted) <= 0.005
+
+
+def test_a_failure_is_gadgetrons_error_message(module, raw_scan) -> None:
+    """Message 8 comes, and only after all input was taken, and then CLOSE."""
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        link = Link(module, "module")
+        configuration = ConfigText(b'<configuration><gadget name="nope"/></configuration>')
+        for message in [configuration, Header(scan.header_xml), *scan.acquisitions(), Close()]:
+            link.send(message)
+    data = b""
+    while chunk := module.recv(65536):
+        data += chunk
+    number, length = struct.unpack_from("<HQ", data)
+    assert number == 8
+    assert b"snrstream: " in data[10 : 10 + length] and b"unknown gadget 'nope'" in data[10 : 10 + length]
+    assert data[10 + length :] == struct.pack("<H", 4)
+
+
+def test_the_module_ends_when_gadgetron_dies(module, raw_scan) -> None:
+    """The fixture waits for its end; gadgetron's own reader would wait for ever."""
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        link = Link(module, "module")
+        configuration = f"<configuration>{GADGETS}{FINISH}</configuration>".encode()
+        for message in [ConfigText(configuration), Header(scan.header_xml), *list(scan.acquisitions())[:5]]:
+            link.send(message)
+    module.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,187 @@
+"""Scans through the socket."""
+
+import socket
+import threading
+from pathlib import Path
+
+import ismrmrd
+import numpy as np
+import pytest
+from snrstream.cli import main
+from snrstream.client import send_scan
+from snrstream.errors import ConnectionFailed
+from snrstream.link import Link
+from snrstream.mrd.encoder import encode
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header, Text
+from snrstream.mrd.scan_file import ScanFile
+from snrstream.resources import folder
+
+
+def read_images(path: Path) -> dict[str, list[ismrmrd.Image]]:
+    with ismrmrd.Dataset(str(path / "images.h5"), "dataset", mode="r") as dataset:
+        groups = sorted(name for name in dataset.list() if name.startswith("image_"))
+        return {g: [dataset.read_image(g, n) for n in range(dataset.number_of_images(g))] for g in groups}
+
+
+def assert_identical(left: dict, right: dict) -> None:
+    assert left.keys() == right.keys()
+    for group, images in left.items():
+        for a, b in zip(images, right[group], strict=True):
+            assert a.data.dtype == b.data.dtype
+            assert a.data.tobytes() == b.data.tobytes()
+            assert a.meta == b.meta
+            assert bytes(a.getHead()) == bytes(b.getHead())
+
+
+@pytest.mark.parametrize("pipeline", ["grappa_snr", "grappa_denoise"])
+def test_recon_and_send_give_bit_identical_images(server, raw_scan, tmp_path, pipeline: str, capfd) -> None:
+    host, port, _ = server
+    scan = str(raw_scan("brain_16ch_r3"))
+    assert main(["recon", scan, "--pipeline", pipeline, "--output", str(tmp_path / "a")]) == 0
+    to = ["--host", host, "--port", str(port)]
+    assert main(["send", scan, *to, "--pipeline", pipeline, "--output", str(tmp_path / "b")]) == 0
+    here, there = read_images(tmp_path / "a"), read_images(tmp_path / "b")
+    expected = {"grappa_snr": ["image_1", "image_20", "image_300"], "grappa_denoise": ["image_1", "image_2", "image_20"]}
+    assert sorted(here) == sorted(expected[pipeline])
+    assert_identical(here, there)
+    for side in ("a", "b"):
+        assert len(list((tmp_path / side / "dicom").glob("*.dcm"))) == 3
+        assert (tmp_path / side / "preview.png").is_file()
+    assert "3 images" in capfd.readouterr().out
+
+
+def test_a_configuration_sent_whole(server, raw_scan) -> None:
+    host, port, _ = server
+    file = folder("pipelines") / "grappa_snr.xml"
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        by_file = send_scan(scan, host, port, str(file))
+        by_name = send_scan(scan, host, port, "grappa_snr.xml")
+    for a, b in zip(by_file, by_name, strict=True):
+        assert a.image.data.tobytes() == b.image.data.tobytes()
+
+
+def test_four_clients_at_once(server, raw_scan) -> None:
+    host, port, _ = server
+    results: list[bytes] = []
+
+    def one() -> None:
+        with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+            results.append(send_scan(scan, host, port, "grappa_snr")[0].image.data.tobytes())
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4 and len(set(results)) == 1
+
+
+def dial(server) -> tuple[socket.socket, Link]:
+    sock = socket.create_connection(server[:2], timeout=30)
+    return sock, Link(sock, "server")
+
+
+def preamble(scan: ScanFile, pipeline: str = "grappa_snr") -> list:
+    return [ConfigFile(pipeline), Header(scan.header_xml)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "match"),
+    [
+        ([ConfigFile("../secret")], "not a plain name"),
+        ([ConfigFile("nope")], "unknown pipeline 'nope'"),
+        ([ConfigText(b"<configuration><gadget name='x'/></configuration>")], "unknown gadget 'x'"),
+        ([Header(b"<a/>")], "Header begins the session; expected a configuration"),
+        ([ConfigFile("grappa_snr"), Text("hello")], "Text after the configuration; expected the ISMRMRD header"),
+        ([ConfigFile("grappa_snr"), Header(b"<a/>")], "root element 'a'"),
+    ],
+)
+def test_what_is_wrong_reaches_the_client_after_its_input_was_read(server, messages, match) -> None:
+    sock, link = dial(server)
+    with sock:
+        for message in messages:
+            link.send(message)
+        sock.sendall(bytes(encode(Text("x" * 100_000)) * 20))  # a client that is still sending
+        link.send(Close())
+        (answer,) = link
+    assert answer.text.startswith("ERROR") and match in answer.text
+
+
+def test_bytes_that_are_no_messages(server) -> None:
+    sock, link = dial(server)
+    with sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        sock.shutdown(socket.SHUT_WR)
+        (answer,) = link
+    assert answer.text.startswith("ERROR: unknown message id 17735")
+
+
+def test_a_client_that_dies_does_not_harm_the_next(server, raw_scan) -> None:
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        messages = [*preamble(scan), *scan.acquisitions()]
+        for n_sent in (0, 1, 2, 3, 30, len(messages)):
+            sock, link = dial(server)
+            with sock:
+                for message in messages[:n_sent]:
+                    link.send(message)
+                if n_sent == 30:
+                    sock.sendall(encode(messages[30])[:1000])
+        assert len(send_scan(scan, *server[:2], "grappa_snr")) == 3
+
+
+def test_the_noise_query_of_gadgetron_clients_is_answered(server) -> None:
+    sock, link = dial(server)
+    gadget = b"<gadget><name>n</name><dll>d</dll><classname>NoiseSummaryGadget</classname></gadget>"
+    with sock:
+        link.send(ConfigText(b"<gadgetronStreamConfiguration>" + gadget + b"</gadgetronStreamConfiguration>"))
+        link.send(Close())
+        (answer,) = link
+    assert isinstance(answer, Dependency) and b"failed" in answer.xml
+
+
+def test_an_image_leaves_before_the_next_repetition_is_sent(server, raw_scan) -> None:
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        acquisitions = list(scan.acquisitions())
+        sock, link = dial(server)
+        with sock:
+            for message in [*preamble(scan), *acquisitions]:
+                link.send(message)
+            first = [next(iter(link)) for _ in range(3)]
+            assert [image.image_series_index for image in first] == [1, 20, 300]
+            for acquisition in acquisitions[1:]:
+                acquisition.idx.repetition = 1
+                link.send(acquisition)
+            link.send(Close())
+            second = list(link)
+    assert [image.repetition for image in second] == [1, 1, 1]
+    assert np.array_equal(first[0].data, second[0].data)
+
+
+def a_server_that_hangs_up(after_bytes: int, answer: bytes = b"") -> int:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def once() -> None:
+        with listener, listener.accept()[0] as sock:
+            left = after_bytes
+            while left > 0:
+                left -= len(sock.recv(min(left, 65536)))
+            sock.sendall(answer)
+
+    threading.Thread(target=once, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("after_bytes", [1, 1026, 6000, 400_000])
+def test_server_gone_in_mid_scan(raw_scan, tmp_path, capfd, after_bytes: int) -> None:
+    port = a_server_that_hangs_up(after_bytes)
+    scan = str(raw_scan("brain_16ch_r3"))
+    status = main(["send", scan, "--port", str(port), "--pipeline", "grappa_snr", "--output", str(tmp_path / "o")])
+    (line,) = capfd.readouterr().err.splitlines()
+    assert status == 1
+    assert line.startswith(f"snrstream: server 127.0.0.1:{port} went away") and "0 images received" in line
+
+
+def test_an_answer_cut_short(raw_scan) -> None:
+    port = a_server_that_hangs_up(1026, encode(Text("hi")) + b"\xfe\x03half an image")
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan, pytest.raises(ConnectionFailed, match="ended inside a image"):
+        send_scan(scan, "127.0.0.1", port, "grappa_snr")
