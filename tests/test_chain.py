@@ -28,7 +28,9 @@ def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:
     execute = '<execute name="snrstream.gadgetron" target="chain" type="python"/>'
     connect = '<connect address="127.0.0.1" port="9002"/>'
     for link in (execute, connect):
-        whole = f"<configuration><version>2</version><stream><external>{link}{inner}</external></stream></configuration>"
+        whole = (
+            f"<configuration><version>2</version><stream><external>{link}{inner}</external></stream></configuration>"
+        )
         assert parse_chain(whole, "whole") == parse_chain(inner, "bare")
 
 

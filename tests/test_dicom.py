@@ -300,9 +300,7 @@ def test_the_scan_header_is_carried_over(header):
     header.sequenceParameters = xsd.sequenceParametersType(
         TR=[500.0], TE=[2.5, 1 / 3], TI=[100.0, 900.0, 1500.0], flipAngle_deg=[12.0], sequence_type="Flash"
     )
-    (dataset,) = to_dicom(
-        make_image(np.ones((4, 4), np.float32), contrast=1, acquisition_time_stamp=1440000), header
-    )
+    (dataset,) = to_dicom(make_image(np.ones((4, 4), np.float32), contrast=1, acquisition_time_stamp=1440000), header)
     expected = {
         "PatientName": "Doe^Jane",
         "PatientBirthDate": "19800203",

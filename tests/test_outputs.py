@@ -67,10 +67,7 @@ def test_images_read_back_as_they_were(tmp_path, header_xml, header, as_text):
         assert dataset.read_xml_header() == header_xml
         assert sorted(dataset.list()) == ["image_1", "image_2", "image_20", "xml"]
         assert dataset.number_of_images("image_1") == 2
-        read = [
-            dataset.read_image(*key)
-            for key in (("image_1", 0), ("image_1", 1), ("image_2", 0), ("image_20", 0))
-        ]
+        read = [dataset.read_image(*key) for key in (("image_1", 0), ("image_1", 1), ("image_2", 0), ("image_20", 0))]
     for image, again in zip(images, read, strict=True):
         assert again.data.dtype == image.data.dtype
         np.testing.assert_array_equal(again.data, image.data)
@@ -175,9 +172,7 @@ def test_a_move_that_fails_half_way_is_undone(tmp_path, header_xml, header, monk
 def test_a_folder_that_cannot_be_is_a_configuration_error(tmp_path, header_xml, header):
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(
-            ConfigurationError, match=r"cannot write outputs to .*expected a folder$"
-        ) as error:
+        with pytest.raises(ConfigurationError, match=r"cannot write outputs to .*expected a folder$") as error:
             write_outputs(some_images(), header_xml, header, folder)
         assert "\n" not in str(error.value)
     assert snapshot(tmp_path) == {Path("file"): b"mine"}

@@ -39,9 +39,7 @@ def blocks(a, b, c, d, n=32):
 
 def test_one_panel_for_each_series_in_a_fixed_order():
     rng = np.random.default_rng(0)
-    images = [
-        make_image(rng.uniform(0, 9, (32, 32)).astype(np.float32), series) for series in (300, 20, 2, 1)
-    ]
+    images = [make_image(rng.uniform(0, 9, (32, 32)).astype(np.float32), series) for series in (300, 20, 2, 1)]
     for n_images, n_panels in ((4, 5), (3, 3), (2, 2), (1, 1)):
         picture = preview(images[:n_images], "a scan")
         assert picture.mode == "RGB"
@@ -121,10 +119,7 @@ def test_the_middle_image_is_shown_with_its_own_g_map():
         for place, value in ((0, 1), (1, 5), (2, 9))
         for window in [{"WindowCenter": "5", "WindowWidth": "10"}]
     ]
-    maps = [
-        make_image(blocks(1, 1, 2, top).astype(np.float32), 20, slice=place)
-        for place, top in ((1, 3), (0, 9))
-    ]
+    maps = [make_image(blocks(1, 1, 2, top).astype(np.float32), 20, slice=place) for place, top in ((1, 3), (0, 9))]
     image, g_map = panels_of(preview(images + maps, "t"), 2)
     assert quadrants(image) == [(128, 128, 128)] * 4
     assert quadrants(g_map)[2] == VIRIDIS[4]

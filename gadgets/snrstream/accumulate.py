@@ -106,9 +106,7 @@ class _Lines:
             raise ScanError(f"{name} holds NaN or infinite samples; expected finite ones")
         line = acquisition.idx.kspace_encode_step_1 - self.encoding.e1_centre + ny // 2
         if not 0 <= line < ny:
-            raise ScanError(
-                f"{name} lies outside k-space of {ny} lines with its centre at {self.encoding.e1_centre}"
-            )
+            raise ScanError(f"{name} lies outside k-space of {ny} lines with its centre at {self.encoding.e1_centre}")
         only_calibration = acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
         also_calibration = acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
         targets = [self.calibration] if only_calibration else [self.image]

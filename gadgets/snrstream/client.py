@@ -57,8 +57,8 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
                     received.append(Received(message, time.monotonic() - done if done else 0.0))
                     progress.image()
         except ConnectionFailed as exc:
-            note = f" ({progress.n_acquisitions} of {scan.n_acquisitions} acquisitions sent, {len(received)} images received)"
-            raise ConnectionFailed(f"{exc}{note}") from None
+            sent = f"{progress.n_acquisitions} of {scan.n_acquisitions} acquisitions sent"
+            raise ConnectionFailed(f"{exc} ({sent}, {len(received)} images received)") from None
         finally:
             _shut(sock)
             sender.join()

@@ -103,9 +103,7 @@ def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
     return panels
 
 
-def _pick(
-    series: dict[int, list[ismrmrd.Image]], number: int, like: ismrmrd.Image | None
-) -> ismrmrd.Image | None:
+def _pick(series: dict[int, list[ismrmrd.Image]], number: int, like: ismrmrd.Image | None) -> ismrmrd.Image | None:
     """The image of a series at the place (slice, contrast ...) of another one, else its middle image."""
     images = series.get(number)
     if not images:

@@ -18,7 +18,7 @@ from .progress import Progress
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
-NO_NOISE = b"<?xml version=\"1.0\"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>"
+NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
 
 
 def serve(host: str, port: int) -> None:

@@ -185,13 +185,17 @@ def test_ports(fails, brain, tmp_path) -> None:
         assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in fails("serve", "--port", port)
     out = ("--output", tmp_path / "o")
     assert f"cannot connect to server 127.0.0.1:{port}" in fails("send", brain, "--port", port, *out)
-    assert "cannot connect to server no.such.host.invalid" in fails("send", brain, "--host", "no.such.host.invalid", *out)
+    assert "cannot connect to server no.such.host.invalid" in fails(
+        "send", brain, "--host", "no.such.host.invalid", *out
+    )
     assert "cannot listen on no.such.host.invalid" in fails("serve", "--host", "no.such.host.invalid")
 
 
 def test_as_a_process_the_status_is_1_and_help_is_quick_to_import() -> None:
     command = [sys.executable, "-m", "snrstream.cli"]
-    failed = subprocess.run([*command, "recon", "no.h5", "--output", "o"], env=ENVIRONMENT, capture_output=True, text=True)
+    failed = subprocess.run(
+        [*command, "recon", "no.h5", "--output", "o"], env=ENVIRONMENT, capture_output=True, text=True
+    )
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and failed.stdout == ""
     heavy = "import sys, snrstream.cli; sys.exit(bool({'torch', 'onnxruntime', 'pydicom', 'h5py'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", heavy], env=ENVIRONMENT).returncode == 0

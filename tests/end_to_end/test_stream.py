@@ -41,7 +41,10 @@ def test_recon_and_send_give_bit_identical_images(server, raw_scan, tmp_path, pi
     to = ["--host", host, "--port", str(port)]
     assert main(["send", scan, *to, "--pipeline", pipeline, "--output", str(tmp_path / "b")]) == 0
     here, there = read_images(tmp_path / "a"), read_images(tmp_path / "b")
-    expected = {"grappa_snr": ["image_1", "image_20", "image_300"], "grappa_denoise": ["image_1", "image_2", "image_20"]}
+    expected = {
+        "grappa_snr": ["image_1", "image_20", "image_300"],
+        "grappa_denoise": ["image_1", "image_2", "image_20"],
+    }
     assert sorted(here) == sorted(expected[pipeline])
     assert_identical(here, there)
     for side in ("a", "b"):

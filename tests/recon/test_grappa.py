@@ -41,11 +41,7 @@ def test_unmixing_equals_filling_k_space_line_by_line(acceleration: int, shape: 
         assert not sampled[line]
         for x in range(n_ro):
             sources = torch.stack(
-                [
-                    kspace[:, (line - after + dy) % n_e1, (x + dx) % n_ro]
-                    for dy in kernel.lines
-                    for dx in kernel.samples
-                ]
+                [kspace[:, (line - after + dy) % n_e1, (x + dx) % n_ro] for dy in kernel.lines for dx in kernel.samples]
             ).reshape(len(kernel.lines), len(kernel.samples), -1)
             filled[:, line, x] = torch.einsum("oyxc,yxc->o", kernel.weights[after - 1], sources).to(torch.complex128)
 

@@ -54,7 +54,9 @@ class OnnxModel:
         try:
             answer = self._session.run(None, {self._input: batch})[0]
         except Exception as exc:
-            raise ModelError(f"model {self.manifest.name} failed on {n_frames} x {n_e1} x {n_ro}: {_line(exc)}") from None
+            raise ModelError(
+                f"model {self.manifest.name} failed on {n_frames} x {n_e1} x {n_ro}: {_line(exc)}"
+            ) from None
         if answer.shape != (n_frames, 2, 1, *batch.shape[3:]):
             raise ModelError(
                 f"model {self.manifest.name} answered with shape {answer.shape}; expected "

@@ -27,9 +27,7 @@ from .identity import ScanIdentity
 from .pixels import StoredPixels, store
 
 
-def to_dicom(
-    image: ismrmrd.Image, header: ismrmrdHeader | None, identity: ScanIdentity | None = None
-) -> list[Dataset]:
+def to_dicom(image: ismrmrd.Image, header: ismrmrdHeader | None, identity: ScanIdentity | None = None) -> list[Dataset]:
     """DICOM datasets of one image of shape (channels, z, y, x): channels * z of them, file meta included.
 
     `identity` ties the images of a scan together; give the same one for all of them. Without it, it is

@@ -128,9 +128,7 @@ def add_sequence(dataset: Dataset, header: ismrmrdHeader | None, contrast: int) 
     dataset.EchoTrainLength = "" if echo_train_length is None else str(echo_train_length)
     dataset.EchoNumbers = str(contrast + 1)
     dataset.InPlanePhaseEncodingDirection = "COL"
-    _add_number(
-        dataset, "MagneticFieldStrength", lookup(header, "acquisitionSystemInformation.systemFieldStrength_T")
-    )
+    _add_number(dataset, "MagneticFieldStrength", lookup(header, "acquisitionSystemInformation.systemFieldStrength_T"))
     frequency_hz = lookup(header, "experimentalConditions.H1resonanceFrequency_Hz")
     _add_number(dataset, "ImagingFrequency", frequency_hz / 1e6 if frequency_hz else None)
 

@@ -14,9 +14,7 @@ from .pixels import StoredPixels
 _IMAGE_TYPE = {ismrmrd.IMTYPE_PHASE: "P", ismrmrd.IMTYPE_REAL: "R", ismrmrd.IMTYPE_IMAG: "I"}
 
 
-def add_description(
-    dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None, pixels: StoredPixels
-) -> None:
+def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None, pixels: StoredPixels) -> None:
     """Image type, series description, comments and derivation, from the image's meta attributes."""
     kind = role(image)
     image_type = ["DERIVED", "PRIMARY", _IMAGE_TYPE.get(image.image_type, "M")]

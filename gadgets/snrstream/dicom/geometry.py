@@ -69,9 +69,7 @@ def image_planes(image: ismrmrd.Image) -> list[ImagePlane]:
     _check_orthogonal(image, "slice_dir", slice_dir, "phase_dir", phase)
     normal = np.cross(read, phase)
     step_mm = dz_mm * np.copysign(1.0, slice_dir @ normal) * normal
-    return [
-        ImagePlane(first_mm + (z - nz // 2) * step_mm, read, phase, dx_mm, dy_mm, dz_mm) for z in range(nz)
-    ]
+    return [ImagePlane(first_mm + (z - nz // 2) * step_mm, read, phase, dx_mm, dy_mm, dz_mm) for z in range(nz)]
 
 
 def _unit_vector(image: ismrmrd.Image, field: str) -> np.ndarray:

@@ -1,0 +1,30 @@
+# make demo   stream the shipped brain scan through a server on loopback; results in out/demo
+# make test   all tests
+# make lint   ruff
+# make image  the container, where a Docker engine runs
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint image clean
+
+demo: .venv/installed
+	$(BIN)/python tools/demo.py --output out/demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check gadgets tools tests
+	$(BIN)/ruff format --check gadgets tools tests
+
+image:
+	docker build -t snrstream .
+
+clean:
+	rm -rf .venv out
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,train,dev]'
+	touch $@
