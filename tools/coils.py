@@ -28,9 +28,7 @@ def loop_sensitivities(n_channels: int, shape: tuple[int, int], rng: Generator) 
     for channel in range(n_channels):
         ring, place = channel % rings, channel // rings
         angle = 2 * math.pi * (place + 0.5 * (ring % 2) + rng.uniform(-0.1, 0.1)) / per_ring + tilt
-        centre = np.array(
-            [axes[0] * math.cos(angle), axes[1] * math.sin(angle), 0.9 * (ring - (rings - 1) / 2)]
-        )
+        centre = np.array([axes[0] * math.cos(angle), axes[1] * math.sin(angle), 0.9 * (ring - (rings - 1) / 2)])
         normal = -centre / np.linalg.norm(centre) + rng.normal(0, 0.1, size=3)
         radius = 1.2 * math.pi * axes.mean() / max(per_ring, 5) * rng.uniform(0.85, 1.15)
         field[channel] = _loop_field(points, centre, normal / np.linalg.norm(normal), radius)

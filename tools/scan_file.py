@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import ismrmrd
 import numpy as np
 from ismrmrd import xsd
-
 from snrstream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,9 +48,7 @@ def acquisitions(scan: "RawScan") -> list[ismrmrd.Acquisition]:
             if scan.acs[line]:
                 imaging = bool(scan.imaging[line])
                 acquisition.set_flag(
-                    ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING
-                    if imaging
-                    else ismrmrd.ACQ_IS_PARALLEL_CALIBRATION
+                    ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING if imaging else ismrmrd.ACQ_IS_PARALLEL_CALIBRATION
                 )
             if line == lines[0]:
                 acquisition.set_flag(ismrmrd.ACQ_FIRST_IN_SLICE)
@@ -82,7 +79,9 @@ def header(scan: "RawScan") -> xsd.ismrmrdHeader:
         ),
         trajectory=xsd.trajectoryType.CARTESIAN,
         parallelImaging=xsd.parallelImagingType(
-            accelerationFactor=xsd.accelerationFactorType(kspace_encoding_step_1=scan.acceleration, kspace_encoding_step_2=1),
+            accelerationFactor=xsd.accelerationFactorType(
+                kspace_encoding_step_1=scan.acceleration, kspace_encoding_step_2=1
+            ),
             calibrationMode=xsd.calibrationModeType.EMBEDDED,
         ),
     )
@@ -95,7 +94,9 @@ def header(scan: "RawScan") -> xsd.ismrmrdHeader:
             systemFieldStrength_T=3.0,
             relativeReceiverNoiseBandwidth=RELATIVE_BANDWIDTH,
             receiverChannels=n_channels,
-            coilLabel=[xsd.coilLabelType(coilNumber=channel, coilName=f"loop_{channel}") for channel in range(n_channels)],
+            coilLabel=[
+                xsd.coilLabelType(coilNumber=channel, coilName=f"loop_{channel}") for channel in range(n_channels)
+            ],
         ),
         experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123_200_000),
         encoding=[encoding],
