@@ -4,6 +4,8 @@ from snrstream.chain import GADGETS, named_chain, parse_chain
 from snrstream.errors import ConfigurationError
 from snrstream.resources import folder
 
+GRAPPA = '<gadget name="grappa"/>'
+
 
 def configuration(*gadgets: str) -> str:
     return f"<configuration>{''.join(gadgets)}</configuration>"
@@ -62,7 +64,16 @@ def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:
         ("<configuration><stream><gadget><dll>x</dll><classname>RemoveROOversampling</classname></gadget></stream>"
          "</configuration>", "gadget RemoveROOversampling is not one of ours"),
         ('<configuration><stream><external><execute name="other.module" target="x" type="python"/></external></stream>'
-         "</configuration>", "external module 'other.module' cannot run here"),
+         "</configuration>", "external module .*'other.module'.* cannot run here"),
+        (configuration(GRAPPA, '<gadget name="accumulate"/>'), "expected each at most once, in this order"),
+        (configuration(GRAPPA * 3000), "expected each at most once"),
+        (configuration('<gadget name="coil_combine"><property name="window" value="255"/></gadget>'), "window is 255"),
+        (configuration('<gadget name="image_finish"><property name="scale" value="inf"/></gadget>'), "scale is inf"),
+        (f'<configuration><gadget name="noise_adjust"/><stream><external>{configuration(GRAPPA)}</external></stream>'
+         "</configuration>", "gadget beside its stream"),
+        (f"<configuration><stream><external>{configuration(GRAPPA)}{configuration(GRAPPA)}</external></stream>"
+         "</configuration>", "an element twice"),
+        (configuration(GRAPPA).encode("utf-16"), "expected UTF-8"),
     ],
 )  # fmt: skip
 def test_wrong_configurations(xml: str, match: str) -> None:
@@ -70,7 +81,7 @@ def test_wrong_configurations(xml: str, match: str) -> None:
         parse_chain(xml, "test")
 
 
-@pytest.mark.parametrize("name", ["../grappa_snr", "/etc/passwd", "a/b", "", ".", "..", "x\0y"])
+@pytest.mark.parametrize("name", ["../grappa_snr", "/etc/passwd", "a/b", "", ".", "..", "x\0y", 300 * "a"])
 def test_names_cannot_leave_the_folder(name: str) -> None:
     with pytest.raises(ConfigurationError, match="not a plain name"):
         named_chain(name)

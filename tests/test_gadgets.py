@@ -22,7 +22,8 @@ def adjusted(header, acquisitions, **properties):
 
 
 def accumulated(header, acquisitions) -> list[Bucket]:
-    return list(accumulate.process(acquisitions, header, accumulate.Parameters()))
+    """Of the image lines alone, unwhitened."""
+    return list(accumulate.process(image_lines(acquisitions), header, accumulate.Parameters()))
 
 
 def image_lines(acquisitions):
@@ -49,7 +50,7 @@ def test_without_noise_measurement(brain, caplog) -> None:
     assert "NOT IN SNR UNITS" in caplog.text
     assert isinstance(warning, ScanWarning)
     assert all(a is b for a, b in zip(out, lines, strict=True))
-    (bucket,) = accumulated(header, [warning, *out])
+    (bucket,) = list(accumulate.process([warning, *out], header, accumulate.Parameters()))
     assert bucket.warnings == (warning.text,)
 
 
@@ -129,10 +130,60 @@ def test_lines_that_do_not_fit(brain) -> None:
         accumulated(header, outside)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [("discard_pre", 5, "discard_pre 5"), ("encoding_space_ref", 1, "encoding_space_ref 1")],
+)
+def test_fields_that_are_not_understood_yet(brain, field, value, match) -> None:
+    header, acquisitions = brain
+    with pytest.raises(ScanError, match=match):
+        accumulated(header, changed(acquisitions, 9, **{field: value}))
+    partition = copy.deepcopy(acquisitions)
+    partition[9].idx.kspace_encode_step_2 = 1
+    with pytest.raises(ScanError, match="kspace_encode_step_2 1; expected 0"):
+        accumulated(header, partition)
+
+
+def test_lines_off_the_grid(brain) -> None:
+    """Calibration lines that are flagged as image lines too are no image lines between the others."""
+    header, acquisitions = brain
+    (expected,) = accumulated(header, acquisitions)
+    both = copy.deepcopy(acquisitions)
+    for acquisition in both:
+        if acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
+            acquisition.clear_flag(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+            acquisition.set_flag(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+    (bucket,) = accumulated(header, both)
+    assert torch.equal(bucket.kspace, expected.kspace)
+    unflagged = copy.deepcopy(acquisitions)
+    lost = next(a for a in unflagged if a.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION))
+    lost.clear_all_flags()
+    with pytest.raises(ScanError, match=f"line {lost.idx.kspace_encode_step_1} lies between the image lines at R=3"):
+        accumulated(header, unflagged)
+
+
+def test_data_that_nobody_whitened(brain) -> None:
+    header, acquisitions = brain
+    with pytest.raises(ScanError, match="not whitened; expected noise_adjust before"):
+        list(accumulate.process(acquisitions, header, accumulate.Parameters()))
+
+
+@pytest.mark.parametrize("dwell", [float("inf"), float("nan"), -1.0])
+def test_dwell_times(brain, dwell: float) -> None:
+    header, acquisitions = brain
+    with pytest.raises(ScanError, match="noise measurement has a dwell time of"):
+        adjusted(header, changed(acquisitions, 0, sample_time_us=dwell))
+    with pytest.raises(ScanError, match="scan has a dwell time of"):
+        adjusted(header, changed(acquisitions, 1, sample_time_us=dwell))
+    with pytest.raises(ScanError, match="dwell time of 40 us; the scan began with 20 us"):
+        adjusted(header, changed(acquisitions, 9, sample_time_us=40))
+    assert "unknown" in adjusted(header, changed(acquisitions, 0, sample_time_us=0))[0].text
+
+
 def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
     header, acquisitions = brain
     (bucket,) = accumulated(header, acquisitions[:-4])
-    assert bucket.warnings == ("4 of 43 image lines never arrived: [118, 121, 124, 127]",)
+    assert bucket.warnings == ("4 of 43 image lines never arrived: 118, 121, 124, 127",)
 
 
 @pytest.mark.parametrize("keep", [0, 1])

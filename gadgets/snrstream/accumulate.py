@@ -1,6 +1,7 @@
 """Gadget: sort acquisitions into the k-space of one image each."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,6 @@ from .recon.fft import crop_readout
 log = logging.getLogger(__name__)
 
 NOT_IMAGE_FLAGS = (
-    ismrmrd.ACQ_IS_NOISE_MEASUREMENT,
     ismrmrd.ACQ_IS_NAVIGATION_DATA,
     ismrmrd.ACQ_IS_PHASECORR_DATA,
     ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
@@ -28,6 +28,9 @@ NOT_IMAGE_FLAGS = (
     ismrmrd.ACQ_IS_PHASE_STABILIZATION_REFERENCE,
     ismrmrd.ACQ_IS_PHASE_STABILIZATION,
 )
+MOST_OPEN_IMAGES = 4096
+MOST_LISTED = 20
+MOST_KSPACE_BYTES = 4 << 30
 LAST_FLAGS = (ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 
 
@@ -52,10 +55,16 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             warnings += (item.text,)
         elif not isinstance(item, ismrmrd.Acquisition):
             yield item
+        elif item.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
+            raise ScanError(
+                "a noise measurement reached accumulate, the data is not whitened; expected noise_adjust before"
+            )
         elif not any(item.is_flag_set(flag) for flag in NOT_IMAGE_FLAGS):
             idx = item.idx
             key = (idx.slice, idx.contrast, idx.phase, idx.repetition, idx.set)
             started.setdefault(key, _Lines(encoding)).add(item)
+            if len(started) > MOST_OPEN_IMAGES:
+                raise ScanError(f"more than {MOST_OPEN_IMAGES} images are incomplete; expected flags that end them")
             if any(item.is_flag_set(flag) for flag in LAST_FLAGS):
                 n_images += 1
                 yield started.pop(key).bucket(warnings)
@@ -100,6 +109,16 @@ class _Lines:
                 f"{name} has {n_samples} samples around sample {acquisition.center_sample}; "
                 f"expected {nx} around {nx // 2}"
             )
+        n_bytes = 8 * n_channels * nx * ny
+        if n_bytes > MOST_KSPACE_BYTES:
+            raise ScanError(f"k-space of {n_channels} x {ny} x {nx} takes {n_bytes >> 20} MiB; expected at most 4096")
+        others = (
+            ("kspace_encode_step_2", acquisition.idx.kspace_encode_step_2),
+            *((field, getattr(acquisition, field)) for field in ("encoding_space_ref", "discard_pre", "discard_post")),
+        )
+        for field, value in others:
+            if value != 0:
+                raise ScanError(f"{name} has {field} {value}; expected 0")
         if acquisition.is_flag_set(ismrmrd.ACQ_IS_REVERSE):
             raise ScanError(f"{name} was read in reverse; expected forward readouts")
         if not np.isfinite(acquisition.data.view(np.float32)).all():
@@ -126,6 +145,7 @@ class _Lines:
         acceleration = self.encoding.acceleration[0]
         if not self.image:
             raise ScanError(f"an image has {len(self.calibration)} calibration lines and no image lines")
+        self._keep_grid(acceleration)
         numbers = sorted(self.image)
         if acceleration == 1:
             first, calibration_numbers = _longest_run(numbers)
@@ -140,7 +160,8 @@ class _Lines:
         sampled[0, numbers] = True
         missing = self._missing(numbers)
         if missing:
-            text = f"{len(missing)} of {len(missing) + len(numbers)} image lines never arrived: {missing}"
+            listed = ", ".join(map(str, missing[:MOST_LISTED])) + (" ..." if len(missing) > MOST_LISTED else "")
+            text = f"{len(missing)} of {len(missing) + len(numbers)} image lines never arrived: {listed}"
             log.warning(text)
             warnings += (text,)
         fov = self.encoding.encoded_fov_mm
@@ -156,6 +177,21 @@ class _Lines:
             head=self.image[min(numbers, key=lambda n: abs(n - ny // 2))].getHead(),
             warnings=warnings,
         )
+
+    def _keep_grid(self, step: int) -> None:
+        """Leave every R-th line alone for the image: unaliasing counts on zeros between them.
+
+        Calibration lines between them may be flagged as image lines too; anything else there is an error.
+        """
+        plain = [number for number in self.image if number not in self.calibration]
+        grid = Counter(number % step for number in plain or self.image).most_common(1)[0][0]
+        for number in [number for number in self.image if number % step != grid]:
+            if number not in self.calibration:
+                line = number - self.encoding.encoded_matrix[1] // 2 + self.encoding.e1_centre
+                raise ScanError(
+                    f"line {line} lies between the image lines at R={step}; expected every {step}th line only"
+                )
+            del self.image[number]
 
     def _missing(self, numbers: list[int]) -> list[int]:
         """Line numbers, as the scanner counts them, that the regular sampling within the limits lacks."""

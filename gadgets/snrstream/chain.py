@@ -14,6 +14,7 @@ from typing import Any
 from ismrmrd import xsd
 
 from .errors import ConfigurationError
+from .items import ScanWarning
 from .parameters import parse_parameters
 from .resources import folder, is_plain_name
 from .safe_xml import local_name, parse_xml
@@ -32,7 +33,7 @@ class Chain:
         """What the last gadget makes of `items`. Lazy: an item is taken when an output is asked for."""
         for name, parameters in self.steps:
             items = _module(name).process(items, header, parameters)
-        yield from items
+        yield from (item for item in items if not isinstance(item, ScanWarning))
 
 
 def parse_chain(text: bytes | str, source: str) -> Chain:
@@ -48,10 +49,23 @@ def parse_chain(text: bytes | str, source: str) -> Chain:
     streams = [child for child in root if local_name(child) == "stream"]
     if len(streams) > 1:
         raise ConfigurationError(f"{source} has {len(streams)} streams; expected one")
-    elements = list(_stream_gadgets(streams[0], source)) if streams else _gadget_elements(root, source)
+    if streams:
+        beside = {local_name(child) for child in root} - {"version", "readers", "writers", "stream"}
+        if beside:
+            raise ConfigurationError(f"{source} has {', '.join(sorted(beside))} beside its stream; expected none")
+        elements = list(_stream_gadgets(streams[0], source))
+    else:
+        elements = _gadget_elements(root, source)
     if not elements:
         raise ConfigurationError(f"{source} names no gadget; expected some of: {', '.join(GADGETS)}")
-    return Chain(tuple(_step(element, source) for element in elements))
+    steps = tuple(_step(element, source) for element in elements)
+    names = [name for name, _ in steps]
+    if names != [name for name in GADGETS if name in names]:
+        raise ConfigurationError(
+            f"{source} has the gadgets {', '.join(names[:20])}; expected each at most once, in this order: "
+            f"{', '.join(GADGETS)}"
+        )
+    return Chain(steps)
 
 
 def named_chain(name: str) -> Chain:
@@ -63,7 +77,7 @@ def named_chain(name: str) -> Chain:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in pipelines.glob("*.xml"))) or "none"
         raise ConfigurationError(f"unknown pipeline {name!r}; known: {known}")
-    return parse_chain(path.read_bytes(), path.name)
+    return parse_chain(read_configuration(path), path.name)
 
 
 def chain_file(name: str) -> Path | None:
@@ -72,11 +86,33 @@ def chain_file(name: str) -> Path | None:
     Raises ConfigurationError where it looks like a file and there is none.
     """
     path = Path(name)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(f"pipeline file {name[:200]!r} cannot be read: {exc}") from None
     if not is_plain_name(name):
-        raise ConfigurationError(f"pipeline file {name!r} does not exist; expected a name or an XML file")
+        raise ConfigurationError(f"pipeline file {name[:200]!r} does not exist; expected a name or an XML file")
     return None
+
+
+def read_configuration(path: Path) -> bytes:
+    """The text of a stream configuration. Raises ConfigurationError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigurationError(f"pipeline file {path} cannot be read: {exc.strerror or exc}") from None
+
+
+def is_noise_query(text: bytes) -> bool:
+    """Whether a configuration asks for nothing but a stored noise measurement, as Gadgetron's client does."""
+    try:
+        root = parse_xml(text, "configuration", ConfigurationError)
+    except ConfigurationError:
+        return False
+    return [e.text for e in root.iter() if local_name(e) == "classname" and e.text != "DependencyQueryWriter"] == [
+        "NoiseSummaryGadget"
+    ]
 
 
 def preload() -> None:
@@ -94,10 +130,11 @@ def _stream_gadgets(stream: ET.Element, source: str) -> Iterator[ET.Element]:
             yield node
         elif kind == "external":
             execute, configuration = children.get("execute"), children.get("configuration")
-            if execute is not None and execute.get("name") != OUR_MODULE:
-                raise ConfigurationError(
-                    f"{source}: external module {execute.get('name')!r} cannot run here; expected {OUR_MODULE}"
-                )
+            if len(children) != len(node):
+                raise ConfigurationError(f"{source}: an external module has an element twice; expected each once")
+            ours = {"name": OUR_MODULE, "target": "chain", "type": "python"}
+            if execute is not None and execute.attrib != ours:
+                raise ConfigurationError(f"{source}: external module {execute.attrib} cannot run here; expected {ours}")
             if configuration is not None:
                 yield from _gadget_elements(configuration, source)
         else:

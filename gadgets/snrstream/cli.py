@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,13 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _recon(options: argparse.Namespace) -> None:
-    from .chain import chain_file, named_chain, parse_chain
+    from .chain import chain_file, named_chain, parse_chain, read_configuration
     from .mrd.header import parse_header
     from .mrd.scan_file import ScanFile
     from .progress import Progress
 
     file = chain_file(options.pipeline)
-    chain = named_chain(options.pipeline) if file is None else parse_chain(file.read_bytes(), file.name)
+    chain = named_chain(options.pipeline) if file is None else parse_chain(read_configuration(file), file.name)
     with ScanFile(options.scan) as scan:
         header = parse_header(scan.header_xml)
         _check_output(options)
@@ -71,7 +72,7 @@ def _send(options: argparse.Namespace) -> None:
         received = send_scan(scan, options.host, options.port, options.pipeline)
         _write([r.image for r in received], scan.header_xml, options.output)
     slowest = max(r.latency_s for r in received)
-    print(f"last image {1000 * slowest:.0f} ms after the last acquisition was sent")
+    _say(f"last image {1000 * slowest:.0f} ms after the last acquisition was sent")
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -89,7 +90,7 @@ def _write(images: "list[ismrmrd.Image]", header_xml: bytes, folder: Path) -> No
 
     write_outputs(images, header_xml, parse_header(header_xml), folder)
     series = ", ".join(str(n) for n in sorted({image.image_series_index for image in images}))
-    print(f"{len(images)} images (series {series}) in {folder}: images.h5, dicom/, preview.png")
+    _say(f"{len(images)} images (series {series}) in {folder}: images.h5, dicom/, preview.png")
 
 
 def _check_output(options: argparse.Namespace) -> None:
@@ -98,7 +99,7 @@ def _check_output(options: argparse.Namespace) -> None:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigurationError(f"output folder {options.output} cannot be made: {exc.strerror}") from None
-    if (options.output / "images.h5").resolve() == Path(options.scan).resolve():
+    if Path(options.scan).resolve() in [(options.output / name).resolve() for name in ("images.h5", "preview.png")]:
         raise ConfigurationError(f"output would overwrite the scan {options.scan}; expected another folder")
 
 
@@ -119,8 +120,18 @@ def _only_images(items: Iterator[Any], pipeline: str) -> "Iterator[ismrmrd.Image
         yield item
 
 
+def _say(text: str) -> None:
+    """A result on stdout; a reader that is gone or cannot show it does not undo what was written."""
+    try:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        print(text, flush=True)
+    except (OSError, ValueError) as exc:
+        log.warning("stdout cannot be written: %s", exc)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
+
+
 def _fail(text: str) -> int:
-    print(f"snrstream: {' '.join(text.split())}", file=sys.stderr)
+    print(f"snrstream: {' '.join(text.split())[:1000]}", file=sys.stderr)
     return 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import ismrmrd
 from tqdm import tqdm
 
-from .chain import chain_file
+from .chain import chain_file, read_configuration
 from .errors import ConnectionFailed
 from .link import Link
 from .mrd.messages import Close, ConfigFile, ConfigText, Header, Text
@@ -34,11 +34,11 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
     Raises ConnectionFailed where nobody listens, the server goes away, or reports an error.
     """
     file = chain_file(pipeline)
-    configuration = ConfigFile(pipeline) if file is None else ConfigText(file.read_bytes())
+    configuration = ConfigFile(pipeline) if file is None else ConfigText(read_configuration(file))
     server = f"server {host}:{port}"
     try:
         sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
-    except (OSError, OverflowError) as exc:
+    except (OSError, OverflowError, UnicodeError) as exc:
         raise ConnectionFailed(f"cannot connect to {server}: {getattr(exc, 'strerror', None) or exc}") from None
     with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
         sock.settimeout(None)
@@ -51,7 +51,7 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
                 if isinstance(message, Text) and message.text.startswith("ERROR"):
                     raise ConnectionFailed(f"{server}: {message.text}")
                 if isinstance(message, Text):
-                    tqdm.write(message.text, file=sys.stderr)
+                    tqdm.write(f"server says: {message.text[:1000]!r}", file=sys.stderr)
                 elif isinstance(message, ismrmrd.Image):
                     done = sender.finished_at
                     received.append(Received(message, time.monotonic() - done if done else 0.0))
@@ -64,6 +64,11 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
             sender.join()
     if sender.error is not None:
         raise sender.error
+    if sender.finished_at is None:
+        raise ConnectionFailed(
+            f"{server} closed after {progress.n_acquisitions} of {scan.n_acquisitions} acquisitions and "
+            f"{len(received)} images; expected it to take the whole scan"
+        )
     if not received:
         raise ConnectionFailed(f"{server} sent no images for {scan.n_acquisitions} acquisitions of {scan.path}")
     return received

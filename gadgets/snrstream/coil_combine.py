@@ -21,8 +21,8 @@ class Parameters:
     window: int = 7
 
     def __post_init__(self) -> None:
-        if self.window < 1 or self.window % 2 == 0:
-            raise ValueError(f"window is {self.window}; expected an odd number of pixels")
+        if not 1 <= self.window <= 31 or self.window % 2 == 0:
+            raise ValueError(f"window is {self.window}; expected an odd number of pixels up to 31")
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:

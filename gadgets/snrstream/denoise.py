@@ -41,7 +41,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     }
     for item in items:
         yield item
-        if isinstance(item, ReconImage):
+        if isinstance(item, ReconImage) and not item.denoised:
             network = item.image if alpha == 1 else model.denoise(item.image, item.gmap)
             yield dataclasses.replace(
                 item,

@@ -22,9 +22,9 @@ class Parameters:
     tikhonov: float = TIKHONOV
 
     def __post_init__(self) -> None:
-        if self.kernel_e1 < 2 or self.kernel_ro < 1 or self.kernel_ro % 2 == 0:
+        if not 2 <= self.kernel_e1 <= 12 or not 1 <= self.kernel_ro <= 31 or self.kernel_ro % 2 == 0:
             raise ValueError(
-                f"kernel is {self.kernel_e1} lines x {self.kernel_ro} samples; expected 2 or more x an odd number"
+                f"kernel is {self.kernel_e1} lines x {self.kernel_ro} samples; expected 2 to 12 x an odd number to 31"
             )
         if not 0 <= self.tikhonov < 1:
             raise ValueError(f"tikhonov is {self.tikhonov}; expected a number from 0 to below 1")

@@ -31,8 +31,8 @@ class Parameters:
     snr_map: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.scale > 0 and self.gmap_scale > 0):
-            raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected positive numbers")
+        if not (0 < self.scale <= 1e6 and 0 < self.gmap_scale <= 1e6):
+            raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected positive numbers to 1e6")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,17 @@ class Link:
         except (OSError, SnrstreamError):
             return
 
+    def finish(self, silence: float) -> None:
+        """After our CLOSE: wait for the peer's end, so that what it still sends does not reset what it reads."""
+        deadline = time.monotonic() + 10 * silence
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(silence)
+            while time.monotonic() < deadline and self._socket.recv(CHUNK):
+                pass
+        except OSError:
+            return
+
     def _receive(self) -> Iterator[Any]:
         decoder = Decoder()
         while True:

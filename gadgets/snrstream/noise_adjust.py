@@ -18,6 +18,8 @@ from .recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
 log = logging.getLogger(__name__)
 
 BIAS_WORTH_A_WARNING = 1.02
+MOST_NOISE_BYTES = 1 << 29
+LONGEST_DWELL_US = 1e5
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     noise: list[ismrmrd.Acquisition] = []
     whiten: torch.Tensor | None = None
     ready = False
+    n_bytes = 0
     for item in items:
         if not isinstance(item, ismrmrd.Acquisition):
             yield item
@@ -45,6 +48,9 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 log.warning("noise measurement %d arrived after image data: not used", item.scan_counter)
             else:
                 noise.append(item)
+                n_bytes += item.data.nbytes
+                if n_bytes > MOST_NOISE_BYTES:
+                    raise ScanError(f"noise measurement exceeds {MOST_NOISE_BYTES >> 20} MiB; expected less")
         else:
             if not ready:
                 whiten, warnings = _whitening(noise, item, header, parameters)
@@ -52,6 +58,12 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 for text in warnings:
                     log.warning(text)
                     yield ScanWarning(text)
+                dwell_us = item.sample_time_us
+            if item.sample_time_us != dwell_us:
+                raise ScanError(
+                    f"acquisition {item.scan_counter} has a dwell time of {item.sample_time_us:g} us; the scan began "
+                    f"with {dwell_us:g} us"
+                )
             yield item if whiten is None else _apply(whiten, item)
 
 
@@ -76,10 +88,15 @@ def _whitening(
         raise ScanError(f"noise measurements have dwell times {dwells} us; expected one")
     samples = torch.from_numpy(np.concatenate([acquisition.data for acquisition in noise], axis=1))
     n_channels, n_samples = samples.shape
+    for what, dwell in (("noise measurement", dwells[0]), ("scan", first.sample_time_us)):
+        if not 0 <= dwell <= LONGEST_DWELL_US:
+            raise ScanError(f"{what} has a dwell time of {dwell} us; expected 0 (unknown) to {LONGEST_DWELL_US:g} us")
     covariance = noise_covariance(samples)
     matrix = prewhitening_matrix(covariance, first.sample_time_us, dwells[0], noise_bandwidth_ratio(header))
     bias = whitening_bias(n_samples, n_channels)
     warnings = []
+    if 0 in (dwells[0], first.sample_time_us):
+        warnings.append("dwell time of the scan or its noise measurement is unknown (0): taken to be the same")
     if bias > BIAS_WORTH_A_WARNING:
         warnings.append(
             f"noise covariance of {n_channels} channels comes from {n_samples} samples: "

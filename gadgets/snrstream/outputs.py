@@ -1,11 +1,13 @@
 """What a reconstruction leaves in a folder: images.h5, dicom/ and preview.png, all of them or none."""
 
+import io
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import ismrmrd
 import numpy as np
 from ismrmrd.hdf5 import get_hdf5type
@@ -64,6 +66,10 @@ def _check_replaceable(folder: Path) -> None:
     for output in ("images.h5", "preview.png"):
         if (folder / output).is_dir():
             raise ConfigurationError(f"{folder / output} is a folder, expected a file or nothing")
+    if (folder / "images.h5").is_file() and _holds_raw_data(folder / "images.h5"):
+        raise ConfigurationError(
+            f"{folder / 'images.h5'} is a raw scan and would be lost: choose another output folder"
+        )
     dicom = folder / "dicom"
     if not dicom.exists():
         return
@@ -78,10 +84,20 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
+def _holds_raw_data(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return "dataset/data" in file
+    except OSError:
+        return False
+
+
 def _write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path: Path) -> None:
     """One group `image_<series>` a series, which holds images of one shape and one type."""
     shapes: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
-    with ismrmrd.Dataset(path, "dataset", mode="x") as dataset:
+    # HDF5 crashes where the disk is full when it closes a file: it writes to memory, and plain I/O to disk.
+    memory = io.BytesIO()
+    with ismrmrd.Dataset(memory, "dataset", mode="w") as dataset:
         dataset.write_xml_header(header_xml.encode() if isinstance(header_xml, str) else header_xml)
         for image in images:
             kind = (image.data.shape, image.data.dtype)
@@ -94,6 +110,7 @@ def _write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path
                     "image of the series: a series in images.h5 has one shape and type"
                 )
             dataset.append_image(f"image_{image.image_series_index}", _with_attribute_length(image))
+    path.write_bytes(memory.getbuffer())
 
 
 def _with_attribute_length(image: ismrmrd.Image) -> ismrmrd.Image:

@@ -22,6 +22,8 @@ from .image_values import (
 
 PANEL_HEIGHT = 384
 MAX_PANEL_HEIGHT = 1024
+LONGEST_TITLE = 80
+WIDEST, NARROWEST = 6.0, 1 / 6  # panels; what is beyond is drawn out of shape
 GAP, BAR_HEIGHT = 28, 10
 BACKGROUND, BRIGHT, DIM = (17, 19, 24), (240, 242, 245), (158, 165, 176)
 AMPLIFICATIONS = (100, 50, 20, 10, 5, 2, 1)
@@ -60,7 +62,7 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     # A whole factor keeps the upscaled pixels of equal size.
     height = min(ny * max(1, math.ceil(PANEL_HEIGHT / ny)), MAX_PANEL_HEIGHT)
     cells = [_draw(panel, height) for panel in panels]
-    title = " ".join(title.split())
+    title = " ".join(title.split())[:LONGEST_TITLE]
     title_font = ImageFont.load_default(26)
     width = sum(cell.width for cell in cells) + GAP * (len(cells) + 1)
     width = max(width, math.ceil(title_font.getlength(title)) + 2 * GAP)
@@ -124,6 +126,7 @@ def _panel(
     ny, nx = values.shape[2:]
     is_known = fov_x_mm > 0 and fov_y_mm > 0
     aspect = fov_x_mm / fov_y_mm if is_known else nx / ny
+    aspect = min(max(aspect, NARROWEST), WIDEST)
     label = {"": "noise amplification", "SNR": "SNR units"}.get(unit(image), unit(image))
     return Panel(title, label, values[0, values.shape[1] // 2], low, high, aspect, colors)
 

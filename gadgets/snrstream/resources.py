@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+LONGEST_NAME = 200
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -15,4 +16,4 @@ def folder(kind: str) -> Path:
 
 def is_plain_name(name: str) -> bool:
     """Whether `name` is a single file name, so that it cannot lead out of a folder."""
-    return _NAME.fullmatch(name) is not None and ".." not in name
+    return len(name) <= LONGEST_NAME and _NAME.fullmatch(name) is not None and ".." not in name

@@ -13,6 +13,8 @@ def parse_xml(text: bytes | str, what: str, error: type[SnrstreamError]) -> ET.E
     """
     data = text.encode() if isinstance(text, str) else bytes(text)
     data = data.rstrip(b"\0").strip()
+    if b"\0" in data:  # UTF-16 or UTF-32, in which the search below would be blind
+        raise error(f"{what} holds NUL bytes; expected UTF-8")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise error(f"{what} declares a document type or entities; expected plain XML without them")
     try:

@@ -3,12 +3,13 @@
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import ismrmrd
 
-from .chain import Chain, named_chain, parse_chain, preload
+from .chain import Chain, is_noise_query, named_chain, parse_chain, preload
 from .errors import ConfigurationError, ConnectionFailed, ProtocolError, SnrstreamError
 from .link import Link
 from .mrd.header import parse_header
@@ -18,6 +19,8 @@ from .progress import Progress
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
+REFUSED_SECONDS = 0.2
+LONGEST_ERROR = 1000  # characters
 NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
 
 
@@ -31,9 +34,13 @@ def serve(host: str, port: int) -> None:
         address = "{}:{}".format(*listener.getsockname()[:2])
         log.info("listening on %s", address)
         while True:
-            sock, peer = listener.accept()
-            name = "{}:{}".format(*peer[:2])
-            threading.Thread(target=_connection, args=(sock, name), name=name, daemon=True).start()
+            try:
+                sock, peer = listener.accept()
+                name = "{}:{}".format(*peer[:2])
+                threading.Thread(target=_connection, args=(sock, name), name=name, daemon=True).start()
+            except (OSError, RuntimeError) as exc:  # out of descriptors or threads: others still run
+                log.error("cannot take another client: %s", exc)
+                time.sleep(REFUSED_SECONDS)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family, backlog=16)
-    except (OSError, OverflowError) as exc:
+    except (OSError, OverflowError, UnicodeError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise ConnectionFailed(f"cannot listen on {host}:{port}: {reason}") from None
 
@@ -53,10 +60,11 @@ def _connection(sock: socket.socket, peer: str) -> None:
         try:
             _session(link)
             link.send(Close())
+            link.finish(SILENCE_SECONDS)
         except ConnectionFailed as exc:
             log.error("%s", exc)
         except SnrstreamError as exc:
-            log.error("%s: %s", peer, exc)
+            log.error("%s: %s", peer, str(exc)[:LONGEST_ERROR])
             _report(link, str(exc))
         except Exception as exc:
             log.exception("%s: a defect of snrstream", peer)
@@ -66,8 +74,9 @@ def _connection(sock: socket.socket, peer: str) -> None:
 def _report(link: Link, text: str) -> None:
     link.drain(DRAIN_SECONDS, SILENCE_SECONDS)
     try:
-        link.send(Text(f"ERROR: {text}"))
+        link.send(Text(f"ERROR: {text[:LONGEST_ERROR]}"))
         link.send(Close())
+        link.finish(SILENCE_SECONDS)
     except ConnectionFailed as exc:
         log.error("%s: the error above could not be delivered", exc)
 
@@ -77,7 +86,7 @@ def _session(link: Link) -> None:
     first = next(messages, None)
     if first is None:
         return  # a client that only asks whether anybody listens
-    if isinstance(first, ConfigText) and b"NoiseSummaryGadget" in first.xml:
+    if isinstance(first, ConfigText) and is_noise_query(first.xml):
         # A Gadgetron client asks for a stored noise measurement ahead of its scan; none is stored here.
         for _ in messages:
             pass
@@ -114,7 +123,7 @@ def _items(messages: Iterator[Any], progress: Progress) -> Iterator[Any]:
                 progress.acquisition()
             yield message
         elif isinstance(message, Text):
-            log.info("client says: %s", message.text)
+            log.info("client says: %r", message.text[:LONGEST_ERROR])
         else:
             raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
 

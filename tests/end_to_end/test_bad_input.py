@@ -1,5 +1,6 @@
 """Whatever a user gets wrong: status 1, one clear line on stderr, no traceback."""
 
+import resource
 import shutil
 import socket
 import subprocess
@@ -169,6 +170,18 @@ def test_output_folders(fails, brain, tmp_path) -> None:
     scan = tmp_path / "images.h5"
     shutil.copy(brain, scan)
     assert "overwrite the scan" in fails("recon", scan, "--output", tmp_path)
+
+
+def test_a_full_disk(brain, tmp_path) -> None:
+    """A limit on the size of files stands for the full disk: one line, status 1, and nothing half-written."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # noqa: E731
+    command = [sys.executable, "-m", "snrstream.cli", "recon", str(brain), "--pipeline", "grappa_snr"]
+    failed = subprocess.run(
+        [*command, "--output", str(tmp_path / "o")], env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit
+    )
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    assert failed.stderr.splitlines()[-1].startswith("snrstream: cannot write outputs")
+    assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
 
 
 def test_arguments(fails, brain, tmp_path) -> None:

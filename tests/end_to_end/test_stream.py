@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from pathlib import Path
 
 import ismrmrd
@@ -168,10 +169,39 @@ def a_server_that_hangs_up(after_bytes: int, answer: bytes = b"") -> int:
             left = after_bytes
             while left > 0:
                 left -= len(sock.recv(min(left, 65536)))
-            sock.sendall(answer)
+            if answer:
+                sock.sendall(answer)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(65536):
+                    pass
 
     threading.Thread(target=once, daemon=True).start()
     return listener.getsockname()[1]
+
+
+class SlowScan(ScanFile):
+    def acquisitions(self):
+        for number, acquisition in enumerate(super().acquisitions()):
+            if number == 10:
+                time.sleep(1.5)
+            yield acquisition
+
+
+def test_a_server_that_takes_half_the_scan_and_calls_it_done(raw_scan) -> None:
+    image = ismrmrd.Image.from_array(np.zeros((4, 4), np.float32), transpose=False)
+    port = a_server_that_hangs_up(100_000, encode(image) + encode(Close()))
+    with SlowScan(raw_scan("brain_16ch_r3")) as scan, pytest.raises(ConnectionFailed, match="and 1 images; expected"):
+        send_scan(scan, "127.0.0.1", port, "grappa_snr")
+
+
+def test_a_client_that_goes_on_after_close_still_gets_its_images(server, raw_scan) -> None:
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        sock, link = dial(server)
+        with sock:
+            for message in [*preamble(scan), *scan.acquisitions(), Close()]:
+                link.send(message)
+            sock.sendall(bytes(2_000_000))
+            assert len(list(link)) == 3
 
 
 @pytest.mark.parametrize("after_bytes", [1, 1026, 6000, 400_000])

@@ -38,6 +38,11 @@ def test_unknown_elements_trailing_nul_and_missing_parts_are_tolerated(brain_xml
         ("<x>128</x>", "<x>0</x>", "expected numbers from 1 to 65535"),
         ("<x>256.0</x>", "<x>0</x>", "field of view"),
         ('?>\n<ismrmrdHeader', '?><!DOCTYPE x [<!ENTITY a "b">]>\n<ismrmrdHeader', "document type or entities"),
+        ("<maximum>127</maximum>", "<maximum>3000000000</maximum>", "limits of kspace_encoding_step_1 are .*0 to 127"),
+        ("<matrixSize>", "<matrixSizes>", "not well-formed"),
+        ("<encodedSpace>", "<encodedSpace/><ignored>", "not well-formed"),
+        ("fieldOfView_mm", "somethingElse", "incomplete: encodingSpace lacks 'fieldOfView_mm'"),
+        ("<x>256.0</x>", "<x></x>", "incomplete: fieldOfViewMm lacks 'x'"),
         ("Bandwidth>0.93", "Bandwidth>-1", "relativeReceiverNoiseBandwidth is -1"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from .. import __version__
+from ..errors import ScanError
 
 _SCANNING_SEQUENCE = {
     "flash": "GR",
@@ -55,8 +56,11 @@ def text(value: Any, n_max: int) -> str:
 
 
 def decimal(value: float) -> str:
-    """A finite number as a decimal string of at most 16 characters."""
-    return format_number_as_ds(float(value))
+    """A finite number as a decimal string of at most 16 characters. Raises ScanError for any other."""
+    try:
+        return format_number_as_ds(float(value))
+    except (OverflowError, ValueError):
+        raise ScanError(f"{str(value)[:40]} cannot be a number in DICOM; expected a finite one") from None
 
 
 def add_patient_and_study(dataset: Dataset, header: ismrmrdHeader | None) -> None:

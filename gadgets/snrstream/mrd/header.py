@@ -1,5 +1,7 @@
 """The ISMRMRD XML header, and the few numbers of it that a Cartesian reconstruction needs."""
 
+import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from ismrmrd import xsd
@@ -42,12 +44,24 @@ def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
         raise ScanError(
             f"ISMRMRD header has root element {root.tag!r}; expected ismrmrdHeader of http://www.ismrm.org/ISMRMRD"
         )
-    data = text.encode() if isinstance(text, str) else bytes(text)
+    _drop_empty(root)
     config = ParserConfig(fail_on_unknown_properties=False, fail_on_converter_warnings=True)
     try:
-        return XmlParser(config=config).from_bytes(data.rstrip(b"\0").strip(), xsd.ismrmrdHeader)
-    except (ParserError, ConverterWarning, TypeError, ValueError) as exc:
+        return XmlParser(config=config).from_bytes(ET.tostring(root), xsd.ismrmrdHeader)
+    except TypeError as exc:  # a dataclass of the schema lacks what it requires
+        lacks = re.search(r"(\w+)\.__init__\(\) missing .*: (.*)", str(exc))
+        text = f"{lacks[1].removesuffix('Type')} lacks {lacks[2]}" if lacks else str(exc)
+        raise ScanError(f"ISMRMRD header is incomplete: {text}") from None
+    except (ParserError, ConverterWarning, ValueError) as exc:
         raise ScanError(f"ISMRMRD header cannot be read: {exc}") from None
+
+
+def _drop_empty(element: ET.Element) -> None:
+    """Anonymisers leave empty elements behind, which the schema's numbers cannot be: take them as absent."""
+    for child in list(element):
+        _drop_empty(child)
+        if len(child) == 0 and not (child.text or "").strip():
+            element.remove(child)
 
 
 def noise_bandwidth_ratio(header: xsd.ismrmrdHeader) -> float:
@@ -87,12 +101,18 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
     acceleration = (factors.kspace_encoding_step_1, factors.kspace_encoding_step_2) if factors else (1, 1)
     if any(r is None or not 1 <= r <= 64 for r in acceleration):
         raise ScanError(f"acceleration factor is {acceleration}; expected numbers from 1 to 64")
+    limits = (e1.minimum, e1.center, e1.maximum) if e1 is not None else (0, encoded[1] // 2, encoded[1] - 1)
+    if not 0 <= limits[0] <= limits[1] <= limits[2] < encoded[1]:
+        raise ScanError(
+            f"limits of kspace_encoding_step_1 are {limits} (minimum, center, maximum); "
+            f"expected rising numbers from 0 to {encoded[1] - 1}"
+        )
     return Encoding(
         encoded_matrix=encoded,
         recon_matrix=matrices[1],
         encoded_fov_mm=fovs[0],
         recon_fov_mm=fovs[1],
-        e1_centre=e1.center if e1 is not None else encoded[1] // 2,
-        e1_limits=(e1.minimum, e1.maximum) if e1 is not None else (0, encoded[1] - 1),
+        e1_centre=limits[1],
+        e1_limits=(limits[0], limits[2]),
         acceleration=acceleration,
     )

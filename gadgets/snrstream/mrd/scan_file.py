@@ -20,11 +20,11 @@ class ScanFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
         try:
+            if not self.path.is_file():
+                raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
             self._dataset = ismrmrd.Dataset(str(path), GROUP, mode="r")
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
         try:
             self.header_xml = self._read_header()
@@ -65,11 +65,13 @@ class ScanFile:
     def _count(self) -> int:
         try:
             data = self._dataset._dataset["data"]
-        except (KeyError, OSError) as exc:
+            names = data.dtype.names if isinstance(data, h5py.Dataset) else None
+            n_acquisitions = int(data.size) if names else 0
+        except (KeyError, OSError, ValueError, TypeError, RuntimeError) as exc:
             raise ScanError(f"{self.path} holds no acquisitions: {_line(exc)}") from None
-        if not isinstance(data, h5py.Dataset) or set(data.dtype.names or ()) != {"head", "traj", "data"}:
+        if set(names or ()) != {"head", "traj", "data"}:
             raise ScanError(f"{self.path}: {GROUP}/data holds no acquisitions; expected head, traj and data")
-        return int(data.size)
+        return n_acquisitions
 
 
 def _line(exc: Exception) -> str:

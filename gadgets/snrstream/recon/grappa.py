@@ -80,6 +80,12 @@ def calibrate(
     if not bool(torch.isfinite(scale)) or float(scale) == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
     normal = normal + tikhonov * scale * torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
-    weights = torch.cholesky_solve(sources.mH @ targets, torch.linalg.cholesky(normal))
+    factor, info = torch.linalg.cholesky_ex(normal)
+    if int(info) != 0:
+        raise ScanError(
+            f"GRAPPA calibration with {len(normal)} unknowns and tikhonov={tikhonov:g} is singular; "
+            "expected a smaller kernel or a larger tikhonov"
+        )
+    weights = torch.cholesky_solve(sources.mH @ targets, factor)
     weights = weights.reshape(n_lines, n_samples, n_channels, acceleration - 1, n_channels)
     return Kernel(acceleration, weights.permute(3, 4, 0, 1, 2).contiguous(), lines, samples)

@@ -23,6 +23,8 @@ def noise_covariance(samples: Tensor) -> Tensor:
     Raises ScanError where the samples are not finite, too few, or a channel holds no signal.
     """
     n_channels, n_samples = samples.shape
+    if n_channels == 0:
+        raise ScanError("noise scan has no channels; expected at least one")
     if n_samples <= n_channels:
         raise ScanError(
             f"noise scan has {n_samples} samples for {n_channels} channels; the covariance needs "
