@@ -22,9 +22,12 @@ log = logging.getLogger(__name__)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status."""
+    # numpy multiplies small matrices only, one for each acquisition. Its threads gain nothing there, and wait
+    # for each other a thousand times as long as the product takes where the cores are busy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parser().parse_args(arguments)
     logging.basicConfig(
-        stream=sys.stderr,
+        handlers=[_LogHandler()],
         force=True,
         level=logging.DEBUG if options.verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(message)s",
@@ -118,6 +121,15 @@ def _only_images(items: Iterator[Any], pipeline: str) -> "Iterator[ismrmrd.Image
                 f"pipeline {pipeline} ends with a {type(item).__name__}; expected images, as image_finish makes them"
             )
         yield item
+
+
+class _LogHandler(logging.Handler):
+    """To stderr, above a progress bar that may be drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
 
 
 def _say(text: str) -> None:

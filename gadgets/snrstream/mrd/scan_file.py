@@ -5,10 +5,12 @@ from pathlib import Path
 
 import h5py
 import ismrmrd
+import numpy as np
 
 from ..errors import ScanError
 
 GROUP = "dataset"
+AT_ONCE = 64  # acquisitions in one read
 
 
 class ScanFile:
@@ -45,13 +47,27 @@ class ScanFile:
 
     def acquisitions(self) -> Iterator[ismrmrd.Acquisition]:
         """All acquisitions in the order of the file."""
-        for number in range(self.n_acquisitions):
+        for start in range(0, self.n_acquisitions, AT_ONCE):
+            # ismrmrd's own read_acquisition opens the HDF5 dataset anew for each field of each acquisition.
             try:
-                yield self._dataset.read_acquisition(number)
+                records = self._dataset._dataset["data"][start : start + AT_ONCE]
             except (OSError, ValueError, TypeError, KeyError, RuntimeError) as exc:
-                raise ScanError(
-                    f"{self.path}: acquisition {number} of {self.n_acquisitions} cannot be read: {_line(exc)}"
-                ) from None
+                raise ScanError(f"{self._place(start)} cannot be read: {_line(exc)}") from None
+            for number, record in enumerate(records, start):
+                yield self._acquisition(number, record)
+
+    def _acquisition(self, number: int, record: np.void) -> ismrmrd.Acquisition:
+        try:
+            head = ismrmrd.AcquisitionHeader.from_buffer_copy(record["head"])
+            n_channels, n_samples = head.active_channels, head.number_of_samples
+            data = record["data"].view(np.complex64).reshape(n_channels, n_samples)
+            trajectory = record["traj"].view(np.float32).reshape(n_samples, head.trajectory_dimensions)
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise ScanError(f"{self._place(number)} does not fit its own header: {_line(exc)}") from None
+        return ismrmrd.Acquisition(head, data=data, trajectory=trajectory)
+
+    def _place(self, number: int) -> str:
+        return f"{self.path}: acquisition {number} of {self.n_acquisitions}"
 
     def _read_header(self) -> bytes:
         try:
