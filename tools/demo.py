@@ -123,8 +123,10 @@ def snr_before_and_after(
     replicas = []
     for _ in tqdm(range(n_replicas), desc="noise replicas", disable=None):
         noise = 2**0.5 * torch.randn(bucket.kspace.shape, dtype=torch.complex64, generator=generator)
-        noisy = dataclasses.replace(bucket, kspace=bucket.kspace + noise * bucket.sampled[..., None])
-        replicas.append(reconstruct(noisy, header, alpha)[1].image)
+        # Halved in power, the noise of scan and replica together is unit noise again, as the network expects.
+        noisy = (bucket.kspace + noise * bucket.sampled[..., None]) / 2**0.5
+        denoised_replica = reconstruct(dataclasses.replace(bucket, kspace=noisy), header, alpha)[1]
+        replicas.append(2**0.5 * denoised_replica.image)
     sd_after = np.sqrt(np.var(np.stack(replicas), axis=0, ddof=1) / 2)
     before = np.abs(original.image) / original.gmap
     inside = before > IN_OBJECT

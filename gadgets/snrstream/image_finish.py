@@ -109,7 +109,7 @@ def _meta(
     recon: ReconImage, kind: _Kind, number: int, scale: float, warnings: tuple[str, ...], magnitude: np.ndarray
 ) -> ismrmrd.Meta:
     """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
-    high = max(2, int(np.ceil(np.percentile(magnitude, 99.5))))
+    high = max(2, 2 * int(np.ceil(np.percentile(magnitude, 99.5) / 2)))  # even: the window starts at 0
     comment = f"snrstream {kind.description}, x{scale:g}"
     meta = {
         "DataRole": "Quantitative" if kind.quantitative else "Image",
