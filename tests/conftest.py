@@ -6,6 +6,7 @@ from pathlib import Path
 import ismrmrd
 import pytest
 from ismrmrd import xsd
+
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 

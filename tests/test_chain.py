@@ -1,4 +1,5 @@
 import pytest
+
 from snrstream import grappa
 from snrstream.chain import GADGETS, named_chain, parse_chain
 from snrstream.errors import ConfigurationError

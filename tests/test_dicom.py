@@ -10,9 +10,10 @@ import numpy as np
 import pydicom
 import pytest
 from ismrmrd import xsd
+from xsdata.models.datatype import XmlDate, XmlTime
+
 from snrstream.dicom import to_dicom, write_dicom
 from snrstream.errors import ConfigurationError, ScanError
-from xsdata.models.datatype import XmlDate, XmlTime
 
 SCAN = Path(__file__).parent.parent / "data" / "brain_16ch_r3.h5"
 # DS has 16 characters, so a coordinate of some 100 mm is good to about 1e-11; MRD's own float32 is good

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from snrstream.chain import named_chain
 
 # Gadgetron's own results on the brain, as means over blocks of 8 x 8 pixels: |image|, g-map, SNR map.
@@ -53,6 +54,7 @@ def blocks(pixels: np.ndarray) -> np.ndarray:
 def test_whitened_air_has_unit_noise(read_scan) -> None:
     """Air at the edges of the fully sampled brain, where the receiver's filter passes all."""
     import torch
+
     from snrstream import noise_adjust
     from snrstream.recon.fft import to_image
 

@@ -7,6 +7,7 @@ import ismrmrd
 import numpy as np
 import pytest
 import torch
+
 from snrstream import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.errors import ScanError
 from snrstream.items import Bucket, ReconImage, ScanWarning

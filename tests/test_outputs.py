@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from ismrmrd import xsd
 from PIL import Image
+
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.outputs import write_outputs
 

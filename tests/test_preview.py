@@ -4,6 +4,7 @@ import ismrmrd
 import numpy as np
 import pytest
 from PIL import Image
+
 from snrstream.errors import ScanError
 from snrstream.preview import GAP, PANEL_HEIGHT, VIRIDIS, preview
 

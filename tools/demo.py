@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from ismrmrd import xsd
+from tqdm import tqdm
+
 from snrstream import accumulate, coil_combine, denoise, grappa, noise_adjust
 from snrstream.client import Received, send_scan
 from snrstream.errors import ConnectionFailed, SnrstreamError
@@ -26,7 +28,6 @@ from snrstream.items import Bucket, ReconImage
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.outputs import write_outputs
-from tqdm import tqdm
 
 SCAN = Path(__file__).resolve().parent.parent / "data" / "brain_16ch_r3.h5"
 PIPELINE = "grappa_denoise"

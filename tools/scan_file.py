@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import ismrmrd
 import numpy as np
 from ismrmrd import xsd
+
 from snrstream.errors import ConfigurationError
 
 if TYPE_CHECKING:

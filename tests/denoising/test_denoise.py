@@ -1,6 +1,7 @@
 import ismrmrd
 import numpy as np
 import pytest
+
 from snrstream import denoise
 from snrstream.denoising.blending import blend
 from snrstream.denoising.onnx_model import load_model

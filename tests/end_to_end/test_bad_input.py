@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import ismrmrd
 import pytest
+
 from snrstream.cli import main
 from snrstream.mrd.scan_file import ScanFile
 

@@ -8,6 +8,7 @@ import sys
 import ismrmrd
 import numpy as np
 import pytest
+
 from snrstream.chain import parse_chain
 from snrstream.link import Link
 from snrstream.mrd.decoder import Decoder

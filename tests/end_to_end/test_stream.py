@@ -8,6 +8,7 @@ from pathlib import Path
 import ismrmrd
 import numpy as np
 import pytest
+
 from snrstream.cli import main
 from snrstream.client import send_scan
 from snrstream.errors import ConnectionFailed

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from snrstream.errors import ProtocolError
 from snrstream.mrd.decoder import Decoder, Limits
 from snrstream.mrd.encoder import encode

@@ -1,4 +1,5 @@
 import pytest
+
 from snrstream.errors import ScanError
 from snrstream.mrd.header import cartesian_encoding, noise_bandwidth_ratio, parse_header
 from snrstream.mrd.scan_file import ScanFile

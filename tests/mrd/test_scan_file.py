@@ -1,6 +1,7 @@
 import ismrmrd
 import numpy as np
 import pytest
+
 from snrstream.errors import ScanError
 from snrstream.mrd.scan_file import AT_ONCE, ScanFile
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from snrstream.recon.fft import centred_slice, crop_readout, to_image, to_kspace
 
 SIZES = [(8, 8), (7, 9), (6, 5), (1, 4)]

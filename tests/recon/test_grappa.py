@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from snrstream.errors import ScanError
 from snrstream.recon.coil_maps import calibration_images, inati
 from snrstream.recon.fft import to_image, to_kspace

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from snrstream.errors import ScanError
 from snrstream.recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
 
