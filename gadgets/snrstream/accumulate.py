@@ -1,4 +1,4 @@
-"""Gadget: sort acquisitions into the k-space of one image each."""
+"""Gadget: sort acquisitions into the data of one image each."""
 
 import logging
 from collections import Counter
@@ -12,9 +12,10 @@ import torch
 from ismrmrd import xsd
 
 from .errors import ScanError
-from .items import Bucket, ScanWarning
+from .items import Bucket, Calibration, ScanWarning
 from .mrd.header import Encoding, cartesian_encoding
-from .recon.fft import crop_readout
+from .recon.combine import Grid
+from .recon.fft import remove_oversampling
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     encoding = cartesian_encoding(header)
     _require_supported(encoding)
     started: dict[tuple[int, ...], _Lines] = {}
+    calibrations: dict[int, Calibration] = {}  # the latest of each slice, for images that bring none
     warnings: tuple[str, ...] = ()
     n_images = 0
     for item in items:
@@ -67,10 +69,10 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 raise ScanError(f"more than {MOST_OPEN_IMAGES} images are incomplete; expected flags that end them")
             if any(item.is_flag_set(flag) for flag in LAST_FLAGS):
                 n_images += 1
-                yield started.pop(key).bucket(warnings)
+                yield started.pop(key).bucket(warnings, calibrations)
     for lines in started.values():
         n_images += 1
-        yield lines.bucket(warnings)
+        yield lines.bucket(warnings, calibrations)
     if n_images == 0:
         raise ScanError("scan holds no image acquisitions; expected at least the lines of one image")
 
@@ -139,44 +141,48 @@ class _Lines:
                 raise ScanError(f"{name} has {n_channels} channels; the scan began with {len(other.data)}")
             lines[line] = acquisition
 
-    def bucket(self, warnings: tuple[str, ...]) -> Bucket:
+    def bucket(self, warnings: tuple[str, ...], calibrations: dict[int, Calibration]) -> Bucket:
+        """The data in place. A calibration of its own is left in `calibrations` for later images of the slice."""
         nx, ny, _ = self.encoding.encoded_matrix
         rx = self.encoding.recon_matrix[0]
-        acceleration = self.encoding.acceleration[0]
         if not self.image:
             raise ScanError(f"an image has {len(self.calibration)} calibration lines and no image lines")
-        self._keep_grid(acceleration)
+        self._keep_grid(self.encoding.acceleration[0])
         numbers = sorted(self.image)
-        if acceleration == 1:
-            first, calibration_numbers = _longest_run(numbers)
-            calibration = self.image
-        else:
-            first, calibration_numbers = _longest_run(sorted(self.calibration))
-            calibration = self.calibration
-        n_channels = len(self.image[numbers[0]].data)
-        kspace = torch.zeros(n_channels, 1, ny, rx, dtype=torch.complex64)
-        kspace[:, 0, numbers] = _readouts([self.image[n] for n in numbers], rx)
-        sampled = torch.zeros(1, ny, dtype=torch.bool)
-        sampled[0, numbers] = True
+        grid = self._grid(numbers)
+        stored = [(number - grid.first[1]) // grid.step[1] for number in numbers]
+        kspace = _readouts([self.image[n] for n in numbers], rx).unsqueeze(1)
+        sampled = torch.zeros(grid.stored, dtype=torch.bool)
+        sampled[0, stored] = True
+        if len(stored) < sampled.shape[1]:
+            kspace = kspace.new_zeros(len(kspace), *sampled.shape, rx).index_copy_(2, torch.tensor(stored), kspace)
         missing = self._missing(numbers)
         if missing:
             listed = ", ".join(map(str, missing[:MOST_LISTED])) + (" ..." if len(missing) > MOST_LISTED else "")
             text = f"{len(missing)} of {len(missing) + len(numbers)} image lines never arrived: {listed}"
             log.warning(text)
             warnings += (text,)
+        head = self.image[min(numbers, key=lambda n: abs(n - ny // 2))].getHead()
+        if self.calibration:
+            first, run = _longest_run(sorted(self.calibration))
+            lines = _readouts([self.calibration[n] for n in run], rx)
+            calibrations[head.idx.slice] = Calibration(lines.unsqueeze(1), first)
         fov = self.encoding.encoded_fov_mm
         return Bucket(
             kspace=kspace,
             sampled=sampled,
-            calibration=_readouts([calibration[n] for n in calibration_numbers], rx).unsqueeze(1)
-            if calibration_numbers
-            else kspace[:, :, :0],
-            calibration_start=first,
+            grid=grid,
+            calibration=calibrations.get(head.idx.slice),
             acceleration=self.encoding.acceleration,
             voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2]),
-            head=self.image[min(numbers, key=lambda n: abs(n - ny // 2))].getHead(),
+            head=head,
             warnings=warnings,
         )
+
+    def _grid(self, numbers: list[int]) -> Grid:
+        """Every R-th line alone where R divides k-space, else all lines."""
+        size, step = (1, self.encoding.encoded_matrix[1]), self.encoding.acceleration[0]
+        return Grid(size) if size[1] % step else Grid(size, first=(0, numbers[0] % step), step=(1, step))
 
     def _keep_grid(self, step: int) -> None:
         """Leave every R-th line alone for the image: unaliasing counts on zeros between them.
@@ -205,7 +211,7 @@ class _Lines:
 def _readouts(acquisitions: list[ismrmrd.Acquisition], n_samples: int) -> torch.Tensor:
     """Readouts with oversampling removed, `(channel, line, n_samples)` complex64."""
     lines = np.stack([acquisition.data for acquisition in acquisitions], axis=1)
-    return crop_readout(torch.from_numpy(lines), n_samples)
+    return remove_oversampling(torch.from_numpy(lines), n_samples)
 
 
 def _longest_run(numbers: list[int]) -> tuple[int, list[int]]:

@@ -1,4 +1,4 @@
-"""Gadget: calibrate GRAPPA; the k-space goes on with its small kernel."""
+"""Gadget: calibrate GRAPPA; the data goes on with its small kernel."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -8,8 +8,8 @@ from typing import Any
 from ismrmrd import xsd
 
 from .errors import ScanError
-from .items import Bucket
-from .recon.grappa import TIKHONOV, calibrate
+from .items import Bucket, Calibration
+from .recon.grappa import TIKHONOV, Kernel, Lattice, calibrate
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,32 @@ class Parameters:
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Add the kernel to each `Bucket` with R > 1; other items pass."""
+    """Add the kernel to each `Bucket` with R > 1; other items pass.
+
+    Images of a slice that share their calibration share the kernel.
+    """
+    kernels: dict[int, tuple[Calibration, Kernel]] = {}
     for item in items:
         if not isinstance(item, Bucket) or item.acceleration == (1, 1):
             yield item
             continue
-        acceleration = item.acceleration[0]
-        if item.calibration.shape[2] == 0:
+        if item.calibration is None:
+            needed = (parameters.kernel_e1 - 1) * item.acceleration[0] + 1
             raise ScanError(
-                f"scan at R={acceleration} has no ACS: no line carries a parallel calibration flag; expected "
-                f"at least {(parameters.kernel_e1 - 1) * acceleration + 1} consecutive ones"
+                f"scan at R={item.acceleration[0]} has no ACS: no line carries a parallel calibration flag; "
+                f"expected at least {needed} consecutive ones"
             )
-        kernel = calibrate(
-            item.calibration[:, 0], acceleration, parameters.kernel_e1, parameters.kernel_ro, parameters.tikhonov
-        )
-        yield dataclasses.replace(item, kernel=kernel)
+        number = item.head.idx.slice
+        if number not in kernels or kernels[number][0] is not item.calibration:
+            kernels[number] = item.calibration, _kernel(item.calibration, item.acceleration, parameters)
+        yield dataclasses.replace(item, kernel=kernels[number][1])
+
+
+def _kernel(calibration: Calibration, acceleration: tuple[int, int], parameters: Parameters) -> Kernel:
+    return calibrate(
+        calibration.lines,
+        Lattice(acceleration),
+        n_lines=parameters.kernel_e1,
+        n_samples=parameters.kernel_ro,
+        tikhonov=parameters.tikhonov,
+    )

@@ -6,6 +6,7 @@ import ismrmrd
 import numpy as np
 import torch
 
+from .recon.combine import Grid
 from .recon.grappa import Kernel
 
 
@@ -16,14 +17,25 @@ class ScanWarning:
     text: str
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """The k-space of one image, with readout oversampling removed, prewhitened.
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Fully sampled lines. Repetitions that share them share the object.
 
-    kspace: `(channel, e2, e1, ro)` complex64, image lines in place, zero where none was acquired.
-    sampled: `(e2, e1)` bool, the lines that hold image data.
-    calibration: `(channel, e2, line, ro)` complex64, the contiguous fully sampled lines.
-    calibration_start: index along e1 of the first calibration line.
+    lines: `(channel, e2, line, ro)` complex64 k-space, contiguous, readout oversampling
+    removed. start: index along e1 of the first one.
+    """
+
+    lines: torch.Tensor
+    start: int
+
+
+@dataclass(frozen=True, eq=False)
+class Bucket:
+    """The prewhitened k-space of one image, with readout oversampling removed.
+
+    kspace: `(channel, e2, e1, ro)` complex64, the lines of `grid` in place, zero where none was acquired.
+    sampled: `(e2, e1)` bool, the lines of `grid` that hold image data.
+    calibration: of this image, or of an earlier one of the same slice; None where there was none.
     acceleration: (R1, R2). voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
     kernel: the GRAPPA kernel, once `grappa` has calibrated it.
@@ -31,8 +43,8 @@ class Bucket:
 
     kspace: torch.Tensor
     sampled: torch.Tensor
-    calibration: torch.Tensor
-    calibration_start: int
+    grid: Grid
+    calibration: Calibration | None
     acceleration: tuple[int, int]
     voxel_mm: tuple[float, float, float]
     head: ismrmrd.AcquisitionHeader

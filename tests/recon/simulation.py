@@ -5,17 +5,26 @@ import math
 import torch
 from torch import Tensor
 
+from snrstream.recon.fft import to_kspace
+from snrstream.recon.grappa import Lattice
 
-def object_and_coils(n_channels: int, n_e1: int, n_ro: int) -> tuple[Tensor, Tensor]:
-    """A piecewise smooth disc `(e1, ro)` and smooth sensitivities `(channel, e1, ro)`, complex128."""
-    y = torch.linspace(-1, 1, n_e1, dtype=torch.float64)[:, None]
-    x = torch.linspace(-1, 1, n_ro, dtype=torch.float64)[None, :]
-    radius = torch.sqrt((y / 0.8) ** 2 + (x / 0.7) ** 2)
+Shape = tuple[int, int, int]  # (e2, e1, ro)
+
+
+def object_and_coils(n_channels: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    """A piecewise smooth ellipsoid `(e2, e1, ro)` and smooth sensitivities `(channel, e2, e1, ro)`, complex128.
+
+    The channels sit around e1 and ro, in two rings along e2 where there are partitions.
+    """
+    axes = [torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1).double() for n in shape]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    radius = torch.sqrt((z / 0.9) ** 2 + (y / 0.8) ** 2 + (x / 0.7) ** 2)
     image = torch.sigmoid((1 - radius) * 30) * (1 + 0.5 * torch.sigmoid((0.4 - torch.hypot(y - 0.2, x)) * 30))
     angles = 2 * math.pi * torch.arange(n_channels, dtype=torch.float64) / n_channels
-    cy, cx = 1.2 * torch.sin(angles)[:, None, None], 1.2 * torch.cos(angles)[:, None, None]
-    magnitude = torch.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 1.5)
-    csm = magnitude * torch.exp(1j * (angles[:, None, None] + 0.5 * x * cx + 0.5 * y * cy))
+    ring = (torch.arange(n_channels) % 2 * 2 - 1) * (1.0 if shape[0] > 1 else 0.0)
+    cz, cy, cx = (c[:, None, None, None] for c in (0.8 * ring, 1.2 * torch.sin(angles), 1.2 * torch.cos(angles)))
+    magnitude = torch.exp(-((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2) / 1.5)
+    csm = magnitude * torch.exp(1j * (angles[:, None, None, None] + 0.5 * x * cx + 0.5 * y * cy + 0.5 * z * cz))
     return image.to(torch.complex128), csm / torch.linalg.vector_norm(csm, dim=0).mean()
 
 
@@ -24,8 +33,21 @@ def white_noise(generator: torch.Generator, *shape: int) -> Tensor:
     return math.sqrt(2) * torch.randn(*shape, dtype=torch.complex64, generator=generator)
 
 
-def undersample(kspace: Tensor, acceleration: int, offset: int) -> tuple[Tensor, Tensor]:
-    """Zero all lines but every R-th from `offset`; the k-space `(channel, e1, ro)` and the mask `(e1,)`."""
-    sampled = torch.zeros(kspace.shape[1], dtype=torch.bool)
-    sampled[offset::acceleration] = True
-    return kspace * sampled[:, None], sampled
+def noisy_kspace(n_channels: int, shape: Shape, snr: float, seed: int = 0) -> Tensor:
+    """Fully sampled k-space `(channel, e2, e1, ro)` complex64 of the object, unit noise added."""
+    image, csm = object_and_coils(n_channels, shape)
+    signal = to_kspace(snr * csm * image, dims=(1, 2, 3)).to(torch.complex64)
+    return signal + white_noise(torch.Generator().manual_seed(seed), n_channels, *shape)
+
+
+def lattice_mask(lattice: Lattice, n_e2: int, n_e1: int, first: tuple[int, int] = (0, 0)) -> Tensor:
+    """`(e2, e1)` bool: the lines that a regular sampling acquires which has the line `first`."""
+    r1, r2 = lattice.acceleration
+    z, y = torch.meshgrid(torch.arange(n_e2) - first[0], torch.arange(n_e1) - first[1], indexing="ij")
+    return (z % r2 == 0) & ((y - z // r2 * lattice.shift) % r1 == 0)
+
+
+def central(kspace: Tensor, n_partitions: int, n_lines: int) -> tuple[Tensor, int]:
+    """The ACS in the middle of e2 and e1, and its first line's index."""
+    z0, y0 = (n // 2 - k // 2 for n, k in zip(kspace.shape[1:3], (n_partitions, n_lines), strict=True))
+    return kspace[:, z0 : z0 + n_partitions, y0 : y0 + n_lines], y0

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from snrstream.recon.fft import centred_slice, crop_readout, to_image, to_kspace
+from snrstream.recon.fft import centred_slice, remove_oversampling, to_image, to_kspace
 
 SIZES = [(8, 8), (7, 9), (6, 5), (1, 4)]
 
@@ -36,12 +36,15 @@ def test_centred_slice_keeps_the_centre(size: int, within: int) -> None:
     assert chosen[size // 2] == within // 2
 
 
-def test_cropping_the_readout_keeps_the_central_pixels_and_noise() -> None:
-    kspace = random_complex(2, 3, 16)
+@pytest.mark.parametrize(("size", "n_samples"), [(16, 8), (16, 7), (15, 8), (15, 7), (9, 9), (8, 8)])
+def test_removing_oversampling_keeps_the_central_pixels(size: int, n_samples: int) -> None:
+    kspace = random_complex(2, 3, size)
     before = kspace.clone()
-    cropped = crop_readout(kspace, 8)
-    assert torch.allclose(to_image(cropped, dims=(-1,)), to_image(kspace, dims=(-1,))[..., 4:12], atol=1e-12)
+    cropped = to_image(remove_oversampling(kspace, n_samples), dims=(-1,))
+    assert torch.allclose(cropped, to_image(kspace, dims=(-1,))[..., centred_slice(n_samples, size)], atol=1e-12)
     assert torch.equal(kspace, before)
-    noise = random_complex(1, 1000, 64)
+
+
+def test_removing_oversampling_keeps_the_noise() -> None:
     # 32,000 samples: the SD of an SD estimate is 1/sqrt(4 * 32000) = 0.3 %
-    assert float(crop_readout(noise, 32).std()) == pytest.approx(1.0, rel=0.012)
+    assert float(remove_oversampling(random_complex(1, 1000, 64), 32).std()) == pytest.approx(1.0, rel=0.012)

@@ -1,127 +1,224 @@
+import itertools
 import math
 
 import pytest
 import torch
 
 from snrstream.errors import ScanError
-from snrstream.recon.coil_maps import calibration_images, inati
-from snrstream.recon.fft import to_image, to_kspace
-from snrstream.recon.grappa import calibrate
-from snrstream.recon.unmixing import combine, gfactor, snr_scale, unmixing_coefficients
+from snrstream.recon.coil_maps import inati
+from snrstream.recon.combine import Combiner, Grid
+from snrstream.recon.fft import to_image
+from snrstream.recon.grappa import TIKHONOV, Kernel, Lattice, calibrate
+from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 
-from .simulation import object_and_coils, undersample, white_noise
+from .simulation import Shape, central, lattice_mask, noisy_kspace, object_and_coils, white_noise
+
+LATTICES = [
+    # lattice, shape of k-space, shape of the ACS along (e2, e1); R divides the number of lines here
+    (Lattice((2, 1)), (1, 32, 24), (1, 16)),
+    (Lattice((3, 1)), (1, 30, 25), (1, 16)),
+    (Lattice((4, 1)), (1, 36, 24), (1, 20)),
+    (Lattice((2, 2)), (12, 16, 9), (10, 12)),
+    (Lattice((2, 2), shift=1), (12, 16, 9), (10, 12)),
+    (Lattice((1, 3)), (15, 12, 8), (13, 12)),
+    (Lattice((3, 2), shift=1), (12, 18, 7), (9, 14)),
+]
 
 
-def simulated_kspace(n_channels: int, n_e1: int, n_ro: int, snr: float, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    image, csm = object_and_coils(n_channels, n_e1, n_ro)
-    signal = to_kspace(snr * csm * image).to(torch.complex64)
-    return signal, white_noise(torch.Generator().manual_seed(seed), n_channels, n_e1, n_ro), (snr * image)
+def true_maps(n_channels: int, shape: Shape) -> torch.Tensor:
+    _, csm = object_and_coils(n_channels, shape)
+    return (csm / torch.linalg.vector_norm(csm, dim=0)).to(torch.complex64)
 
 
-def central_lines(kspace: torch.Tensor, n_lines: int) -> tuple[torch.Tensor, int]:
-    start = kspace.shape[1] // 2 - n_lines // 2
-    return kspace[:, start : start + n_lines], start
+def stored(kspace: torch.Tensor, grid: Grid) -> torch.Tensor:
+    return kspace[:, grid.first[0] :: grid.step[0], grid.first[1] :: grid.step[1]]
 
 
-@pytest.mark.parametrize(("acceleration", "shape"), [(2, (32, 24)), (3, (30, 25)), (4, (36, 24))])
-@pytest.mark.parametrize("offset", [0, 1])
-def test_unmixing_equals_filling_k_space_line_by_line(acceleration: int, shape: tuple[int, int], offset: int) -> None:
+def direct_weights(acs: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+    """The least-squares fit of the textbook: every window a row, in double precision."""
+    acs = acs.to(torch.complex128)
+    _, n_e2, n_e1, n_ro = acs.shape
+    reach = kernel.sources + kernel.targets
+    spans = [
+        range(-min(d[axis] for d in reach), size - max(d[axis] for d in reach)) for axis, size in ((0, n_e2), (1, n_e1))
+    ]
+    rows, right = [], []
+    for z, y, x in itertools.product(*spans, range(-kernel.samples[0], n_ro - kernel.samples[-1])):
+        rows.append(torch.stack([acs[:, z + dz, y + dy, x + s] for dz, dy in kernel.sources for s in kernel.samples]))
+        right.append(torch.stack([acs[:, z + dz, y + dy, x] for dz, dy in kernel.targets]))
+    a, b = torch.stack(rows).flatten(1), torch.stack(right).flatten(1)
+    normal = a.mH @ a
+    normal += TIKHONOV * normal.diagonal().real.mean() * torch.eye(len(normal))
+    return torch.linalg.solve(normal, a.mH @ b).T
+
+
+@pytest.mark.parametrize(("lattice", "shape", "n_acs"), LATTICES)
+def test_calibration_equals_the_dense_least_squares_fit(lattice: Lattice, shape: Shape, n_acs: tuple[int, int]) -> None:
+    acs, _ = central(noisy_kspace(3, shape, snr=30), *n_acs)
+    kernel = calibrate(acs, lattice, n_lines=2, n_partitions=2, n_samples=3)
+    dense = direct_weights(acs, kernel).reshape(
+        len(kernel.targets), acs.shape[0], len(kernel.sources), len(kernel.samples), acs.shape[0]
+    )
+    error = torch.linalg.vector_norm(kernel.weights - dense) / torch.linalg.vector_norm(dense)
+    # Normal equations in single precision lose the condition number, up to 1 / TIKHONOV, to rounding of 6e-8.
+    assert float(error) < 6e-8 / TIKHONOV * 10
+
+
+@pytest.mark.parametrize(("lattice", "shape", "n_acs"), LATTICES)
+@pytest.mark.parametrize("first", [(0, 0), (1, 1)])
+def test_unmixing_equals_filling_k_space_line_by_line(
+    lattice: Lattice, shape: Shape, n_acs: tuple[int, int], first: tuple[int, int]
+) -> None:
     """The image-space product is the k-space interpolation of the textbook, written out with loops."""
-    signal, noise, _ = simulated_kspace(4, *shape, snr=50)
-    kspace, sampled = undersample(signal + noise, acceleration, offset)
-    acs, _ = central_lines(signal + noise, 16)
-    kernel = calibrate(acs, acceleration)
-    n_e1, n_ro = shape
-
+    n_e2, n_e1, n_ro = shape
+    first = (first[0] % n_e2, first[1])
+    full = noisy_kspace(3, shape, snr=50)
+    sampled = lattice_mask(lattice, n_e2, n_e1, first)
+    kspace = full * sampled[..., None]
+    kernel = calibrate(central(full, *n_acs)[0], lattice, n_partitions=2)
     filled = kspace.to(torch.complex128)
-    for line in range(n_e1):
-        # with R dividing N, the lattice goes on beyond the edge
-        after = (line - offset) % acceleration
-        if after == 0:
-            continue
-        assert not sampled[line]
-        for x in range(n_ro):
-            sources = torch.stack(
-                [kspace[:, (line - after + dy) % n_e1, (x + dx) % n_ro] for dy in kernel.lines for dx in kernel.samples]
-            ).reshape(len(kernel.lines), len(kernel.samples), -1)
-            filled[:, line, x] = torch.einsum("oyxc,yxc->o", kernel.weights[after - 1], sources).to(torch.complex128)
+    # Where R divides the lines, the lattice goes on beyond the edge and windows wrap around it.
+    for z, y in sampled.nonzero().tolist():
+        for target, (tz, ty) in enumerate(kernel.targets):
+            for x in range(n_ro):
+                sources = torch.stack(
+                    [
+                        torch.stack(
+                            [kspace[:, (z + dz) % n_e2, (y + dy) % n_e1, (x + s) % n_ro] for s in kernel.samples]
+                        )
+                        for dz, dy in kernel.sources
+                    ]
+                )
+                value = torch.einsum("okxc,kxc->o", kernel.weights[target], sources)
+                filled[:, (z + tz) % n_e2, (y + ty) % n_e1, x] = value.to(torch.complex128)
+    csm = true_maps(3, shape)
+    direct = (to_image(filled, dims=(1, 2, 3)) * csm.conj()).sum(dim=0)
+    unmixing = unmixing_coefficients(kernel, csm)
+    grids = [Grid((n_e2, n_e1))]
+    if lattice.shift == 0:
+        (r1, r2), (z0, y0) = lattice.acceleration, first
+        grids.append(Grid((n_e2, n_e1), (z0 % r2, y0 % r1), (r2, r1)))
+    for grid in grids:
+        image = Combiner.plan(unmixing, 1.0, grid).image(stored(kspace, grid))
+        error = torch.linalg.vector_norm(image - direct) / torch.linalg.vector_norm(direct)
+        assert float(error) < 1e-5  # single precision: about 1e-6 for sums of this length
 
-    _, csm = object_and_coils(4, *shape)
-    csm = (csm / torch.linalg.vector_norm(csm, dim=0)).to(torch.complex64)
-    direct = (to_image(filled) * csm.conj()).sum(dim=0)
-    fused = combine(kspace, unmixing_coefficients(kernel, csm), scale=1.0)
-    error = torch.linalg.vector_norm(fused - direct) / torch.linalg.vector_norm(direct)
-    assert float(error) < 1e-5  # single precision: about 1e-6 for sums over 80 terms
+
+REPLICA_CASES = [
+    *[(Lattice((r, 1)), c, shape) for r in (1, 2, 3, 4) for c, shape in ((8, (1, 48, 40)), (12, (1, 45, 33)))],
+    (Lattice((4, 1)), 32, (1, 32, 24)),
+    (Lattice((2, 2)), 8, (20, 24, 16)),
+    (Lattice((2, 2), shift=1), 8, (21, 23, 15)),
+]
 
 
-@pytest.mark.parametrize("acceleration", [1, 2, 3, 4])
-@pytest.mark.parametrize(("n_channels", "shape"), [(8, (48, 40)), (12, (45, 33))])
-def test_pseudo_replica_noise_is_the_g_factor(acceleration: int, n_channels: int, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("lattice", "n_channels", "shape"), REPLICA_CASES)
+def test_pseudo_replica_noise_is_the_g_factor(lattice: Lattice, n_channels: int, shape: Shape) -> None:
     """Robson et al., MRM 60:895 (2008): replicas of pure noise through the fixed reconstruction."""
     n_replicas = 128
-    signal, noise, _ = simulated_kspace(n_channels, *shape, snr=50)
-    acs, start = central_lines(signal + noise, 24)
-    kernel = calibrate(acs, acceleration) if acceleration > 1 else None
-    unmixing = unmixing_coefficients(kernel, inati(calibration_images(acs, start, shape[0])))
-    g = gfactor(unmixing, acceleration)
+    n_e2, n_e1, _ = shape
+    acs, _ = central(noisy_kspace(n_channels, shape, snr=50), min(n_e2, 16), 24 if n_e2 == 1 else 16)
+    acceleration = math.prod(lattice.acceleration)
+    kernel = calibrate(acs, lattice) if acceleration > 1 else None
+    unmixing = unmixing_coefficients(kernel, true_maps(n_channels, shape))
+    sampled = lattice_mask(lattice, n_e2, n_e1, (0, 1))
+    scale = snr_scale(acceleration, sampled.numel() / int(sampled.sum()))
+    plan = Combiner.plan(unmixing, scale, Grid(shape[:2]))
     generator = torch.Generator().manual_seed(1)
-    replicas = []
+    power = torch.zeros(shape)
     for _ in range(n_replicas):
-        kspace, sampled = undersample(white_noise(generator, n_channels, *shape), acceleration, offset=1 % acceleration)
-        scale = snr_scale(acceleration, shape[0] / int(sampled.sum()))
-        replicas.append(combine(kspace, unmixing, scale))
-    stack = torch.stack(replicas)
-    sd = torch.sqrt((stack.real.square() + stack.imag.square()).mean(dim=0) / 2)
-    ratio = sd / g
+        noise = white_noise(generator, n_channels, *shape) * sampled[..., None]
+        power += plan.image(noise).abs().square()
+    ratio = torch.sqrt(power / (2 * n_replicas)) / gfactor(unmixing, acceleration)
     assert float(ratio.mean()) == pytest.approx(1.0, abs=0.01)
     # 2 n_replicas real numbers a pixel: the SD of the SD is 1/sqrt(4 n_replicas)
     assert float(ratio.std()) < 1.1 / math.sqrt(4 * n_replicas)
 
 
-@pytest.mark.parametrize(("acceleration", "bound"), [(2, 0.02), (3, 0.05)])
-def test_undersampled_signal_is_the_full_one_over_sqrt_r(acceleration: int, bound: float) -> None:
-    """Nearly noise-free: what is left is GRAPPA's own error with 8 channels, and the maps'."""
-    signal, noise, image = simulated_kspace(8, 60, 48, snr=2000)
-    acs, start = central_lines(signal + noise, 24)
-    csm = inati(calibration_images(acs, start, 60))
-    full = combine(signal + noise, unmixing_coefficients(None, csm), 1.0)
-    kspace, sampled = undersample(signal + noise, acceleration, offset=0)
-    unmixing = unmixing_coefficients(calibrate(acs, acceleration), csm)
-    image = combine(kspace, unmixing, snr_scale(acceleration, 60 / int(sampled.sum())))
-    error = image * math.sqrt(acceleration) - full
-    assert float(torch.linalg.vector_norm(error) / torch.linalg.vector_norm(full)) < bound
+@pytest.mark.parametrize(
+    ("lattice", "shape", "n_acs", "bound"),
+    [
+        (Lattice((2, 1)), (1, 60, 48), (1, 24), 0.01),
+        (Lattice((3, 1)), (1, 60, 48), (1, 24), 0.03),
+        (Lattice((2, 2), shift=1), (24, 40, 24), (20, 24), 0.04),
+    ],
+)
+def test_undersampled_signal_is_the_full_one_over_sqrt_r(lattice, shape, n_acs, bound) -> None:
+    """Nearly noise-free: what is left is GRAPPA's own error with 8 channels."""
+    full = noisy_kspace(8, shape, snr=2000)
+    csm = true_maps(8, shape)
+    reference = (to_image(full, dims=(1, 2, 3)) * csm.conj()).sum(dim=0)
+    sampled = lattice_mask(lattice, *shape[:2])
+    acceleration = math.prod(lattice.acceleration)
+    unmixing = unmixing_coefficients(calibrate(central(full, *n_acs)[0], lattice), csm)
+    scale = snr_scale(acceleration, sampled.numel() / int(sampled.sum()))
+    plan = Combiner.plan(unmixing, scale, Grid(shape[:2]))
+    image = plan.image(full * sampled[..., None])
+    error = image * math.sqrt(acceleration) - reference
+    assert float(torch.linalg.vector_norm(error) / torch.linalg.vector_norm(reference)) < bound
+
+
+@pytest.mark.parametrize(("shape", "step", "first"), [((1, 16, 8), (1, 2), (0, 1)), ((6, 12, 5), (2, 3), (1, 2))])
+def test_the_folded_frame_equals_the_plain_one(shape: Shape, step: tuple[int, int], first: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sampled = lattice_mask(Lattice((step[1], step[0])), *shape[:2], first)
+    kspace = white_noise(generator, 4, *shape) * sampled[..., None]
+    unmixing = white_noise(generator, 4, *shape)
+    grid = Grid(shape[:2], first, step)
+    plain = 0.7 * (to_image(kspace, dims=(1, 2, 3)) * unmixing).sum(dim=0)
+    assert torch.allclose(Combiner.plan(unmixing, 0.7, grid).image(stored(kspace, grid)), plain, atol=1e-5)
+    assert torch.allclose(Combiner.plan(unmixing, 0.7, Grid(shape[:2])).image(kspace), plain, atol=1e-5)
 
 
 def test_g_is_1_without_acceleration_and_inputs_are_not_changed() -> None:
-    signal, noise, _ = simulated_kspace(6, 32, 32, snr=50)
-    kspace = signal + noise
-    acs, start = central_lines(kspace, 16)
-    copies = kspace.clone(), acs.clone()
-    csm = inati(calibration_images(acs, start, 32))
-    kept = csm.clone()
-    assert torch.allclose(gfactor(unmixing_coefficients(None, csm), 1), torch.ones(32, 32), atol=1e-5)
-    combine(kspace, unmixing_coefficients(calibrate(acs, 2), csm), 1.0)
-    assert torch.equal(kspace, copies[0]) and torch.equal(acs, copies[1]) and torch.equal(csm, kept)
+    shape = (1, 32, 32)
+    kspace = noisy_kspace(6, shape, snr=50)
+    acs, _ = central(kspace, 1, 16)
+    csm = true_maps(6, shape)
+    kept = [t.clone() for t in (kspace, csm)]
+    assert torch.allclose(gfactor(unmixing_coefficients(None, csm), 1), torch.ones(shape), atol=1e-5)
+    unmixing = unmixing_coefficients(calibrate(acs, Lattice((2, 1))), csm)
+    before = unmixing.clone()
+    Combiner.plan(unmixing, 1.0, Grid((1, 32), (0, 0), (1, 2))).image(kspace[:, :, ::2])
+    inati(kspace)
+    assert all(torch.equal(a, b) for a, b in zip((kspace, csm, unmixing), (*kept, before), strict=True))
 
 
-def test_maps_find_the_sensitivities() -> None:
-    image, csm = object_and_coils(8, 64, 64)
-    found = inati((200 * csm * image).to(torch.complex64))
-    true = csm / torch.linalg.vector_norm(csm, dim=0)
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 75, 90)])
+def test_maps_find_the_sensitivities(shape: Shape, step: int) -> None:
+    image, csm = object_and_coils(8, shape)
+    found = inati((200 * csm * image).to(torch.complex64), step=step)
     inside = image.abs() > 0.9
-    correlation = (found.conj() * true).sum(dim=0).abs()
-    assert float(correlation[inside].min()) > 0.999
-    assert torch.allclose(torch.linalg.vector_norm(found, dim=0), torch.ones(64, 64), atol=1e-5)
+    correlation = (found.conj() * true_maps(8, shape)).sum(dim=0).abs()
+    assert float(correlation[inside].min()) > 0.998  # a window of 7 pixels spans a tenth of the field of view
+    assert torch.allclose(torch.linalg.vector_norm(found, dim=0), torch.ones(shape), atol=1e-5)
+
+
+def test_maps_are_the_leading_vectors_and_combine_to_a_positive_mean() -> None:
+    images = noisy_kspace(4, (1, 9, 9), snr=20)
+    found = inati(images, window=3)[:, 0]
+    for y, x in itertools.product((0, 4, 8), (1, 5)):
+        block = images[:, 0, max(y - 1, 0) : y + 2, x - 1 : x + 2].flatten(1)
+        combined = (found[:, y, x].conj() @ block).sum()
+        assert combined.real > 0 and abs(float(combined.imag)) < 1e-3 * float(combined.real)
+
+
+def test_maps_without_signal_weigh_all_channels_alike() -> None:
+    found = inati(torch.zeros(4, 1, 5, 5, dtype=torch.complex64))
+    assert torch.allclose(found, torch.full_like(found, 0.5))
 
 
 @pytest.mark.parametrize(("n_lines", "acceleration", "needed"), [(8, 3, 10), (12, 4, 13), (6, 2, 7)])
 def test_too_short_calibration(n_lines: int, acceleration: int, needed: int) -> None:
-    acs = torch.ones(2, n_lines, 16, dtype=torch.complex64)
+    acs = torch.ones(2, 1, n_lines, 16, dtype=torch.complex64)
     expected = f"ACS has {n_lines} lines; a kernel of 4 lines at R={acceleration} needs at least {needed}"
     with pytest.raises(ScanError, match=expected):
-        calibrate(acs, acceleration)
+        calibrate(acs, Lattice((acceleration, 1)))
+    with pytest.raises(ScanError, match="ACS has 6 partitions; a kernel of 4 partitions at R=2 needs at least 7"):
+        calibrate(torch.ones(2, 6, 20, 16, dtype=torch.complex64), Lattice((2, 2)))
 
 
 def test_calibration_data_without_signal() -> None:
     with pytest.raises(ScanError, match="zero or not finite"):
-        calibrate(torch.zeros(2, 16, 16, dtype=torch.complex64), 2)
+        calibrate(torch.zeros(2, 1, 16, 16, dtype=torch.complex64), Lattice((2, 1)))

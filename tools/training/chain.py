@@ -14,7 +14,7 @@ from torch import Tensor
 
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
-from snrstream.recon.grappa import calibrate
+from snrstream.recon.grappa import Lattice, calibrate
 from snrstream.recon.unmixing import gfactor, unmixing_coefficients
 from tools.coils import loop_sensitivities
 from tools.simulate import object_phase, white_noise
@@ -112,10 +112,10 @@ def fully_sampled(
         rows, columns = _draw_crop(image, crop, rng)
         outer = (slice(None), _widen(rows, image.shape[0]), _widen(columns, image.shape[1]))
         top, left = rows.start - outer[1].start, columns.start - outer[2].start
-        maps = inati(reference[outer])[:, top : top + crop, left : left + crop]
+        maps = inati(reference[outer][:, None])[:, 0, top : top + crop, left : left + crop]
         coils, noise = coils[:, rows, columns], noise[:, rows, columns]
     else:
-        maps = inati(reference)
+        maps = inati(reference[:, None])[:, 0]
     clean, kept = ((maps.conj() * part).sum(dim=0) for part in (coils, noise))
     return Scan(clean, kept, snr, resolution)
 
@@ -136,9 +136,10 @@ def gmaps(image: Tensor, accelerations: tuple[int, ...], rng: Generator, snr: fl
     coils = coils * (snr / tissue_level(torch.linalg.vector_norm(coils, dim=0)))
     noisy = coils + white_noise(tuple(coils.shape), rng)
     n_lines = int(rng.integers(24, 41))
-    acs = to_kspace(noisy)[:, centred_slice(n_lines, image.shape[0])]
-    maps = inati(acs_image(noisy, n_lines))
-    return [gfactor(unmixing_coefficients(calibrate(acs, r) if r > 1 else None, maps), r) for r in accelerations]
+    acs = to_kspace(noisy)[:, None, centred_slice(n_lines, image.shape[0])]
+    maps = inati(acs_image(noisy, n_lines)[:, None])
+    kernels = [calibrate(acs, Lattice((r, 1))) if r > 1 else None for r in accelerations]
+    return [gfactor(unmixing_coefficients(k, maps), r)[0] for k, r in zip(kernels, accelerations, strict=True)]
 
 
 def _draw_crop(image: Tensor, crop: int, rng: Generator) -> tuple[slice, slice]:

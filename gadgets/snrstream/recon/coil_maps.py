@@ -7,66 +7,130 @@ combination", ISMRM 2013, 2672.
 
 import math
 
+import numba
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .fft import to_image
+from .unmixing import power
 
-ROWS_AT_ONCE = 16  # bounds the memory of the gathered neighbourhoods
+N_ITERATIONS = 4  # from the neighbourhood's mean, of which three are enough on the scans that were tried
 
 
 def calibration_images(acs: Tensor, start: int, n_e1: int) -> Tensor:
     """Low-resolution coil images of calibration lines, tapered by a Hann window against ringing.
 
-    acs: `(channel, line, ro)` complex64, its first line at index `start` of `n_e1`.
-    Returns `(channel, n_e1, ro)`.
+    acs: `(channel, e2, line, ro)` complex64 k-space, its first line at index `start` of `n_e1`.
+    Returns `(channel, e2, n_e1, ro)`.
     """
-    n_channels, n_lines, n_ro = acs.shape
-    taper = _hann(n_lines, acs.device)[:, None] * _hann(n_ro, acs.device)
-    kspace = acs.new_zeros(n_channels, n_e1, n_ro)
-    kspace[:, start : start + n_lines] = acs * taper
-    return to_image(kspace)
+    n_channels, n_e2, n_lines, n_ro = acs.shape
+    kspace = acs.new_zeros(n_channels, n_e2, n_e1, n_ro)
+    kspace[:, :, start : start + n_lines] = acs * _hann(n_lines, acs.device)[:, None]
+    return to_image(kspace, dims=(1, 2, 3))
 
 
-def inati(images: Tensor, window: int = 7, n_iterations: int = 5) -> Tensor:
+def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     """Maps from coil images: the leading right singular vector of each pixel's neighbourhood.
 
-    images: `(channel, e1, ro)` complex64, prewhitened. window: edge of the square neighbourhood in
-    pixels, odd. Returns `(channel, e1, ro)` complex64 with sum |csm|^2 = 1 in every pixel.
+    images: `(channel, e2, e1, ro)` complex64, prewhitened; each partition stands alone. window: edge of the
+    square neighbourhood in pixels, odd. step: distance in pixels of the grid on which the vectors are
+    found; between them they are interpolated and normalised again. Returns the shape of `images`,
+    complex64, with sum |csm|^2 = 1 in every pixel. Runs on the CPU and returns to the images' device.
 
-    For the matrix D (pixels of the neighbourhood x channels), power iteration goes through D v and
-    D^H u, so that the covariance D^H D of Walsh is never formed; v combines the coils, and csm is its
-    conjugate. The free phase of v is set so that the neighbourhood's combined pixels sum to a positive
-    real number (Inati): the maps are smooth, and take the object's slowly varying phase into them.
+    For the matrix D (pixels of the neighbourhood x channels), power iteration goes through D v and D^H u, so
+    that the covariance D^H D of Walsh is never formed; v combines the coils, and csm is its conjugate. The
+    free phase of v is set so that the neighbourhood's combined pixels sum to a positive real number
+    (Inati): the maps are smooth, and take the object's slowly varying phase into them.
     """
-    n_channels, n_e1, n_ro = images.shape
+    n_channels, n_e2, n_e1, n_ro = images.shape
     half = window // 2
-    padded = F.pad(images, (half, half, half, half))
     maps = torch.empty_like(images)
-    for start in range(0, n_e1, ROWS_AT_ONCE):
-        n_rows = min(ROWS_AT_ONCE, n_e1 - start)
-        block = padded[:, start : start + n_rows + 2 * half]
-        windows = block.unfold(1, window, 1).unfold(2, window, 1)  # (channel, row, ro, wy, wx)
-        data = windows.permute(1, 2, 3, 4, 0).reshape(n_rows * n_ro, window * window, n_channels)
-        vector = _normalised(data.sum(dim=1).conj())
-        for _ in range(n_iterations):
-            projected = data @ vector[:, :, None]
-            vector = _normalised((data.mH @ projected).squeeze(2))
-        mean = (data @ vector[:, :, None]).sum(dim=(1, 2))
-        phase = torch.where(mean.abs() > 0, mean / mean.abs(), torch.ones_like(mean))
-        csm = vector.conj() * phase[:, None]
-        maps[:, start : start + n_rows] = csm.T.reshape(n_channels, n_rows, n_ro)
+    for partition in range(n_e2):
+        padded = F.pad(images[:, partition].cpu(), (half, half, half, half)).permute(1, 2, 0)
+        real, imag = padded.real.contiguous().numpy(), padded.imag.contiguous().numpy()
+        shape = (math.ceil(n_e1 / step), math.ceil(n_ro / step), n_channels)
+        found = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        _leading_vectors(real, imag, window, step, N_ITERATIONS, *found)
+        csm = torch.complex(*(torch.from_numpy(part).permute(2, 0, 1) for part in found))
+        maps[:, partition] = csm if step == 1 else _interpolated(csm, step, n_e1, n_ro)
     return maps
+
+
+_PIXELS = numba.float32[:, :, ::1]
+
+
+# Compiled when this module is imported, which a server does before its first scan, and kept on disk.
+@numba.njit(
+    numba.void(_PIXELS, _PIXELS, numba.int64, numba.int64, numba.int64, _PIXELS, _PIXELS),
+    parallel=True,
+    fastmath={"contract", "reassoc", "nsz"},
+    cache=True,
+)
+def _leading_vectors(real, imag, window, step, n_iterations, out_real, out_imag):  # type: ignore[no-untyped-def]
+    """csm at every `step`-th pixel, from padded images `(y, x, channel)` into `(y, x, channel)`.
+
+    Compiled: nine times faster than the best form in torch that was tried, whole-image products for each of
+    the window's offsets.
+    """
+    n_y, n_x, n_channels = out_real.shape
+    for y in numba.prange(n_y):
+        v_re, v_im = np.empty(n_channels, np.float32), np.empty(n_channels, np.float32)
+        sum_re, sum_im = np.zeros(n_channels, np.float32), np.zeros(n_channels, np.float32)
+        for x in range(n_x):
+            sum_re[:] = 0
+            sum_im[:] = 0
+            for j in range(window):
+                for i in range(window):
+                    d_re, d_im = real[y * step + j, x * step + i], imag[y * step + j, x * step + i]
+                    for c in range(n_channels):
+                        sum_re[c] += d_re[c]
+                        sum_im[c] -= d_im[c]
+            mean_re = mean_im = np.float32(0)
+            for iteration in range(n_iterations + 1):
+                norm = 0.0  # double: the square of a faint signal is lost in single precision
+                for c in range(n_channels):
+                    norm += np.float64(sum_re[c]) ** 2 + np.float64(sum_im[c]) ** 2
+                # A pixel without signal weighs all channels alike.
+                scale = np.float32(1 / math.sqrt(norm) if norm > 0 else 0)
+                even = np.float32(0 if norm > 0 else 1 / math.sqrt(n_channels))
+                for c in range(n_channels):
+                    v_re[c], v_im[c] = sum_re[c] * scale + even, sum_im[c] * scale
+                    sum_re[c] = sum_im[c] = 0
+                mean_re = mean_im = np.float32(0)
+                for j in range(window):
+                    for i in range(window):
+                        d_re, d_im = real[y * step + j, x * step + i], imag[y * step + j, x * step + i]
+                        u_re = u_im = np.float32(0)
+                        for c in range(n_channels):
+                            u_re += d_re[c] * v_re[c] - d_im[c] * v_im[c]
+                            u_im += d_re[c] * v_im[c] + d_im[c] * v_re[c]
+                        mean_re += u_re
+                        mean_im += u_im
+                        if iteration < n_iterations:
+                            for c in range(n_channels):
+                                sum_re[c] += d_re[c] * u_re + d_im[c] * u_im
+                                sum_im[c] += d_re[c] * u_im - d_im[c] * u_re
+            size = math.sqrt(mean_re * mean_re + mean_im * mean_im)
+            p_re = mean_re / size if size > 0 else np.float32(1)
+            p_im = mean_im / size if size > 0 else np.float32(0)
+            for c in range(n_channels):  # conj(v) times the phase of the combined mean
+                out_real[y, x, c] = v_re[c] * p_re + v_im[c] * p_im
+                out_imag[y, x, c] = v_re[c] * p_im - v_im[c] * p_re
+
+
+def _interpolated(csm: Tensor, step: int, n_e1: int, n_ro: int) -> Tensor:
+    """Bilinear between the grid's points, constant beyond the last, of unit norm again."""
+    for axis, size in ((1, n_e1), (2, n_ro)):
+        following = torch.cat(
+            [csm.narrow(axis, 1, csm.shape[axis] - 1), csm.narrow(axis, csm.shape[axis] - 1, 1)], axis
+        )
+        between = [torch.lerp(csm, following, torch.tensor(k / step, dtype=csm.dtype)) for k in range(step)]
+        csm = torch.stack(between, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, size)
+    return csm / power(csm).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _hann(size: int, device: torch.device) -> Tensor:
     """Symmetric Hann window without its zero end points, float32 `(size,)`."""
     return torch.sin(math.pi * (torch.arange(size, device=device) + 0.5) / size) ** 2
-
-
-def _normalised(vector: Tensor) -> Tensor:
-    """Unit vectors `(pixel, channel)`; a pixel without signal weighs all channels alike."""
-    norm = torch.linalg.vector_norm(vector, dim=1, keepdim=True)
-    even = torch.full_like(vector, vector.shape[1] ** -0.5)
-    return torch.where(norm > 0, vector / norm, even)

@@ -28,12 +28,20 @@ def centred_slice(size: int, within: int) -> slice:
     return slice(start, start + size)
 
 
-def crop_readout(kspace: Tensor, n_samples: int) -> Tensor:
-    """Remove readout oversampling: the central `n_samples` pixels of the readout, back in k-space.
+def remove_oversampling(kspace: Tensor, n_samples: int) -> Tensor:
+    """K-space of the central `n_samples` pixels of the readout, `(..., ro)` to `(..., n_samples)`.
 
-    `(..., ro)` to `(..., n_samples)`. Cropping an image keeps the SD of its noise, so SNR units hold.
+    Cropping an image keeps the SD of its noise, so SNR units hold. Made of plain transforms: the shifts of
+    centred ones, each dearer than a transform, would cancel where both sizes are even, and leave a phase
+    where not.
     """
-    if n_samples == kspace.shape[-1]:
+    size = kspace.shape[-1]
+    if n_samples == size:
         return kspace
-    image = to_image(kspace, dims=(-1,))
-    return to_kspace(image[..., centred_slice(n_samples, kspace.shape[-1])], dims=(-1,))
+    image = torch.fft.ifft(kspace, norm="ortho")
+    image = torch.cat([image[..., : n_samples - n_samples // 2], image[..., size - n_samples // 2 :]], dim=-1)
+    turn = (n_samples // 2) / n_samples - (size // 2) / size
+    if turn:
+        r = torch.fft.fftfreq(n_samples, 1 / n_samples, dtype=torch.float64, device=kspace.device)
+        image = image * torch.polar(torch.ones_like(r), 2 * torch.pi * turn * r).to(image.dtype)
+    return torch.fft.fft(image, norm="ortho")

@@ -1,8 +1,8 @@
-"""GRAPPA calibration on Cartesian 2D k-space.
+"""GRAPPA calibration on Cartesian k-space, 2D and 3D, R1 x R2 with CAIPIRINHA shifts.
 
-Source: Griswold et al., "Generalized autocalibrating partially parallel acquisitions (GRAPPA)",
-MRM 47:1202 (2002). A missing line is a linear combination of `n_lines` acquired lines around it
-and `n_samples` readout samples of every channel.
+Sources: Griswold et al., "Generalized autocalibrating partially parallel acquisitions (GRAPPA)", MRM
+47:1202 (2002); Breuer et al., "Controlled aliasing in volumetric parallel imaging", MRM 55:549 (2006).
+A missing line is a linear combination of the acquired lines around it, of a few readout samples each.
 """
 
 from dataclasses import dataclass
@@ -11,81 +11,154 @@ import torch
 from torch import Tensor
 
 from ..errors import ScanError
+from .fft import to_image
 
 TIKHONOV = 5e-4  # of the mean diagonal of A^H A: within 2 % of the best lambda wherever it was tried
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A calibrated GRAPPA kernel.
+class Lattice:
+    """The regular sampling of phase encodes: every R1-th line of every R2-th partition.
 
-    weights: `(offset, channel_out, line, sample, channel_in)` complex64, where `offset` is the
-        missing line's distance 1 ... R-1 (index 0 ... R-2) from the acquired line before it.
-    lines: distance of each source line from that acquired line, in k-space lines (multiples of R).
+    acceleration: (R1, R2), along e1 and e2. shift: how many lines the sampling moves along e1 from one
+    acquired partition to the next (CAIPIRINHA).
+    """
+
+    acceleration: tuple[int, int]
+    shift: int = 0
+
+    def missing(self) -> tuple[tuple[int, int], ...]:
+        """Distances (e2, e1) from an acquired line to the R1 R2 - 1 missing ones of its cell."""
+        r1, r2 = self.acceleration
+        return tuple((z, y) for z in range(r2) for y in range(r1) if (z, y) != (0, 0))
+
+    def neighbours(self, n_lines: int, n_partitions: int) -> tuple[tuple[int, int], ...]:
+        """Distances (e2, e1) from an acquired line to the acquired ones around its cell, itself included."""
+        r1, r2 = self.acceleration
+        n_lines, n_partitions = n_lines if r1 > 1 else 1, n_partitions if r2 > 1 else 1
+        partitions = [j - (n_partitions - 1) // 2 for j in range(n_partitions)]
+        lines = [i - (n_lines - 1) // 2 for i in range(n_lines)]
+        return tuple((j * r2, i * r1 + (j * self.shift) % r1) for j in partitions for i in lines)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A calibrated GRAPPA kernel. All distances are (e2, e1) from an acquired line, in k-space lines.
+
+    weights: `(target, channel_out, source, sample, channel_in)` complex64.
+    targets: distance of each missing line; sources: of each acquired line that it is made of.
     samples: distance of each source sample from the target sample.
     """
 
-    acceleration: int
+    lattice: Lattice
     weights: Tensor
-    lines: tuple[int, ...]
+    targets: tuple[tuple[int, int], ...]
+    sources: tuple[tuple[int, int], ...]
     samples: tuple[int, ...]
 
 
 def calibrate(
-    acs: Tensor, acceleration: int, n_lines: int = 4, n_samples: int = 5, tikhonov: float = TIKHONOV
+    acs: Tensor,
+    lattice: Lattice,
+    n_lines: int = 4,
+    n_samples: int = 5,
+    n_partitions: int = 4,
+    tikhonov: float = TIKHONOV,
 ) -> Kernel:
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
-    acs: `(channel, e1, ro)` complex64, contiguous lines of prewhitened k-space.
-    Solves `(A^H A + lambda I) W = A^H B`, `lambda = tikhonov * mean diag(A^H A)`, where each row of A
-    is one window of sources and B holds the R-1 targets of every channel.
+    acs: `(channel, e2, e1, ro)` complex64, contiguous lines of prewhitened k-space.
+    Solves `(A^H A + lambda I) W = A^H B`, `lambda = tikhonov * mean diag(A^H A)`, where each row of A is
+    one window of sources, wholly inside the ACS, and B holds the targets of every channel.
 
     Raises ScanError where there are too few lines or samples for one window, and where the
     calibration data is zero or not finite.
     """
-    n_channels, n_e1, n_ro = acs.shape
-    needed = (n_lines - 1) * acceleration + 1
-    if n_e1 < needed:
-        raise ScanError(
-            f"ACS has {n_e1} lines; a kernel of {n_lines} lines at R={acceleration} needs at least {needed}"
-        )
+    n_channels, n_e2, n_e1, n_ro = acs.shape
+    targets, sources = lattice.missing(), lattice.neighbours(n_lines, n_partitions)
+    samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
+    # The axis along which there is no acceleration needs a window of one line only.
+    for size, axis, what, kernel_size in ((n_e1, 1, "lines", n_lines), (n_e2, 0, "partitions", n_partitions)):
+        reach = [distance[axis] for distance in (*sources, *targets)]
+        needed = max(reach) - min(reach) + 1
+        if size < needed:
+            r = lattice.acceleration[1 - axis]
+            raise ScanError(f"ACS has {size} {what}; a kernel of {kernel_size} {what} at R={r} needs at least {needed}")
     if n_ro < n_samples:
         raise ScanError(f"ACS readouts have {n_ro} samples; the kernel needs at least {n_samples}")
-    before = (n_lines - 1) // 2
-    lines = tuple(acceleration * (line - before) for line in range(n_lines))
-    samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
 
-    # Windows slide over lines and readout: rows of A are (line position, sample position).
-    n_rows_e1, n_rows_ro = n_e1 - needed + 1, n_ro - n_samples + 1
-    first, centre = -lines[0], -samples[0]
-    acs = acs.permute(1, 2, 0)  # (e1, ro, channel)
-    sources = torch.stack(
-        [
-            acs[first + line : first + line + n_rows_e1, centre + s : centre + s + n_rows_ro]
-            for line in lines
-            for s in samples
-        ],
-        dim=2,
-    ).reshape(n_rows_e1 * n_rows_ro, -1)
-    targets = torch.stack(
-        [
-            acs[first + offset : first + offset + n_rows_e1, centre : centre + n_rows_ro]
-            for offset in range(1, acceleration)
-        ],
-        dim=2,
-    ).reshape(n_rows_e1 * n_rows_ro, -1)
-
-    normal = sources.mH @ sources
+    normal, right = _normal_equations(acs, sources, targets, samples)
     scale = normal.diagonal().real.mean()
     if not bool(torch.isfinite(scale)) or float(scale) == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
-    normal = normal + tikhonov * scale * torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
+    normal.diagonal().add_(tikhonov * scale)
     factor, info = torch.linalg.cholesky_ex(normal)
     if int(info) != 0:
         raise ScanError(
             f"GRAPPA calibration with {len(normal)} unknowns and tikhonov={tikhonov:g} is singular; "
             "expected a smaller kernel or a larger tikhonov"
         )
-    weights = torch.cholesky_solve(sources.mH @ targets, factor)
-    weights = weights.reshape(n_lines, n_samples, n_channels, acceleration - 1, n_channels)
-    return Kernel(acceleration, weights.permute(3, 4, 0, 1, 2).contiguous(), lines, samples)
+    weights = torch.cholesky_solve(right, factor)
+    weights = weights.reshape(len(samples), len(sources), n_channels, len(targets), n_channels)
+    return Kernel(lattice, weights.permute(3, 4, 1, 0, 2).contiguous(), targets, sources, samples)
+
+
+def _normal_equations(
+    acs: Tensor,
+    sources: tuple[tuple[int, int], ...],
+    targets: tuple[tuple[int, int], ...],
+    samples: tuple[int, ...],
+) -> tuple[Tensor, Tensor]:
+    """`A^H A` and `A^H B`, their rows ordered (sample, source, channel), columns of B (target, channel).
+
+    Along the readout, A^H A depends on the lag between two samples only, but for the windows that would
+    wrap around its ends. So the products are formed once for each readout frequency, summed to lags by an
+    inverse transform, and the few wrapped windows taken off again: the same numbers as from all windows.
+    """
+    n_channels, _, _, n_ro = acs.shape
+    n_samples, width = len(samples), len(sources) * n_channels
+    windows = _windows(to_image(acs, dims=(-1,)), sources + targets)
+    products = _gram(windows, width)  # (ro, source * channel, all * channel)
+    lags = torch.arange(1 - n_samples, n_samples, device=acs.device)
+    position = torch.arange(n_ro, device=acs.device) - n_ro // 2
+    angle = -2 * torch.pi * lags[:, None] * position[None, :] / n_ro
+    transform = torch.polar(torch.ones_like(angle), angle).to(acs.dtype)
+    by_lag = (transform @ products.reshape(n_ro, -1)).reshape(len(lags), width, -1)
+
+    lag = torch.arange(n_samples, device=acs.device)
+    pairs = by_lag[lag[None, :] - lag[:, None] + n_samples - 1, :, :width]
+    normal = pairs.permute(0, 2, 1, 3).reshape(n_samples * width, n_samples * width)
+    # A target is sample 0: its lag from the source sample s is -s.
+    to_target = by_lag[n_samples - 1 - torch.tensor(samples, device=acs.device), :, width:]
+    right = to_target.reshape(n_samples * width, -1)
+
+    windows = _windows(acs, sources + targets)
+    for x in (x for x in range(n_ro) if x + samples[0] < 0 or x + samples[-1] >= n_ro):
+        reach = torch.tensor([(x + s) % n_ro for s in samples], device=acs.device)
+        rows = windows[reach, :, :width].permute(1, 0, 2).reshape(-1, n_samples * width)
+        normal.addmm_(rows.mH, rows, alpha=-1)
+        right.addmm_(rows.mH, windows[x, :, width:], alpha=-1)
+    return normal, right
+
+
+def _gram(windows: Tensor, width: int) -> Tensor:
+    """`windows[:, :, :width]^H windows`, its left square block Hermitian and so computed by halves."""
+    half = width // 2
+    products = windows.new_empty(len(windows), width, windows.shape[2])
+    torch.matmul(windows[:, :, :half].mH, windows, out=products[:, :half])
+    torch.matmul(windows[:, :, half:width].mH, windows[:, :, half:], out=products[:, half:, half:])
+    products[:, half:, :half] = products[:, :half, half:width].mH
+    return products
+
+
+def _windows(acs: Tensor, distances: tuple[tuple[int, int], ...]) -> Tensor:
+    """`(ro, window, distance * channel)`: the lines at all distances (e2, e1), for each window inside the ACS."""
+    n_channels, n_e2, n_e1, n_ro = acs.shape
+    z0, y0 = (-min(distance[axis] for distance in distances) for axis in (0, 1))
+    n_z = n_e2 - z0 - max(dz for dz, _ in distances)
+    n_y = n_e1 - y0 - max(dy for _, dy in distances)
+    last = acs.permute(3, 1, 2, 0).contiguous()
+    windows = acs.new_empty(n_ro, n_z, n_y, len(distances), n_channels)
+    for number, (dz, dy) in enumerate(distances):
+        windows[:, :, :, number] = last[:, z0 + dz : z0 + dz + n_z, y0 + dy : y0 + dy + n_y]
+    return windows.reshape(n_ro, n_z * n_y, -1)

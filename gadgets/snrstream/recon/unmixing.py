@@ -9,75 +9,75 @@ import math
 import torch
 from torch import Tensor
 
-from .fft import to_image
 from .grappa import Kernel
 
 ROWS_AT_ONCE = 32  # bounds the memory of the intermediate product
 
 
 def unmixing_coefficients(kernel: Kernel | None, csm: Tensor) -> Tensor:
-    """Signal-preserving coefficients u with `image = sum_c u_c * (R * zero-filled coil image)_c / R`.
+    """Signal-preserving coefficients u with `image = sum_c u_c * (coil image of the zero-filled k-space)_c`.
 
     kernel: the GRAPPA kernel, or None where all lines were acquired (then u = conj(csm)).
-    csm: coil sensitivity maps `(channel, e1, ro)` complex64, normalised so that sum |csm|^2 = 1.
-    Returns `(channel, e1, ro)` complex64.
+    csm: coil sensitivity maps `(channel, e2, e1, ro)` complex64, normalised so that sum |csm|^2 = 1.
+    Returns `(channel, e2, e1, ro)` complex64.
 
-    In k-space the kernel takes `s(y + line - offset, x + sample)` to line `y` where y lies `offset`
-    after an acquired line; in image space that shift is a phase `exp(2 pi i (offset - line) r / N)`.
-    The coil images of the R-fold undersampled k-space vanish off the sampled lines, so one kernel,
-    the identity plus the R-1 offsets, serves every line wherever sampling starts.
+    In k-space the kernel takes the sample at `line + source, x + sample` to `line + target`; in image
+    space a shift by d is a phase `exp(-2 pi i d r / N)`. The zero-filled k-space vanishes off the sampled
+    lines, so one kernel, the identity plus all targets, serves every line wherever sampling starts.
     """
     combine = csm.conj()
     if kernel is None:
-        return combine.clone()
-    n_channels, n_e1, n_ro = csm.shape
-    offsets = torch.arange(1, kernel.acceleration, device=csm.device)
-    shifts = offsets[:, None] - torch.tensor(kernel.lines, device=csm.device)[None, :]
-    row_phase = _phases(shifts.reshape(-1), n_e1).to(csm.dtype)  # (offset * line, e1)
-    sample_phase = _phases(-torch.tensor(kernel.samples, device=csm.device), n_ro).to(csm.dtype)
-
-    # (offset, out, line, sample, in) -> (offset * line, sample * out * in)
-    weights = kernel.weights.permute(0, 2, 3, 1, 4).reshape(row_phase.shape[0], -1)
-    unmixing = combine.clone()
+        return combine.resolve_conj().clone()
+    n_channels, n_e2, n_e1, n_ro = csm.shape
+    shifts = [(sz - tz, sy - ty) for tz, ty in kernel.targets for sz, sy in kernel.sources]
+    along_e2 = _phases([dz for dz, _ in shifts], n_e2, csm.device)
+    along_e1 = _phases([dy for _, dy in shifts], n_e1, csm.device)
+    row_phase = (along_e2[:, :, None] * along_e1[:, None, :]).reshape(len(shifts), -1).to(csm.dtype)
+    sample_phase = _phases(kernel.samples, n_ro, csm.device).to(csm.dtype)
     n_samples = len(kernel.samples)
-    for start in range(0, n_e1, ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, n_e1))
-        # Taps along e1 are summed first: one small kernel along the readout is left for each row.
-        taps = (row_phase[:, rows].mT @ weights).reshape(-1, n_samples * n_channels, n_channels)
-        maps = combine[:, rows].permute(1, 0, 2)  # (row, out, ro)
-        spread = (sample_phase[None, :, None, :] * maps[:, None]).reshape(-1, n_samples * n_channels, n_ro)
-        unmixing[:, rows] += (taps.mT @ spread).permute(1, 0, 2)
-    return unmixing
+
+    # (target, out, source, sample, in) -> (target * source, in * sample * out)
+    weights = kernel.weights.permute(0, 2, 4, 3, 1).reshape(len(shifts), -1)
+    rows_of_maps = combine.reshape(n_channels, n_e2 * n_e1, n_ro).permute(1, 0, 2)  # (row, out, ro)
+    unmixing = rows_of_maps.resolve_conj().clone()
+    for start in range(0, len(unmixing), ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, len(unmixing)))
+        # The taps of e1 and e2 are summed first: a small kernel along the readout is left for each row.
+        taps = (row_phase[:, rows].T @ weights).reshape(-1, n_channels, n_samples * n_channels)
+        spread = (sample_phase[None, :, None, :] * rows_of_maps[rows, None]).flatten(1, 2)
+        unmixing[rows] += taps @ spread
+    return unmixing.permute(1, 0, 2).reshape(csm.shape)
 
 
 def gfactor(unmixing: Tensor, acceleration: int) -> Tensor:
-    """Geometry factor `g = sqrt(sum_c |u_c|^2) / R` as float32 `(e1, ro)`.
+    """Geometry factor `g = sqrt(sum_c |u_c|^2) / R` as float32 `(e2, e1, ro)`, for the net R = R1 R2.
 
     The loss sqrt(R) of measuring fewer lines is not part of g.
     """
-    return torch.linalg.vector_norm(unmixing, dim=0) / acceleration
+    return power(unmixing).sqrt() / acceleration
+
+
+def power(channels: Tensor) -> Tensor:
+    """`sum_c |x_c|^2` of complex `(channel, ...)`, real `(...)`."""
+    parts = torch.view_as_real(channels)
+    total = parts[0].square()
+    for part in parts[1:]:
+        total.addcmul_(part, part)
+    return total.sum(dim=-1)
 
 
 def snr_scale(acceleration: int, effective_acceleration: float, readout_ratio: float = 1.0) -> float:
     """Scale of the aliased coil images, `sqrt(R_eff * n_ro_encoded / n_ro_sampled) / R`.
 
-    With it the noise SD of `combine` is the g-factor, whatever was left out: `effective_acceleration`
+    With it the noise SD of the image is the g-factor, whatever was left out: `effective_acceleration`
     is all lines over acquired lines, `readout_ratio` all samples over acquired samples.
     """
     return math.sqrt(effective_acceleration * readout_ratio) / acceleration
 
 
-def combine(kspace: Tensor, unmixing: Tensor, scale: float) -> Tensor:
-    """Zero-filled prewhitened k-space `(channel, e1, ro)` to one complex image `(e1, ro)`.
-
-    Its noise SD is g per real and imaginary part, its signal that of a full scan over sqrt(R) for
-    regular sampling. Coil-by-coil unaliased images are never formed.
-    """
-    return (to_image(kspace) * unmixing).sum(dim=0) * scale
-
-
-def _phases(shifts: Tensor, size: int) -> Tensor:
-    """`exp(2 pi i shift r / N)` for centred r, as complex128 `(shift, size)`."""
-    position = torch.arange(size, device=shifts.device) - size // 2
-    angle = 2 * math.pi * shifts[:, None] * position[None, :] / size
-    return torch.polar(torch.ones_like(angle, dtype=torch.float64), angle.to(torch.float64))
+def _phases(shifts: list[int] | tuple[int, ...], size: int, device: torch.device) -> Tensor:
+    """`exp(-2 pi i shift r / N)` for centred r, as complex128 `(shift, size)`."""
+    position = torch.arange(size, dtype=torch.float64, device=device) - size // 2
+    shift = torch.tensor(shifts, dtype=torch.float64, device=device)
+    angle = -2 * math.pi * shift[:, None] * position[None, :] / size
+    return torch.polar(torch.ones_like(angle), angle)

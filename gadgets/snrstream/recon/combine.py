@@ -1,0 +1,79 @@
+"""From k-space and unmixing coefficients to an image, at the cost of little more than its FFT."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the phase encodes of a stored array lie in k-space; all pairs are (e2, e1).
+
+    Stored line (j, i) is line (first[0] + j step[0], first[1] + i step[1]) of k-space with `size` lines.
+    step (1, 1) stores all lines; the acceleration, where it divides the size, the acquired ones alone.
+    """
+
+    size: tuple[int, int]
+    first: tuple[int, int] = (0, 0)
+    step: tuple[int, int] = (1, 1)
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """How many lines are stored."""
+        return self.size[0] // self.step[0], self.size[1] // self.step[1]
+
+
+@dataclass(frozen=True)
+class Combiner:
+    """Makes images of one geometry: coefficients with phases, scale and fold already in them.
+
+    Where R divides the number of lines, the coil images of regularly undersampled k-space repeat R times, so
+    that a transform of the acquired lines alone, N / R long, holds all there is. The shifts of centred
+    transforms are phases; they, the offset of the first acquired line and the scale are put into the
+    coefficients once, and each frame is a plain transform, a product and a sum.
+
+    coefficients: `(channel, R2, e2 / R2, R1, e1 / R1, ro)` in plain order.
+    """
+
+    coefficients: Tensor
+
+    @classmethod
+    def plan(cls, unmixing: Tensor, scale: float, grid: Grid) -> "Combiner":
+        """For `unmixing` `(channel, e2, e1, ro)` and k-space stored on `grid`.
+
+        scale: of the image, as `snr_scale` gives it.
+        """
+        n_channels, _, _, n_ro = unmixing.shape
+        (z0, y0), (r2, r1), (n_z, n_y) = grid.first, grid.step, grid.stored
+        phase = (
+            _to_centred(grid.size[0], r2, z0, unmixing.device)[:, None, None]
+            * _to_centred(grid.size[1], r1, y0, unmixing.device)[:, None]
+            * _to_centred(n_ro, 1, 0, unmixing.device)
+        )
+        # Plain transforms put r = 0 at index 0: the coefficients are moved there, each image back.
+        moved = torch.fft.ifftshift(unmixing * (scale * phase).to(unmixing.dtype), dim=(1, 2, 3))
+        return cls(moved.reshape(n_channels, r2, n_z, r1, n_y, n_ro))
+
+    def image(self, kspace: Tensor) -> Tensor:
+        """The image `(e2, e1, ro)` complex64 of k-space `(channel, stored e2, stored e1, ro)`."""
+        dims = (1, 2, 3) if kspace.shape[1] > 1 else (2, 3)
+        aliased = torch.fft.ifftn(kspace, dim=dims, norm="ortho")
+        # The aliased image is the same for all R2 R1 parts of the field of view.
+        total = self.coefficients[0] * aliased[0, None, :, None]
+        for channel in range(1, len(aliased)):
+            total.addcmul_(self.coefficients[channel], aliased[channel, None, :, None])
+        r2, n_z, r1, n_y, n_ro = total.shape
+        return torch.fft.fftshift(total.reshape(r2 * n_z, r1 * n_y, n_ro), dim=(0, 1, 2))
+
+
+def _to_centred(size: int, step: int, first: int, device: torch.device) -> Tensor:
+    """What turns the plain orthonormal transform of lines `first::step` into the centred one of all lines.
+
+    `N^-1/2 sum_k s_k e^(2 pi i (k - c) r / N)` over k = first + step j is
+    `step^-1/2 e^(2 pi i (first - c) r / N)` times the transform over j, of period N / step in r.
+    Complex128 `(size,)` in centred order of r.
+    """
+    r = torch.arange(size, dtype=torch.float64, device=device) - size // 2
+    angle = 2 * torch.pi * (first - size // 2) * r / size
+    return torch.polar(torch.full_like(angle, step**-0.5), angle)

@@ -1,0 +1,147 @@
+"""A scan of many repetitions through the socket of a real server process."""
+
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ismrmrd
+import numpy as np
+import torch
+from torch import Tensor
+
+from snrstream.link import Link
+from snrstream.mrd.encoder import encode
+from snrstream.mrd.messages import Close, ConfigFile, Header
+from snrstream.recon.fft import to_image, to_kspace
+
+from . import scans
+
+N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
+
+HEADER = """<?xml version="1.0"?>
+<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
+ <acquisitionSystemInformation><relativeReceiverNoiseBandwidth>1</relativeReceiverNoiseBandwidth>
+ </acquisitionSystemInformation>
+ <experimentalConditions><H1resonanceFrequency_Hz>123000000</H1resonanceFrequency_Hz></experimentalConditions>
+ <encoding>
+  <encodedSpace><matrixSize><x>512</x><y>256</y><z>1</z></matrixSize>
+   <fieldOfView_mm><x>512</x><y>256</y><z>5</z></fieldOfView_mm></encodedSpace>
+  <reconSpace><matrixSize><x>256</x><y>256</y><z>1</z></matrixSize>
+   <fieldOfView_mm><x>256</x><y>256</y><z>5</z></fieldOfView_mm></reconSpace>
+  <encodingLimits><kspace_encoding_step_1><minimum>0</minimum><maximum>255</maximum><center>128</center>
+  </kspace_encoding_step_1></encodingLimits>
+  <trajectory>cartesian</trajectory>
+  <parallelImaging><accelerationFactor><kspace_encoding_step_1>4</kspace_encoding_step_1>
+   <kspace_encoding_step_2>1</kspace_encoding_step_2></accelerationFactor></parallelImaging>
+ </encoding>
+</ismrmrdHeader>"""
+
+
+def rows(n_repetitions: int) -> list[tuple[str, float, float | None]]:
+    """Time of a repetition through the socket over the bare FFT of its 256 x 256 coil images."""
+    table: list[tuple[str, float, float | None]] = []
+    with server() as port:
+        for n_channels in (16, 32):
+            coils = torch.randn(n_channels, N_E1, N_PIXELS, dtype=torch.complex64)
+            bytes_ = b"".join(encode(a) for a in repetition(scan_lines(n_channels), first=True))
+            stream(port, n_channels, bytes_, 1)  # the server imports, compiles and plans
+            later = b"".join(encode(a) for a in repetition(scan_lines(n_channels), first=False))
+            bare = bare_seconds(coils)
+            elapsed, first = stream(port, n_channels, bytes_, n_repetitions, later)
+            bare = min(bare, bare_seconds(coils))
+            name = f"{n_channels} channels, R = 4, {n_repetitions} repetitions through the socket"
+            table.append((f"{name}: a repetition", elapsed / n_repetitions / bare, 9))
+            table.append((f"{name}: until image 1", first / bare, None))
+    return table
+
+
+def scan_lines(n_channels: int) -> Tensor:
+    """Twofold oversampled k-space `(channel, e1, 512)`."""
+    kspace = scans.kspace(n_channels, (1, N_E1, N_PIXELS))[:, 0]
+    image = torch.nn.functional.pad(to_image(kspace, dims=(2,)), (N_PIXELS // 2, N_PIXELS // 2))
+    return to_kspace(image, dims=(2,))
+
+
+def repetition(lines: Tensor, first: bool) -> Iterator[ismrmrd.Acquisition]:
+    """Every fourth line; with noise and calibration lines ahead in the first one."""
+    if first:
+        rng = np.random.default_rng(0)
+        noise = rng.standard_normal((2, len(lines), 4096)).astype(np.float32)
+        acquisition = ismrmrd.Acquisition.from_array(noise[0] + 1j * noise[1], sample_time_us=5.0)
+        acquisition.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+        yield acquisition
+    acs = range(N_E1 // 2 - N_ACS // 2, N_E1 // 2 + N_ACS // 2) if first else range(0)
+    last = N_E1 - ACCELERATION
+    for line in range(N_E1):
+        imaging = line % ACCELERATION == 0
+        if not (imaging or line in acs):
+            continue
+        acquisition = ismrmrd.Acquisition.from_array(
+            lines[:, line].numpy(), sample_time_us=5.0, center_sample=N_SAMPLES // 2,
+            read_dir=(1, 0, 0), phase_dir=(0, 1, 0), slice_dir=(0, 0, 1),
+        )  # fmt: skip
+        acquisition.idx.kspace_encode_step_1 = line
+        if line in acs:
+            flag = ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING if imaging else ismrmrd.ACQ_IS_PARALLEL_CALIBRATION
+            acquisition.set_flag(flag)
+        if line == last:
+            acquisition.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
+        yield acquisition
+
+
+def stream(port: int, n_channels: int, first: bytes, n_repetitions: int, later: bytes = b"") -> tuple[float, float]:
+    """Seconds from the first byte of data to the last image, and to the first."""
+    expected = 3 * n_repetitions
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        link = Link(sock, "server")
+        link.send(ConfigFile("grappa_snr"))
+        link.send(Header(HEADER.encode()))
+
+        def send() -> None:
+            sock.sendall(first)
+            for _ in range(n_repetitions - 1):
+                sock.sendall(later)
+            sock.sendall(encode(Close()))
+
+        start = time.perf_counter()
+        sender = threading.Thread(target=send)
+        sender.start()
+        times = [time.perf_counter() - start for message in link if isinstance(message, ismrmrd.Image)]
+        sender.join()
+    if len(times) != expected:
+        raise RuntimeError(f"{len(times)} images came back; expected {expected}")
+    return times[-1], times[0]
+
+
+def bare_seconds(coils: Tensor) -> float:
+    best = float("inf")
+    for _ in range(20):
+        start = time.perf_counter()
+        torch.fft.ifft2(coils)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+@contextmanager
+def server() -> Iterator[int]:
+    with tempfile.NamedTemporaryFile("rb") as log:
+        with open(log.name, "wb") as stderr:
+            process = subprocess.Popen([sys.executable, "-m", "snrstream.cli", "serve", "--port", "0"], stderr=stderr)
+        try:
+            found = None
+            while found is None and process.poll() is None:
+                time.sleep(0.1)
+                log.seek(0)
+                found = re.search(rb"listening on [\d.]+:(\d+)", log.read())
+            if found is None:
+                raise RuntimeError("the server did not start")
+            yield int(found[1])
+        finally:
+            process.terminate()
+            process.wait()
