@@ -1,22 +1,44 @@
 """Write a simulated scan as an ISMRMRD file, in the form that converters give real scans."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ismrmrd
 import numpy as np
 from ismrmrd import xsd
+from torch import Tensor
 
 from snrstream.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from tools.simulate import RawScan
+DWELL_SCAN_US = 10.0
+DWELL_NOISE_US = 4.0
+RELATIVE_BANDWIDTH = 0.793  # of the noise scan: what a Siemens receiver passes of its nominal bandwidth
+
+
+@dataclass(frozen=True)
+class RawScan:
+    """A scan as a scanner would deliver it.
+
+    kspace: `(repetition, channel, e1, ro)` complex64, all lines, before undersampling; correlated noise.
+    noise: `(channel, sample)` complex64, the noise scan. imaging, acs: bool `(e1,)`, the lines to keep.
+    truth: `(e1, ro without oversampling)` complex64, the object in SNR units, sensitivities left out.
+    sensitivities: `(channel, e1, ro)` complex64 after whitening (up to a unitary mixing of channels).
+    """
+
+    kspace: Tensor
+    noise: Tensor
+    imaging: Tensor
+    acs: Tensor
+    truth: Tensor
+    sensitivities: Tensor
+    acceleration: int
+
 
 FIELD_OF_VIEW_MM = 256.0
 RAW_SCALE = 1e-6  # scanners deliver small numbers
 
 
-def write(scan: "RawScan", path: Path) -> None:
+def write(scan: RawScan, path: Path) -> None:
     """Write header, noise scan and the kept lines to `path`, group `dataset`, replacing the file.
 
     Raises ConfigurationError where the folder does not exist.
@@ -35,8 +57,6 @@ def write(scan: "RawScan", path: Path) -> None:
 
 def acquisitions(scan: "RawScan") -> list[ismrmrd.Acquisition]:
     """The noise scan, then every repetition's lines in ascending order."""
-    from tools.simulate import DWELL_NOISE_US, DWELL_SCAN_US
-
     noise = _acquisition(scan.noise.numpy(), DWELL_NOISE_US)
     noise.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
     result = [noise]
@@ -64,8 +84,6 @@ def acquisitions(scan: "RawScan") -> list[ismrmrd.Acquisition]:
 
 def header(scan: "RawScan") -> xsd.ismrmrdHeader:
     """The ISMRMRD header of a scan: one encoding, embedded calibration."""
-    from tools.simulate import RELATIVE_BANDWIDTH
-
     n_repetitions, n_channels, n_e1, n_ro = scan.kspace.shape
     n_recon = scan.truth.shape[1]
     encoding = xsd.encodingType(

@@ -10,7 +10,6 @@ Arrays are torch tensors with the axes `(channel, e1, ro)`; FFTs are orthonormal
 import argparse
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +24,8 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "gadgets")) if path not 
 from snrstream.errors import ConfigurationError, SnrstreamError  # noqa: E402
 from snrstream.recon.fft import to_kspace  # noqa: E402
 from tools.coils import grid, loop_sensitivities  # noqa: E402
+from tools.scan_file import DWELL_NOISE_US, DWELL_SCAN_US, RELATIVE_BANDWIDTH, RawScan, write  # noqa: E402
 
-DWELL_SCAN_US = 10.0
-DWELL_NOISE_US = 4.0
-RELATIVE_BANDWIDTH = 0.793  # of the noise scan: what a Siemens receiver passes of its nominal bandwidth
 NOISE_SAMPLES = 16384  # 64 channels: 256 a channel, a whitening bias of 0.2 %
 
 # Modified Shepp-Logan (Toft 1996): intensity, half axes, centre, angle in degrees.
@@ -106,25 +103,6 @@ def sampled_lines(n_e1: int, acceleration: int, n_acs: int) -> tuple[Tensor, Ten
     return imaging, acs
 
 
-@dataclass(frozen=True)
-class RawScan:
-    """A scan as a scanner would deliver it.
-
-    kspace: `(repetition, channel, e1, ro)` complex64, all lines, before undersampling; correlated noise.
-    noise: `(channel, sample)` complex64, the noise scan. imaging, acs: bool `(e1,)`, the lines to keep.
-    truth: `(e1, ro without oversampling)` complex64, the object in SNR units, sensitivities left out.
-    sensitivities: `(channel, e1, ro)` complex64 after whitening (up to a unitary mixing of channels).
-    """
-
-    kspace: Tensor
-    noise: Tensor
-    imaging: Tensor
-    acs: Tensor
-    truth: Tensor
-    sensitivities: Tensor
-    acceleration: int
-
-
 def simulate_scan(
     magnitude: Tensor, rng: Generator, n_channels: int = 16, acceleration: int = 1, n_acs: int = 24,
     snr: float = 20.0, oversampling: int = 1, n_repetitions: int = 1,
@@ -169,7 +147,6 @@ def main(arguments: list[str] | None = None) -> None:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; expected 1 or more")
     if not options.snr > 0:
         raise ConfigurationError(f"--snr is {options.snr}; expected more than 0")
-    from tools.scan_file import write
 
     scan = simulate_scan(
         _magnitude(options), np.random.default_rng(options.seed), options.channels, options.acceleration,

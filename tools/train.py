@@ -27,12 +27,11 @@ from torch import Tensor, nn  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from snrstream.errors import ConfigurationError, SnrstreamError  # noqa: E402
-from tools.training import archive, losses, metrics, recipe, volumes  # noqa: E402
-from tools.training.network import UNet  # noqa: E402
-from tools.training.noise_process import NoiseRange, unit_noise  # noqa: E402
-from tools.training.patches import Batch, PatchRange, draw_batch, to_channels  # noqa: E402
-
-VALIDATION_SNRS = (5.0, 10.0, 20.0)
+from tools.training import archive, losses, recipe, volumes  # noqa: E402
+from tools.training.network import build_network, load_weights  # noqa: E402
+from tools.training.noise_process import NoiseRange  # noqa: E402
+from tools.training.patches import Batch, PatchRange, draw_batch  # noqa: E402
+from tools.training.validation import validation_psnr, validation_set  # noqa: E402
 
 
 def train(
@@ -104,54 +103,6 @@ def schedule(progress: float, warmup: float) -> float:
     if progress < warmup:
         return progress / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
-def build_network(settings: recipe.Recipe) -> UNet:
-    """The network that a recipe describes."""
-    return UNet(
-        (settings.width_half, settings.width_quarter, settings.width_eighth),
-        (settings.blocks_half, settings.blocks_quarter, settings.blocks_eighth),
-    )
-
-
-def load_weights(network: nn.Module, path: Path) -> int:
-    """Take the weights of a checkpoint; returns how many steps made them.
-
-    Raises ConfigurationError where it is missing or of another network.
-    """
-    if not path.is_file():
-        raise ConfigurationError(f"checkpoint {path} does not exist; expected one that train.py has written")
-    checkpoint = torch.load(path, weights_only=True)
-    weights = checkpoint["weights"]
-    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    if {name: tuple(weight.shape) for name, weight in weights.items()} != expected:
-        raise ConfigurationError(f"checkpoint {path} holds another network than the recipe describes")
-    network.load_state_dict(weights)
-    return checkpoint["steps_before"] + checkpoint["step"]
-
-
-def validation_set(held_out: archive.Archive, seed: int) -> Batch:
-    """Fixed white noise on whole scans of an unseen subject: tissue SNR 5, 10, 20 in turn; g = 1 or a map."""
-    generator = torch.Generator().manual_seed(seed + 1)
-    noisy, clean, gmaps = [], [], []
-    for index, scan in enumerate(held_out.clean):
-        signal = scan * (VALIDATION_SNRS[index % 3] / float(held_out.snr[index]))
-        gmap = torch.ones(scan.shape) if index % 2 else held_out.gmaps[index % len(held_out.gmaps)]
-        noisy.append(signal + gmap * unit_noise(tuple(scan.shape), None, generator))
-        clean.append(signal)
-        gmaps.append(gmap)
-    return Batch(to_channels(torch.stack(noisy)), to_channels(torch.stack(clean)), torch.stack(gmaps)[:, None])
-
-
-@torch.no_grad()
-def validation_psnr(network: nn.Module, batch: Batch, alpha: float = 0.0) -> float:
-    """Mean magnitude PSNR in the object, of `alpha * noisy + (1 - alpha) * denoised`."""
-    values = []
-    for x, noisy, clean in zip(batch.network_input(), batch.noisy, batch.clean, strict=True):
-        output = alpha * noisy + (1 - alpha) * network(x[None])[0, :, 0]
-        image, truth = (torch.complex(*part).abs() for part in (output, clean))
-        values.append(metrics.magnitude_psnr(image, truth, metrics.object_mask(truth)))
-    return sum(values) / len(values)
 
 
 def save(checkpoint: dict, path: Path) -> None:

@@ -14,8 +14,10 @@ import torch
 from snrstream.errors import ConfigurationError, ModelError
 from tools import simulate, train
 from tools.training import archive, chain, recipe
+from tools.training.network import build_network
 from tools.training.noise_process import NoiseRange
 from tools.training.patches import PatchRange, draw_batch
+from tools.training.validation import validation_psnr, validation_set
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -69,8 +71,8 @@ def test_the_loss_falls_and_the_gain_rises(folder):
     assert [row["step"] for row in rows] == ["120", "240"]
     assert float(rows[-1]["loss"]) < 0.95 * float(rows[0]["loss"])
     held_out = archive.Archive.load(folder / "validation.pt")
-    untrained = train.build_network(recipe.load(RECIPE, TINY))  # returns its input
-    noisy = train.validation_psnr(untrained, train.validation_set(held_out, seed=1))
+    untrained = build_network(recipe.load(RECIPE, TINY))  # returns its input
+    noisy = validation_psnr(untrained, validation_set(held_out, seed=1))
     assert float(rows[-1]["validation_psnr"]) > noisy
 
 
@@ -78,7 +80,7 @@ def test_the_checkpoint_carries_its_configuration(folder):
     checkpoint = torch.load(folder / "run/best.pt", weights_only=True)
     assert checkpoint["recipe"]["width_half"] == 8 and checkpoint["recipe"]["seed"] == 1
     assert checkpoint["commit"] and checkpoint["step"] in (120, 240)
-    train.build_network(recipe.Recipe(**checkpoint["recipe"])).load_state_dict(checkpoint["weights"])
+    build_network(recipe.Recipe(**checkpoint["recipe"])).load_state_dict(checkpoint["weights"])
 
 
 def test_the_manifest_holds_what_the_runtime_reads(folder):
@@ -95,7 +97,7 @@ def test_the_manifest_holds_what_the_runtime_reads(folder):
 @torch.no_grad()
 def test_the_onnx_file_is_the_network_at_any_size(folder):
     checkpoint = torch.load(folder / "run/best.pt", weights_only=True)
-    network = train.build_network(recipe.Recipe(**checkpoint["recipe"]))
+    network = build_network(recipe.Recipe(**checkpoint["recipe"]))
     network.load_state_dict(checkpoint["weights"])
     session = onnxruntime.InferenceSession(str(folder / "model/model.onnx"), providers=["CPUExecutionProvider"])
     for shape in [(1, 3, 1, 8, 16), (3, 3, 2, 48, 32), (1, 3, 5, 128, 136)]:

@@ -16,8 +16,10 @@ from snrstream.errors import ModelError
 from tools.training import volumes
 from tools.training.archive import Archive
 from tools.training.card import card
-from tools.training.network import DIVISOR
+from tools.training.network import DIVISOR, build_network
 from tools.training.noise_process import unit_noise
+from tools.training.recipe import Recipe
+from tools.training.validation import validation_psnr, validation_set
 
 VERSION = "1.0.0"
 AGREEMENT = 1e-4  # of the largest value: float32 sums in another order differ by about 1e-6
@@ -32,22 +34,19 @@ def export(checkpoint_path: Path, scans: Archive, held_out: Archive, output: Pat
 
     Raises ModelError where the checkpoint is missing, or where the ONNX file and the network disagree.
     """
-    from tools import train  # which imports this module when its run has ended
-    from tools.training.recipe import Recipe
-
     if not checkpoint_path.is_file():
         raise ModelError(f"checkpoint {checkpoint_path} does not exist; expected one that train.py has written")
     checkpoint = torch.load(checkpoint_path, weights_only=True)
     settings = Recipe(**checkpoint["recipe"])
-    network = train.build_network(settings)
+    network = build_network(settings)
     network.load_state_dict(checkpoint["weights"])
     network.eval()
 
     output.mkdir(parents=True, exist_ok=True)
     to_onnx(network, output / "model.onnx")
     agreement(network, output / "model.onnx", settings.seed)
-    validation = train.validation_set(held_out, settings.seed)
-    psnr = {alpha: train.validation_psnr(network, validation, alpha) for alpha in ALPHAS}
+    validation = validation_set(held_out, settings.seed)
+    psnr = {alpha: validation_psnr(network, validation, alpha) for alpha in ALPHAS}
     manifest = {
         "name": settings.name,
         "version": VERSION,

@@ -5,8 +5,13 @@ the noise has a standard deviation (SD) of g per real and per imaginary part; ou
 H and W are multiples of `DIVISOR`. Frames are folded into the batch: each is denoised by itself.
 """
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
+
+from snrstream.errors import ConfigurationError
+from tools.training.recipe import Recipe
 
 DIVISOR = 8  # pixel-unshuffle 2, then two strided levels
 LARGEST_RESIDUAL = 6.0  # in noise SDs; white noise exceeds 4 in one pixel of 16,000
@@ -80,3 +85,27 @@ class UNet(nn.Module):
 
 def _blocks(n_channels: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(n_channels) for _ in range(depth)))
+
+
+def build_network(settings: Recipe) -> UNet:
+    """The network that a recipe describes."""
+    return UNet(
+        (settings.width_half, settings.width_quarter, settings.width_eighth),
+        (settings.blocks_half, settings.blocks_quarter, settings.blocks_eighth),
+    )
+
+
+def load_weights(network: nn.Module, path: Path) -> int:
+    """Take the weights of a checkpoint; returns how many steps made them.
+
+    Raises ConfigurationError where it is missing or of another network.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"checkpoint {path} does not exist; expected one that train.py has written")
+    checkpoint = torch.load(path, weights_only=True)
+    weights = checkpoint["weights"]
+    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    if {name: tuple(weight.shape) for name, weight in weights.items()} != expected:
+        raise ConfigurationError(f"checkpoint {path} holds another network than the recipe describes")
+    network.load_state_dict(weights)
+    return checkpoint["steps_before"] + checkpoint["step"]
