@@ -4,6 +4,7 @@ import socket
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import ismrmrd
 import numpy as np
@@ -59,11 +60,18 @@ def test_a_scan_through_the_module(module, raw_scan) -> None:
         assert image.data.tobytes() == wanted.data.tobytes() and image.meta == wanted.meta
 
 
-def test_what_gadgetron_sends_after_its_own_noise_adjustment(module, test_data) -> None:
+@pytest.fixture
+def recorded(test_data) -> tuple[Path, Path]:
+    """A session of Gadgetron with a module after its NoiseAdjust, and its own result."""
     capture = test_data / "captures" / "gadgetron_to_module_acquisitions.bin"
     reference = test_data / "gadgetron_4.7.2" / "phantom_14ch_r3_noise.npz"
     if not (capture.is_file() and reference.is_file()):
         pytest.skip(f"recorded session of Gadgetron is not at hand in {test_data}")
+    return capture, reference
+
+
+def test_what_gadgetron_sends_after_its_own_noise_adjustment(recorded, module) -> None:
+    capture, reference = recorded
     _, header, *items, _ = Decoder().receive(capture.read_bytes())
     acquisitions = [item for item in items if isinstance(item, ismrmrd.Acquisition)]
     images = exchange(module, f"<configuration>{GADGETS}{FINISH}</configuration>", header.xml, acquisitions)
