@@ -32,9 +32,11 @@ def test_pixel_by_pixel(read_scan, test_data: Path, name: str) -> None:
     ours = reconstruct(read_scan, name)
     region = np.abs(theirs["snr"]) > WORTH_COMPARING
     assert np.count_nonzero(region) > 1000
-    assert nrmse(np.abs(ours[1])[region], np.abs(theirs["image"])[region]) <= 0.005
-    assert nrmse(ours[300][region], np.abs(theirs["snr"])[region]) <= 0.01
-    assert np.median(np.abs(ours[20] - np.abs(theirs["gmap"]))[region]) <= 0.01
+    image = nrmse(np.abs(ours[1])[region], np.abs(theirs["image"])[region])
+    snr = nrmse(ours[300][region], np.abs(theirs["snr"])[region])
+    g = float(np.median(np.abs(ours[20] - np.abs(theirs["gmap"]))[region]))
+    print(f"{name}: NRMSE of the image {image:.2%}, of the SNR map {snr:.2%}, median difference of g {g:.4f}")
+    assert image <= 0.005 and snr <= 0.01 and g <= 0.01
 
 
 def test_against_recorded_figures(read_scan) -> None:

@@ -189,6 +189,14 @@ def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
     assert bucket.warnings == ("4 of 43 image lines never arrived: 118, 121, 124, 127",)
 
 
+def test_partial_fourier_is_told(brain) -> None:
+    header, acquisitions = brain
+    other = copy.deepcopy(header)
+    other.encoding[0].encodingLimits.kspace_encoding_step_1.minimum = 40
+    (bucket,) = accumulated(other, [a for a in acquisitions if a.idx.kspace_encode_step_1 >= 40])
+    assert bucket.warnings == ("partial Fourier along e1, 24 lines before the centre and 63 after it: zero-filled",)
+
+
 @pytest.mark.parametrize("keep", [0, 1])
 def test_nothing_but_noise(brain, keep: int) -> None:
     header, acquisitions = brain
@@ -265,6 +273,15 @@ def test_image_finish_magnitude(recon) -> None:
     assert int(images[1].meta["WindowWidth"]) > 0
     assert images[1].meta["SNRSTREAM_warning"] == ["mind the ?gap"]
     assert all(str(value).isascii() for value in images[1].meta.values())
+
+
+def test_windows_are_whole_numbers_and_cover_what_matters(recon) -> None:
+    images = finished(recon)
+    center, width = (int(images[1].meta[key]) for key in ("WindowCenter", "WindowWidth"))
+    assert (center - width // 2, width % 2) == (0, 0)
+    assert abs(center + width // 2 - np.percentile(images[1].data, 99.5)) <= 2
+    center, width = (int(images[20].meta[key]) for key in ("WindowCenter", "WindowWidth"))
+    assert center - width // 2 == 100  # g = 1
 
 
 def test_clipping_is_told(recon, caplog) -> None:

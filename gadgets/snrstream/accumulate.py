@@ -48,9 +48,9 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     """
     encoding = cartesian_encoding(header)
     _require_supported(encoding)
+    warnings: tuple[str, ...] = _partial_fourier(encoding)
     started: dict[tuple[int, ...], _Lines] = {}
     calibrations: dict[int, Calibration] = {}  # the latest of each slice, for images that bring none
-    warnings: tuple[str, ...] = ()
     n_images = 0
     for item in items:
         if isinstance(item, ScanWarning):
@@ -92,6 +92,16 @@ def _require_supported(encoding: Encoding) -> None:
         raise ScanError(
             f"readout field of view shrinks by {ratio:.3f}, its matrix by {nx / rx:.3f}; expected plain oversampling"
         )
+
+
+def _partial_fourier(encoding: Encoding) -> tuple[str, ...]:
+    """A warning where the limits leave out lines on one side of the centre only."""
+    before, after = encoding.e1_centre - encoding.e1_limits[0], encoding.e1_limits[1] - encoding.e1_centre
+    if abs(before - after) <= encoding.acceleration[0] + 1:
+        return ()
+    text = f"partial Fourier along e1, {before} lines before the centre and {after} after it: zero-filled"
+    log.warning(text)
+    return (text,)
 
 
 class _Lines:

@@ -52,7 +52,9 @@ def _recon(options: argparse.Namespace) -> None:
     from .mrd.header import parse_header
     from .mrd.scan_file import ScanFile
     from .progress import Progress
+    from .threads import limit_threads
 
+    limit_threads(options.threads)
     file = chain_file(options.pipeline)
     chain = named_chain(options.pipeline) if file is None else parse_chain(read_configuration(file), file.name)
     with ScanFile(options.scan) as scan:
@@ -80,8 +82,10 @@ def _send(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     from .server import serve
+    from .threads import limit_threads
 
     try:
+        limit_threads(options.threads)
         serve(options.host, options.port)
     except KeyboardInterrupt:
         log.info("stopped")
@@ -166,13 +170,24 @@ def _parser() -> argparse.ArgumentParser:
     for command in (recon, send):
         command.add_argument("scan", metavar="SCAN.h5", help="ISMRMRD HDF5 file with its noise measurement")
         command.add_argument(
-            "--pipeline", metavar="NAME|FILE", default=DEFAULT_PIPELINE, help="stream configuration (%(default)s)"
+            "--pipeline",
+            metavar="NAME|FILE",
+            default=DEFAULT_PIPELINE,
+            help="grappa_snr, grappa_denoise (default) or an XML file of your own",
         )
         command.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+    for command in (recon, serve):
+        command.add_argument("--threads", type=_threads, default=1, help="of one scan's reconstruction (%(default)s)")
     for command in (serve, send):
         command.add_argument("--host", default=DEFAULT_HOST, help="address (%(default)s)")
         command.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port (%(default)s)")
     return parser
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"number of threads is {text!r}; expected 1 to 1024")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -39,6 +39,8 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
         "SNRSTREAM_alpha": f"{alpha:g}",
         "SNRSTREAM_device": model.device,
     }
+    name = f"{manifest.name} {manifest.version}"
+    done = f"denoised by {name}, alpha {alpha:g}" if alpha != 1 else f"alpha 1: not denoised by {name}"
     for item in items:
         yield item
         if isinstance(item, ReconImage) and not item.denoised:
@@ -46,7 +48,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             yield dataclasses.replace(
                 item,
                 image=blend(item.image, network, alpha),
-                history=(*item.history, f"denoised by {manifest.name} {manifest.version}"),
+                history=(*item.history, done),
                 meta={**item.meta, **meta},
                 denoised=True,
             )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .chain import parse_chain
 from .errors import ConnectionFailed, SnrstreamError
+from .threads import limit_threads
 
 if TYPE_CHECKING:
     from gadgetron.external.connection import Connection
@@ -34,6 +35,7 @@ def chain(connection: "Connection") -> None:
     # gadgetron's own reader waits for ever where the peer is gone.
     connection.socket.read = functools.partial(_read, connection.socket.socket)
     items = iter(connection)
+    limit_threads(1)
     try:
         gadgets = parse_chain(connection.raw_bytes.config, "configuration of the external module")
         for item in gadgets.run(items, connection.header):

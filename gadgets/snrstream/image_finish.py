@@ -86,8 +86,19 @@ def _finish(
     else:
         scale = 1.0
     image = ismrmrd.Image(_head(recon, kind, number, pixels), data=pixels[None])
-    image.meta = _meta(recon, kind, number, scale, warnings, np.abs(pixels))
+    image.meta = _meta(recon, kind, number, scale, warnings, _window(recon, kind, scale))
     return image
+
+
+def _window(recon: ReconImage, kind: _Kind, scale: float) -> tuple[int, int]:
+    """Lowest and highest pixel value to show, whole numbers of even distance, as the meta attributes want them.
+
+    Of images, from 0 to what 99.5 % of the original and so of its denoised version stay under; of g-maps from 1.
+    """
+    shown = recon.gmap if kind is _GMAP else np.abs(recon.image)
+    low = round(scale) if kind is _GMAP else 0
+    high = float(np.percentile(shown, 99.5)) * scale
+    return low, low + max(2, 2 * int(np.ceil((high - low) / 2)))
 
 
 def _head(recon: ReconImage, kind: _Kind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
@@ -106,11 +117,11 @@ def _head(recon: ReconImage, kind: _Kind, number: int, pixels: np.ndarray) -> is
 
 
 def _meta(
-    recon: ReconImage, kind: _Kind, number: int, scale: float, warnings: tuple[str, ...], magnitude: np.ndarray
+    recon: ReconImage, kind: _Kind, number: int, scale: float, warnings: tuple[str, ...], window: tuple[int, int]
 ) -> ismrmrd.Meta:
     """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
-    high = max(2, 2 * int(np.ceil(np.percentile(magnitude, 99.5) / 2)))  # even: the window starts at 0
-    comment = f"snrstream {kind.description}, x{scale:g}"
+    alpha = f", alpha {recon.meta['SNRSTREAM_alpha']}" if "SNRSTREAM_alpha" in recon.meta else ""
+    comment = f"snrstream {kind.description}{alpha}, x{scale:g}"
     meta = {
         "DataRole": "Quantitative" if kind.quantitative else "Image",
         "SeriesDescriptionAdditional": f"_{kind.description}",
@@ -125,8 +136,8 @@ def _meta(
         "Keep_image_geometry": "1",
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
-        "WindowCenter": str(high // 2),
-        "WindowWidth": str(high),
+        "WindowCenter": str((window[0] + window[1]) // 2),
+        "WindowWidth": str(window[1] - window[0]),
         "image_index": str(number),
         **recon.meta,
     }

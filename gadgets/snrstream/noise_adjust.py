@@ -103,7 +103,7 @@ def _whitening(
             f"whitened noise is {100 * (bias - 1):.1f} % too high (50 samples a channel: 1 %)"
         )
     log.info(
-        "prewhitening %d channels by %d noise samples, dwell %.2f us against %.2f us",
+        "prewhitening %d channels by %d noise samples; dwell time of the scan %.2f us, of the noise %.2f us",
         n_channels, n_samples, first.sample_time_us, dwells[0],
     )  # fmt: skip
     return matrix.numpy(), warnings
