@@ -16,6 +16,7 @@ from .items import ReconImage
 log = logging.getLogger(__name__)
 
 UINT16_MAX = 65535
+ENOUGH_PIXELS = 16384  # for the percentile of a window
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def _window(recon: ReconImage, kind: _Kind, scale: float) -> tuple[int, int]:
 
     Of images, from 0 to what 99.5 % of the original and so of its denoised version stay under; of g-maps from 1.
     """
-    shown = recon.gmap if kind is _GMAP else np.abs(recon.image)
+    pixels = (recon.gmap if kind is _GMAP else recon.image).ravel()
     low = round(scale) if kind is _GMAP else 0
-    high = float(np.percentile(shown, 99.5)) * scale
+    high = float(np.percentile(np.abs(pixels[:: max(1, pixels.size // ENOUGH_PIXELS)]), 99.5)) * scale
     return low, low + max(2, 2 * int(np.ceil((high - low) / 2)))
 
 
