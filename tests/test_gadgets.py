@@ -1,6 +1,7 @@
 """The gadgets one by one, on the shipped brain scan and on what is wrong with others."""
 
 import copy
+import dataclasses
 import logging
 
 import ismrmrd
@@ -282,6 +283,13 @@ def test_windows_are_whole_numbers_and_cover_what_matters(recon) -> None:
     assert abs(center + width // 2 - np.percentile(images[1].data, 99.5)) <= 2
     center, width = (int(images[20].meta[key]) for key in ("WindowCenter", "WindowWidth"))
     assert center - width // 2 == 100  # g = 1
+
+
+def test_the_denoised_image_shares_the_window_of_its_original(recon) -> None:
+    denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), denoised=True)
+    images = {i.image_series_index: i for i in image_finish.process([recon, denoised], None, image_finish.Parameters())}
+    for key in ("WindowCenter", "WindowWidth"):
+        assert images[1].meta[key] == images[2].meta[key]
 
 
 def test_clipping_is_told(recon, caplog) -> None:

@@ -53,15 +53,17 @@ _SNR = _Kind(SERIES_SNR_MAP, "SNR_MAP", "SNR map", True)
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """`ReconImage` to one or more `ismrmrd.Image`s, numbered from 1 in each series; other items pass."""
     numbers: Counter[int] = Counter()
+    original: ReconImage | None = None  # the latest, whose window its denoised version shares
 
     def finish(recon: ReconImage, pixels: np.ndarray, kind: _Kind, scale: float) -> ismrmrd.Image:
         numbers[kind.series] += 1
-        return _finish(recon, pixels, kind, scale, numbers[kind.series], parameters)
+        return _finish(recon, pixels, kind, scale, numbers[kind.series], parameters, original or recon)
 
     for item in items:
         if not isinstance(item, ReconImage):
             yield item
             continue
+        original = original if item.denoised else item
         yield finish(item, item.image, _DENOISED if item.denoised else _ORIGINAL, parameters.scale)
         if item.denoised:
             continue
@@ -73,7 +75,13 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
 
 def _finish(
-    recon: ReconImage, pixels: np.ndarray, kind: _Kind, scale: float, number: int, parameters: Parameters
+    recon: ReconImage,
+    pixels: np.ndarray,
+    kind: _Kind,
+    scale: float,
+    number: int,
+    parameters: Parameters,
+    windowed: ReconImage,
 ) -> ismrmrd.Image:
     warnings = recon.warnings
     if parameters.output == "magnitude":
@@ -87,14 +95,14 @@ def _finish(
     else:
         scale = 1.0
     image = ismrmrd.Image(_head(recon, kind, number, pixels), data=pixels[None])
-    image.meta = _meta(recon, kind, number, scale, warnings, _window(recon, kind, scale))
+    image.meta = _meta(recon, kind, number, scale, warnings, _window(windowed, kind, scale))
     return image
 
 
 def _window(recon: ReconImage, kind: _Kind, scale: float) -> tuple[int, int]:
     """Lowest and highest pixel value to show, whole numbers of even distance, as the meta attributes want them.
 
-    Of images, from 0 to what 99.5 % of the original and so of its denoised version stay under; of g-maps from 1.
+    Of images, from 0 to what 99.5 % of the pixels stay under; of g-maps from 1 to that.
     """
     pixels = (recon.gmap if kind is _GMAP else recon.image).ravel()
     low = round(scale) if kind is _GMAP else 0
