@@ -64,7 +64,7 @@ _PIXELS = numba.float32[:, :, ::1]
 # Compiled when this module is imported, which a server does before its first scan, and kept on disk.
 @numba.njit(
     numba.void(_PIXELS, _PIXELS, numba.int64, numba.int64, numba.int64, _PIXELS, _PIXELS),
-    parallel=True,
+    nogil=True,
     fastmath={"contract", "reassoc", "nsz"},
     cache=True,
 )
@@ -75,7 +75,7 @@ def _leading_vectors(real, imag, window, step, n_iterations, out_real, out_imag)
     the window's offsets.
     """
     n_y, n_x, n_channels = out_real.shape
-    for y in numba.prange(n_y):
+    for y in range(n_y):
         v_re, v_im = np.empty(n_channels, np.float32), np.empty(n_channels, np.float32)
         sum_re, sum_im = np.zeros(n_channels, np.float32), np.zeros(n_channels, np.float32)
         for x in range(n_x):
