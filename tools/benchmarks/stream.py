@@ -1,14 +1,9 @@
 """A scan of many repetitions through the socket of a real server process."""
 
-import re
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import ismrmrd
 import numpy as np
@@ -19,6 +14,7 @@ from snrstream.link import Link
 from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import Close, ConfigFile, Header
 from snrstream.recon.fft import to_image, to_kspace
+from tools.demo import server
 
 from . import scans
 
@@ -126,22 +122,3 @@ def bare_seconds(coils: Tensor) -> float:
         torch.fft.ifft2(coils)
         best = min(best, time.perf_counter() - start)
     return best
-
-
-@contextmanager
-def server() -> Iterator[int]:
-    with tempfile.NamedTemporaryFile("rb") as log:
-        with open(log.name, "wb") as stderr:
-            process = subprocess.Popen([sys.executable, "-m", "snrstream.cli", "serve", "--port", "0"], stderr=stderr)
-        try:
-            found = None
-            while found is None and process.poll() is None:
-                time.sleep(0.1)
-                log.seek(0)
-                found = re.search(rb"listening on [\d.]+:(\d+)", log.read())
-            if found is None:
-                raise RuntimeError("the server did not start")
-            yield int(found[1])
-        finally:
-            process.terminate()
-            process.wait()
