@@ -8,6 +8,7 @@ import torch
 
 from .recon.combine import Grid
 from .recon.grappa import Kernel
+from .recon.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ class Bucket:
 class ReconImage:
     """A reconstructed image in SNR units: its noise SD is the g-factor per real and imaginary part.
 
-    image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32.
+    image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32. spectrum: how the noise is correlated.
     history: names of the steps that made it; meta: further attributes for the outgoing image.
     denoised: whether a network had a part in it.
     """
 
     image: np.ndarray
     gmap: np.ndarray
+    spectrum: Spectrum
     voxel_mm: tuple[float, float, float]
     head: ismrmrd.AcquisitionHeader
     history: tuple[str, ...] = ()

@@ -1,0 +1,44 @@
+"""The noise's standard deviation over k-space, which tells how an image's noise is correlated."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """SD of the noise at every sample of an image's k-space, relative: 1 everywhere is white noise.
+
+    It is the product of two float32 tensors, each of mean square 1, so that an image of unit noise keeps an SD
+    of 1: lines `(e2, e1)` for the phase encodes and samples `(ro,)` for the readout. Index `N // 2` holds
+    k = 0. Zero where nothing was acquired, or a filter lets nothing pass.
+    """
+
+    lines: Tensor
+    samples: Tensor
+
+    @classmethod
+    def of(cls, lines: Tensor, samples: Tensor) -> "Spectrum":
+        """From any non-negative values, which are scaled to a mean square of 1."""
+        return cls(*(part.float() / part.float().square().mean().sqrt() for part in (lines, samples)))
+
+    @classmethod
+    def white(cls, shape: tuple[int, int, int]) -> "Spectrum":
+        """For an image of `shape` (e2, e1, ro)."""
+        return cls(torch.ones(shape[:2]), torch.ones(shape[2]))
+
+    def correlation(self) -> tuple[float, float, float]:
+        """Correlation of the noise of two pixels one apart along e2, e1 and ro: 0 for white noise.
+
+        By Wiener and Khinchin, the real part of the transform of the power spectrum at a shift of one pixel.
+        """
+        power = self.lines.square().double()
+        along_e2, along_e1, along_ro = power.mean(dim=1), power.mean(dim=0), self.samples.square().double()
+        return tuple(_lag_1(axis) for axis in (along_e2, along_e1, along_ro))  # type: ignore[return-value]
+
+
+def _lag_1(power: Tensor) -> float:
+    k = torch.arange(len(power), dtype=torch.float64) - len(power) // 2
+    return float((power * torch.cos(2 * math.pi * k / len(power))).mean()) if len(power) > 1 else 0.0
