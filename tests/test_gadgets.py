@@ -1,18 +1,16 @@
 """The gadgets one by one, on the shipped brain scan and on what is wrong with others."""
 
-import copy
 import dataclasses
 import logging
 
 import ismrmrd
 import numpy as np
 import pytest
-import torch
 
 from snrstream import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.errors import ScanError
 from snrstream.items import Bucket, ReconImage, ScanWarning
-from snrstream.recon.combine import Grid
+from snrstream.recon.spectrum import Spectrum
 
 
 @pytest.fixture
@@ -75,38 +73,6 @@ def test_noise_of_another_coil(brain) -> None:
         adjusted(header, [ismrmrd.Acquisition(head, data=noise.data[:8]), *lines])
 
 
-def test_bucket_of_the_brain(brain) -> None:
-    header, acquisitions = brain
-    (bucket,) = accumulated(header, acquisitions)
-    assert bucket.kspace.shape == (16, 1, 128, 128)
-    assert bucket.calibration.lines.shape == (16, 1, 24, 128) and bucket.calibration.start == 52
-    assert bucket.grid == Grid((1, 128))  # R = 3 does not divide 128: all lines are stored
-    assert bucket.sampled.nonzero()[:, 1].tolist() == list(range(1, 128, 3))
-    assert bucket.voxel_mm == (2.0, 2.0, 3.0) and bucket.warnings == ()
-    assert bucket.head.idx.kspace_encode_step_1 == 64
-    acs = {a.idx.kspace_encode_step_1: a.data for a in image_lines(acquisitions)}
-    assert np.allclose(bucket.calibration.lines[:, 0, 3], acs[55], atol=1e-6 * np.abs(acs[55]).max())
-    assert torch.count_nonzero(bucket.kspace[:, 0, 55]) > 0 and torch.count_nonzero(bucket.kspace[:, 0, 54]) == 0
-
-
-def test_navigators_and_other_lines_are_left_out(brain) -> None:
-    header, acquisitions = brain
-    extra = copy.deepcopy(acquisitions[5])
-    extra.set_flag(ismrmrd.ACQ_IS_NAVIGATION_DATA)
-    (with_extra,), (without,) = accumulated(header, [extra, *acquisitions]), accumulated(header, acquisitions)
-    assert torch.equal(with_extra.kspace, without.kspace)
-
-
-def test_each_repetition_is_an_image_of_its_own(brain) -> None:
-    header, acquisitions = brain
-    second = copy.deepcopy(image_lines(acquisitions))
-    for acquisition in second:
-        acquisition.idx.repetition = 1
-    buckets = accumulated(header, [*acquisitions, *second])
-    assert [b.head.idx.repetition for b in buckets] == [0, 1]
-    assert torch.equal(buckets[0].kspace, buckets[1].kspace)
-
-
 def changed(acquisitions, number: int, data: np.ndarray | None = None, **fields):
     out = list(acquisitions)
     head = out[number].getHead()
@@ -116,62 +82,6 @@ def changed(acquisitions, number: int, data: np.ndarray | None = None, **fields)
     return out
 
 
-def test_lines_that_do_not_fit(brain) -> None:
-    header, acquisitions = brain
-    with pytest.raises(ScanError, match="has 100 samples around sample 64; expected 128 around 64"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data[:, :100], number_of_samples=100))
-    with pytest.raises(ScanError, match="read in reverse"):
-        accumulated(header, changed(acquisitions, 9, flags=1 << (ismrmrd.ACQ_IS_REVERSE - 1)))
-    with pytest.raises(ScanError, match="acquired twice"):
-        accumulated(header, [*acquisitions[:9], acquisitions[8], *acquisitions[9:]])
-    with pytest.raises(ScanError, match="has 15 channels; the scan began with 16"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data[:15], active_channels=15))
-    with pytest.raises(ScanError, match="NaN"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32("nan")))
-    outside = copy.deepcopy(acquisitions)
-    outside[9].idx.kspace_encode_step_1 = 128
-    with pytest.raises(ScanError, match="line 128 lies outside k-space of 128 lines"):
-        accumulated(header, outside)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "match"),
-    [("discard_pre", 5, "discard_pre 5"), ("encoding_space_ref", 1, "encoding_space_ref 1")],
-)
-def test_fields_that_are_not_understood_yet(brain, field, value, match) -> None:
-    header, acquisitions = brain
-    with pytest.raises(ScanError, match=match):
-        accumulated(header, changed(acquisitions, 9, **{field: value}))
-    partition = copy.deepcopy(acquisitions)
-    partition[9].idx.kspace_encode_step_2 = 1
-    with pytest.raises(ScanError, match="kspace_encode_step_2 1; expected 0"):
-        accumulated(header, partition)
-
-
-def test_lines_off_the_grid(brain) -> None:
-    """Calibration lines that are flagged as image lines too are no image lines between the others."""
-    header, acquisitions = brain
-    (expected,) = accumulated(header, acquisitions)
-    both = copy.deepcopy(acquisitions)
-    for acquisition in both:
-        if acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
-            acquisition.clear_flag(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
-            acquisition.set_flag(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
-    (bucket,) = accumulated(header, both)
-    assert torch.equal(bucket.kspace, expected.kspace)
-    unflagged = copy.deepcopy(acquisitions)
-    lost = next(a for a in unflagged if a.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION))
-    lost.clear_all_flags()
-    with pytest.raises(ScanError, match=f"line {lost.idx.kspace_encode_step_1} lies between the image lines at R=3"):
-        accumulated(header, unflagged)
-
-
-def test_data_that_nobody_whitened(brain) -> None:
-    header, acquisitions = brain
-    with pytest.raises(ScanError, match="not whitened; expected noise_adjust before"):
-        list(accumulate.process(acquisitions, header, accumulate.Parameters()))
-
-
 @pytest.mark.parametrize("dwell", [float("inf"), float("nan"), -1.0])
 def test_dwell_times(brain, dwell: float) -> None:
     header, acquisitions = brain
@@ -179,44 +89,17 @@ def test_dwell_times(brain, dwell: float) -> None:
         adjusted(header, changed(acquisitions, 0, sample_time_us=dwell))
     with pytest.raises(ScanError, match="scan has a dwell time of"):
         adjusted(header, changed(acquisitions, 1, sample_time_us=dwell))
-    with pytest.raises(ScanError, match="dwell time of 40 us; the scan began with 20 us"):
-        adjusted(header, changed(acquisitions, 9, sample_time_us=40))
+    with pytest.raises(ScanError, match="dwell time of .* us; the scan began with 20 us; expected the same"):
+        adjusted(header, changed(acquisitions, 9, sample_time_us=dwell))
     assert "unknown" in adjusted(header, changed(acquisitions, 0, sample_time_us=0))[0].text
 
 
-def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
+def test_lines_with_a_dwell_time_of_their_own_are_whitened_by_it(brain) -> None:
+    """Four times the dwell time is a quarter of the noise power, and so twice the whitened signal."""
     header, acquisitions = brain
-    (bucket,) = accumulated(header, acquisitions[:-4])
-    assert bucket.warnings == ("4 of 43 image lines never arrived: 118, 121, 124, 127",)
-
-
-def test_partial_fourier_is_told(brain) -> None:
-    header, acquisitions = brain
-    other = copy.deepcopy(header)
-    other.encoding[0].encodingLimits.kspace_encoding_step_1.minimum = 40
-    (bucket,) = accumulated(other, [a for a in acquisitions if a.idx.kspace_encode_step_1 >= 40])
-    assert bucket.warnings == ("partial Fourier along e1, 24 lines before the centre and 63 after it: zero-filled",)
-
-
-@pytest.mark.parametrize("keep", [0, 1])
-def test_nothing_but_noise(brain, keep: int) -> None:
-    header, acquisitions = brain
-    with pytest.raises(ScanError, match="no image acquisitions"):
-        accumulated(header, adjusted(header, acquisitions[:keep]))
-
-
-def test_what_is_not_supported_yet_is_refused(brain) -> None:
-    header, acquisitions = brain
-    for change, match in [
-        (lambda e: setattr(e.encodedSpace.matrixSize, "z", 8), "expected a 2D scan"),
-        (lambda e: setattr(e.reconSpace.matrixSize, "y", 256), "differs from the encoded"),
-        (lambda e: setattr(e.reconSpace.fieldOfView_mm, "x", 128.0), "plain oversampling"),
-        (lambda e: setattr(e.parallelImaging.accelerationFactor, "kspace_encoding_step_2", 2), "R2=2"),
-    ]:
-        other = copy.deepcopy(header)
-        change(other.encoding[0])
-        with pytest.raises(ScanError, match=match):
-            accumulated(other, acquisitions)
+    plain, longer = adjusted(header, acquisitions), adjusted(header, changed(acquisitions, 9, sample_time_us=80))
+    assert np.allclose(longer[8].data, 2 * plain[8].data, rtol=1e-6)
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(longer[9:], plain[9:], strict=True))
 
 
 def test_calibration_missing_or_too_short(brain) -> None:
@@ -248,6 +131,7 @@ def recon(brain) -> ReconImage:
     pixels = 50 * (rng.standard_normal((1, 6, 8)) + 1j * rng.standard_normal((1, 6, 8)))
     return ReconImage(
         image=pixels.astype(np.complex64),
+        spectrum=Spectrum.white((1, 6, 8)),
         gmap=(1 + rng.random((1, 6, 8))).astype(np.float32),
         voxel_mm=(2.0, 1.5, 3.0),
         head=brain[1][30].getHead(),

@@ -1,50 +1,67 @@
 """Gadget: adaptive coil combination, with the GRAPPA kernel folded in, and the g-map."""
 
+import functools
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from ismrmrd import xsd
+from torch import Tensor
 
 from .errors import ScanError
 from .items import Bucket, ReconImage
-from .recon.coil_maps import calibration_images, inati
+from .recon.coil_maps import calibration_images, inati, walsh
 from .recon.combine import Combiner, Grid
 from .recon.fft import to_image
 from .recon.grappa import Kernel
+from .recon.sampling import covered
+from .recon.spectrum import Spectrum
 from .recon.unmixing import gfactor, snr_scale, unmixing_coefficients
+from .recon.volume import combine_in_slabs
+from .shared import SharedBySlice
+
+MOST_PLAN_BYTES = 1 << 30  # of coefficients that are kept for the next image
+MOST_SAMPLINGS = 64  # of one slice, whose coefficients are kept
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """window: edge in pixels of the neighbourhood from which a coil map's pixel is found.
+    """maps: coil sensitivity maps by `inati` or `walsh`, which differ in their phase.
+    window: edge in pixels of the neighbourhood from which a coil map's pixel is found.
     grid: distance in pixels of those found; the others are interpolated."""
 
+    maps: Literal["inati", "walsh"] = "inati"
     window: int = 7
     grid: int = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= 31 or self.window % 2 == 0:
             raise ValueError(f"window is {self.window}; expected an odd number of pixels up to 31")
-        if self.grid < 1:
-            raise ValueError(f"grid is {self.grid}; expected 1 or more pixels")
+        if not 1 <= self.grid <= 16:
+            raise ValueError(f"grid is {self.grid}; expected 1 to 16 pixels")
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What images of one slice share as long as kernel and sampling stay the same."""
+    """What images of one slice share as long as kernel and maps stay the same."""
 
-    kernel: Kernel | None
-    grid: Grid
-    sampled: torch.Tensor
-    combiner: Combiner
+    base: Combiner
     gmap: np.ndarray
+    samplings: dict[tuple[Grid, bytes], tuple[Combiner, Spectrum]] = field(default_factory=dict)
 
-    def fits(self, bucket: Bucket) -> bool:
-        return self.kernel is bucket.kernel and self.grid == bucket.grid and torch.equal(self.sampled, bucket.sampled)
+    def of(self, bucket: Bucket) -> tuple[Combiner, Spectrum]:
+        """For the lines that this image has: interleaved scans have others in each repetition."""
+        key = bucket.grid, bucket.sampled.numpy().tobytes()
+        if key not in self.samplings:
+            if len(self.samplings) == MOST_SAMPLINGS:
+                self.samplings.clear()
+            scale = _scale(bucket)
+            same = (self.base.grid, self.base.scale) == (bucket.grid, scale)
+            self.samplings[key] = (self.base if same else self.base.moved(scale, bucket.grid)), _spectrum(bucket)
+        return self.samplings[key]
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
@@ -52,35 +69,78 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
     Images of a slice that share a kernel share maps, coefficients and g-map.
     """
-    plans: dict[int, _Plan] = {}
+    plans: SharedBySlice[Kernel | None, _Plan] = SharedBySlice()
     for item in items:
         if not isinstance(item, Bucket):
             yield item
             continue
-        number = item.head.idx.slice
-        plan = plans.get(number)
-        if plan is None or not plan.fits(item):
-            plan = plans[number] = _plan(item, parameters)
-        yield ReconImage(
-            image=plan.combiner.image(item.kspace).numpy(),
-            gmap=plan.gmap,
-            voxel_mm=item.voxel_mm,
-            head=item.head,
-            history=("GRAPPA",) if item.kernel is not None else (),
-            warnings=item.warnings,
-        )
+        acceleration = math.prod(item.lattice.acceleration)
+        if acceleration > 1 and item.kernel is None:
+            raise ScanError(f"coil_combine got data at R={acceleration} without a kernel; expected grappa before it")
+        if 8 * len(item.kspace) * math.prod(item.grid.size) * item.kspace.shape[-1] > MOST_PLAN_BYTES:
+            yield _in_slabs(item, parameters)
+            continue
+        plan = plans.get(item.head, item.kernel, functools.partial(_plan, item, parameters))
+        combiner, spectrum = plan.of(item)
+        yield _recon(item, combiner.image(item.kspace), plan.gmap, spectrum)
 
 
 def _plan(bucket: Bucket, parameters: Parameters) -> _Plan:
-    acceleration = bucket.acceleration[0] * bucket.acceleration[1]
-    if acceleration > 1 and bucket.kernel is None:
-        raise ScanError(f"coil_combine got data at R={acceleration} without a kernel; expected grappa before it")
     if bucket.kernel is None or bucket.calibration is None:
-        low_resolution = to_image(bucket.kspace, dims=(1, 2, 3))
+        coils = to_image(bucket.kspace, dims=(1, 2, 3))
     else:
-        calibration = bucket.calibration
-        low_resolution = calibration_images(calibration.lines, calibration.start, bucket.grid.size[1])
-    unmixing = unmixing_coefficients(bucket.kernel, inati(low_resolution, parameters.window, parameters.grid))
-    effective = math.prod(bucket.grid.size) / int(torch.count_nonzero(bucket.sampled))
-    combiner = Combiner.plan(unmixing, snr_scale(acceleration, effective), bucket.grid)
-    return _Plan(bucket.kernel, bucket.grid, bucket.sampled, combiner, gfactor(unmixing, acceleration).numpy())
+        acs = to_image(bucket.calibration.kspace, dims=(-1,))
+        coils = calibration_images(acs, bucket.calibration.start, bucket.grid.size)
+    unmixing = unmixing_coefficients(bucket.kernel, _maps(bucket, parameters)(coils))
+    gmap = gfactor(unmixing, math.prod(bucket.lattice.acceleration))
+    return _Plan(Combiner.plan(unmixing, _scale(bucket), bucket.grid), gmap.cpu().numpy())
+
+
+def _in_slabs(bucket: Bucket, parameters: Parameters) -> ReconImage:
+    calibration = bucket.calibration if bucket.kernel is not None else None
+    image, gmap = combine_in_slabs(
+        bucket.kspace,
+        bucket.grid,
+        bucket.kernel,
+        (calibration.kspace, calibration.start) if calibration is not None else None,
+        _scale(bucket),
+        _maps(bucket, parameters),
+        margin=parameters.window // 2 + parameters.grid,
+    )
+    return _recon(bucket, image, gmap.numpy(), _spectrum(bucket))
+
+
+def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) -> ReconImage:
+    return ReconImage(
+        image=image.cpu().numpy(),
+        gmap=gmap,
+        spectrum=spectrum,
+        voxel_mm=bucket.voxel_mm,
+        head=bucket.head,
+        history=("GRAPPA",) if bucket.kernel is not None else (),
+        warnings=bucket.warnings,
+    )
+
+
+def _maps(bucket: Bucket, parameters: Parameters) -> Callable[[Tensor], Tensor]:
+    """Coil maps of coil images, by the same reference channel wherever in the image they lie."""
+    if parameters.maps == "inati":
+        return functools.partial(inati, window=parameters.window, step=parameters.grid)
+    signal = bucket.calibration.kspace if bucket.calibration is not None else bucket.kspace
+    strongest = int(torch.linalg.vector_norm(signal.flatten(1), dim=1).argmax())
+    return functools.partial(walsh, window=parameters.window, step=parameters.grid, reference=strongest)
+
+
+def _scale(bucket: Bucket) -> float:
+    acquired = int(torch.count_nonzero(bucket.sampled)) * float(bucket.readout.mean())
+    effective = math.prod(bucket.grid.size) / acquired
+    return snr_scale(math.prod(bucket.lattice.acceleration), effective)
+
+
+def _spectrum(bucket: Bucket) -> Spectrum:
+    """The noise of what is known after GRAPPA: acquired lines, and those that it makes between them."""
+    lines = np.zeros(bucket.grid.size, bool)
+    (z0, y0), (r2, r1) = bucket.grid.first, bucket.grid.step
+    n_z, n_y = bucket.grid.stored
+    lines[z0 : z0 + n_z * r2 : r2, y0 : y0 + n_y * r1 : r1] = bucket.sampled.numpy()
+    return Spectrum.of(torch.from_numpy(covered(lines, bucket.lattice)), bucket.readout.sqrt())

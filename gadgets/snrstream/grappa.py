@@ -1,6 +1,7 @@
 """Gadget: calibrate GRAPPA; the data goes on with its small kernel."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +11,25 @@ from ismrmrd import xsd
 from .errors import ScanError
 from .items import Bucket, Calibration
 from .recon.grappa import TIKHONOV, Kernel, Lattice, calibrate
+from .shared import SharedBySlice
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """kernel_e1, kernel_ro: kernel size in acquired lines and readout samples.
+    """kernel_e1, kernel_e2, kernel_ro: kernel size in acquired lines, acquired partitions and readout samples.
     tikhonov: regularisation, as a fraction of the mean diagonal of the normal equations."""
 
     kernel_e1: int = 4
+    kernel_e2: int = 4
     kernel_ro: int = 5
     tikhonov: float = TIKHONOV
 
     def __post_init__(self) -> None:
-        if not 2 <= self.kernel_e1 <= 12 or not 1 <= self.kernel_ro <= 31 or self.kernel_ro % 2 == 0:
+        lines = self.kernel_e1, self.kernel_e2
+        if not all(2 <= n <= 12 for n in lines) or not 1 <= self.kernel_ro <= 31 or self.kernel_ro % 2 == 0:
             raise ValueError(
-                f"kernel is {self.kernel_e1} lines x {self.kernel_ro} samples; expected 2 to 12 x an odd number to 31"
+                f"kernel is {lines[0]} lines x {lines[1]} partitions x {self.kernel_ro} samples; "
+                "expected 2 to 12, 2 to 12 and an odd number to 31"
             )
         if not 0 <= self.tikhonov < 1:
             raise ValueError(f"tikhonov is {self.tikhonov}; expected a number from 0 to below 1")
@@ -35,28 +40,29 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
     Images of a slice that share their calibration share the kernel.
     """
-    kernels: dict[int, tuple[Calibration, Kernel]] = {}
+    kernels: SharedBySlice[Calibration, Kernel] = SharedBySlice()
     for item in items:
-        if not isinstance(item, Bucket) or item.acceleration == (1, 1):
+        if not isinstance(item, Bucket) or item.lattice.acceleration == (1, 1):
             yield item
             continue
-        if item.calibration is None:
-            needed = (parameters.kernel_e1 - 1) * item.acceleration[0] + 1
+        calibration = item.calibration
+        if calibration is None:
+            r1, r2 = item.lattice.acceleration
+            needed = (parameters.kernel_e1 - 1) * r1 + 1
             raise ScanError(
-                f"scan at R={item.acceleration[0]} has no ACS: no line carries a parallel calibration flag; "
-                f"expected at least {needed} consecutive ones"
+                f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line carries a parallel calibration "
+                f"flag; expected at least {needed} consecutive ones"
             )
-        number = item.head.idx.slice
-        if number not in kernels or kernels[number][0] is not item.calibration:
-            kernels[number] = item.calibration, _kernel(item.calibration, item.acceleration, parameters)
-        yield dataclasses.replace(item, kernel=kernels[number][1])
+        kernel = kernels.get(item.head, calibration, functools.partial(_kernel, item.lattice, calibration, parameters))
+        yield dataclasses.replace(item, kernel=kernel)
 
 
-def _kernel(calibration: Calibration, acceleration: tuple[int, int], parameters: Parameters) -> Kernel:
+def _kernel(lattice: Lattice, calibration: Calibration, parameters: Parameters) -> Kernel:
     return calibrate(
-        calibration.lines,
-        Lattice(acceleration),
+        calibration.kspace,
+        lattice,
         n_lines=parameters.kernel_e1,
         n_samples=parameters.kernel_ro,
+        n_partitions=parameters.kernel_e2,
         tikhonov=parameters.tikhonov,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .recon.combine import Grid
-from .recon.grappa import Kernel
+from .recon.grappa import Kernel, Lattice
 from .recon.spectrum import Spectrum
 
 
@@ -20,14 +20,13 @@ class ScanWarning:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Fully sampled lines. Repetitions that share them share the object.
+    """A fully sampled block of k-space. Images that share it share the object.
 
-    lines: `(channel, e2, line, ro)` complex64 k-space, contiguous, readout oversampling
-    removed. start: index along e1 of the first one.
+    kspace: `(channel, e2, e1, ro)` complex64, readout oversampling removed. start: its first line (e2, e1).
     """
 
-    lines: torch.Tensor
-    start: int
+    kspace: torch.Tensor
+    start: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +34,10 @@ class Bucket:
     """The prewhitened k-space of one image, with readout oversampling removed.
 
     kspace: `(channel, e2, e1, ro)` complex64, the lines of `grid` in place, zero where none was acquired.
-    sampled: `(e2, e1)` bool, the lines of `grid` that hold image data.
+    sampled: `(e2, e1)` bool, the lines of `grid` that hold image data. lattice: the regular sampling they follow.
+    readout: how much of each sample was acquired, `(ro,)` float32 from 0 to 1; less than all of an asymmetric echo.
     calibration: of this image, or of an earlier one of the same slice; None where there was none.
-    acceleration: (R1, R2). voxel_mm: pixel size (x, y, z) of the image.
+    voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
     kernel: the GRAPPA kernel, once `grappa` has calibrated it.
     """
@@ -45,8 +45,9 @@ class Bucket:
     kspace: torch.Tensor
     sampled: torch.Tensor
     grid: Grid
+    lattice: Lattice
+    readout: torch.Tensor
     calibration: Calibration | None
-    acceleration: tuple[int, int]
     voxel_mm: tuple[float, float, float]
     head: ismrmrd.AcquisitionHeader
     kernel: Kernel | None = None

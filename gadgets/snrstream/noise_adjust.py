@@ -38,6 +38,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     """
     noise: list[ismrmrd.Acquisition] = []
     whiten: np.ndarray | None = None
+    by_dwell: dict[float, np.ndarray] = {}
     ready = False
     n_bytes = 0
     for item in items:
@@ -59,12 +60,13 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                     log.warning(text)
                     yield ScanWarning(text)
                 dwell_us = item.sample_time_us
-            if item.sample_time_us != dwell_us:
-                raise ScanError(
-                    f"acquisition {item.scan_counter} has a dwell time of {item.sample_time_us:g} us; the scan began "
-                    f"with {dwell_us:g} us"
-                )
-            yield item if whiten is None else _apply(whiten, item)
+            if whiten is None:
+                yield item
+                continue
+            if item.sample_time_us not in by_dwell:
+                same = item.sample_time_us == dwell_us
+                by_dwell[item.sample_time_us] = whiten if same else whiten * _dwell_factor(item, dwell_us)
+            yield _apply(by_dwell[item.sample_time_us], item)
 
 
 def _whitening(
@@ -107,6 +109,17 @@ def _whitening(
         n_channels, n_samples, first.sample_time_us, dwells[0],
     )  # fmt: skip
     return matrix.numpy(), warnings
+
+
+def _dwell_factor(acquisition: ismrmrd.Acquisition, first_us: float) -> np.float32:
+    """Noise power goes with 1 / dwell: echoes and reference lines may have dwell times of their own."""
+    dwell_us = acquisition.sample_time_us
+    if not (0 < dwell_us <= LONGEST_DWELL_US and first_us > 0):
+        raise ScanError(
+            f"acquisition {acquisition.scan_counter} has a dwell time of {dwell_us:g} us; the scan began with "
+            f"{first_us:g} us; expected the same, or both known"
+        )
+    return np.float32(np.sqrt(dwell_us / first_us))
 
 
 def _apply(whiten: np.ndarray, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acquisition:

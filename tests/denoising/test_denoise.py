@@ -7,6 +7,7 @@ from snrstream.denoising.blending import blend
 from snrstream.denoising.onnx_model import load_model
 from snrstream.errors import ModelError
 from snrstream.items import ReconImage
+from snrstream.recon.spectrum import Spectrum
 
 from .conftest import halving_model
 
@@ -19,7 +20,12 @@ def random_image(shape=(1, 13, 18), seed=0) -> np.ndarray:
 def recon_image() -> ReconImage:
     image = random_image()
     return ReconImage(
-        image, np.ones(image.shape, np.float32), (1.0, 1.0, 1.0), ismrmrd.AcquisitionHeader(), meta={"kept": "1"}
+        image,
+        np.ones(image.shape, np.float32),
+        Spectrum.white(image.shape),
+        (1.0, 1.0, 1.0),
+        ismrmrd.AcquisitionHeader(),
+        meta={"kept": "1"},
     )
 
 

@@ -16,7 +16,8 @@ def test_the_numbers_of_a_real_header(brain_xml: str) -> None:
     encoding = cartesian_encoding(header)
     assert encoding.encoded_matrix == encoding.recon_matrix == (128, 128, 1)
     assert encoding.encoded_fov_mm == (256.0, 256.0, 3.0)
-    assert (encoding.e1_centre, encoding.e1_limits, encoding.acceleration) == (64, (0, 127), (3, 1))
+    assert (encoding.centre, encoding.first, encoding.last) == ((0, 64), (0, 0), (0, 127))
+    assert (encoding.acceleration, encoding.interleaved, encoding.n_averages) == ((3, 1), False, 1)
     assert noise_bandwidth_ratio(header) == 0.93
 
 

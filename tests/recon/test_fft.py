@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from snrstream.recon.fft import centred_slice, remove_oversampling, to_image, to_kspace
+from snrstream.recon.fft import acquired_share, centred_slice, gridded_readouts, to_image, to_kspace
 
 SIZES = [(8, 8), (7, 9), (6, 5), (1, 4)]
 
@@ -40,11 +40,29 @@ def test_centred_slice_keeps_the_centre(size: int, within: int) -> None:
 def test_removing_oversampling_keeps_the_central_pixels(size: int, n_samples: int) -> None:
     kspace = random_complex(2, 3, size)
     before = kspace.clone()
-    cropped = to_image(remove_oversampling(kspace, n_samples), dims=(-1,))
+    cropped = to_image(gridded_readouts(kspace, size // 2, size, n_samples), dims=(-1,))
     assert torch.allclose(cropped, to_image(kspace, dims=(-1,))[..., centred_slice(n_samples, size)], atol=1e-12)
     assert torch.equal(kspace, before)
 
 
+@pytest.mark.parametrize(("size", "n_pixels"), [(16, 8), (15, 8), (16, 16), (15, 7)])
+@pytest.mark.parametrize(("missing_before", "missing_after"), [(3, 0), (0, 4), (2, 2), (0, 0)])
+def test_short_readouts_are_full_ones_with_zeros(
+    size: int, n_pixels: int, missing_before: int, missing_after: int
+) -> None:
+    full = random_complex(2, 3, size)
+    full[..., :missing_before] = 0
+    full[..., size - missing_after :] = 0
+    short = full[..., missing_before : size - missing_after]
+    gridded = gridded_readouts(short, size // 2 - missing_before, size, n_pixels)
+    assert torch.allclose(gridded, gridded_readouts(full, size // 2, size, n_pixels), atol=1e-12)
+    share = acquired_share(short.shape[-1], size // 2 - missing_before, size, n_pixels)
+    # Of k-space's ends, half a sample of the grid may lie beyond it, where the field of view was cropped.
+    assert float(share.mean()) == pytest.approx(short.shape[-1] / size, abs=0.51 / n_pixels)
+    if n_pixels == size:
+        assert torch.equal(share > 0, (full != 0).all(dim=0).all(dim=0))
+
+
 def test_removing_oversampling_keeps_the_noise() -> None:
     # 32,000 samples: the SD of an SD estimate is 1/sqrt(4 * 32000) = 0.3 %
-    assert float(remove_oversampling(random_complex(1, 1000, 64), 32).std()) == pytest.approx(1.0, rel=0.012)
+    assert float(gridded_readouts(random_complex(1, 1000, 64), 32, 64, 32).std()) == pytest.approx(1.0, rel=0.012)

@@ -17,21 +17,26 @@ DEFAULT_NOISE_BANDWIDTH_RATIO = 0.793  # Siemens' receivers; what Gadgetron assu
 
 @dataclass(frozen=True)
 class Encoding:
-    """The first encoding of a header. Triples are (readout, phase, partition): x, y, z.
+    """The first encoding of a header. Triples are (readout, phase, partition): x, y, z. Pairs are (e2, e1).
 
     encoded_matrix, recon_matrix: in samples and pixels; encoded_fov_mm, recon_fov_mm: field of view.
-    e1_centre: the line number (`kspace_encode_step_1`) that holds k = 0.
-    e1_limits: first and last line number that the scan may acquire.
+    centre: the line numbers (`kspace_encode_step_2`, `kspace_encode_step_1`) that hold k = 0.
+    first, last: the line numbers that the scan may acquire.
     acceleration: R1 along e1 and R2 along e2.
+    interleaved: whether the sampling moves from repetition to repetition, to calibrate on several (TGRAPPA).
+    n_averages: how often each line is acquired.
     """
 
     encoded_matrix: tuple[int, int, int]
     recon_matrix: tuple[int, int, int]
     encoded_fov_mm: tuple[float, float, float]
     recon_fov_mm: tuple[float, float, float]
-    e1_centre: int
-    e1_limits: tuple[int, int]
+    centre: tuple[int, int]
+    first: tuple[int, int]
+    last: tuple[int, int]
     acceleration: tuple[int, int]
+    interleaved: bool
+    n_averages: int
 
 
 def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
@@ -95,24 +100,40 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
             raise ScanError(f"{name} has field of view {fov} mm; expected positive lengths")
         matrices.append(matrix)
         fovs.append(fov)
-    encoded = matrices[0]
-    e1 = encoding.encodingLimits.kspace_encoding_step_1 if encoding.encodingLimits is not None else None
-    factors = encoding.parallelImaging.accelerationFactor if encoding.parallelImaging is not None else None
+    parallel, limits = encoding.parallelImaging, encoding.encodingLimits
+    factors = parallel.accelerationFactor if parallel is not None else None
     acceleration = (factors.kspace_encoding_step_1, factors.kspace_encoding_step_2) if factors else (1, 1)
     if any(r is None or not 1 <= r <= 64 for r in acceleration):
         raise ScanError(f"acceleration factor is {acceleration}; expected numbers from 1 to 64")
-    limits = (e1.minimum, e1.center, e1.maximum) if e1 is not None else (0, encoded[1] // 2, encoded[1] - 1)
-    if not 0 <= limits[0] <= limits[1] <= limits[2] < encoded[1]:
-        raise ScanError(
-            f"limits of kspace_encoding_step_1 are {limits} (minimum, center, maximum); "
-            f"expected rising numbers from 0 to {encoded[1] - 1}"
-        )
+    for axis, name in ((1, "y"), (2, "z")):
+        if acceleration[axis - 1] > matrices[0][axis]:
+            raise ScanError(
+                f"acceleration along kspace_encoding_step_{axis} is {acceleration[axis - 1]}; expected no more than "
+                f"the encoded matrix, {name} = {matrices[0][axis]}"
+            )
+    of_lines = [_limits(limits, f"kspace_encoding_step_{axis}", matrices[0][axis]) for axis in (2, 1)]
+    averages = limits.average if limits is not None else None
+    mode = parallel.calibrationMode if parallel is not None else None
     return Encoding(
-        encoded_matrix=encoded,
+        encoded_matrix=matrices[0],
         recon_matrix=matrices[1],
         encoded_fov_mm=fovs[0],
         recon_fov_mm=fovs[1],
-        e1_centre=limits[1],
-        e1_limits=(limits[0], limits[2]),
+        centre=(of_lines[0][1], of_lines[1][1]),
+        first=(of_lines[0][0], of_lines[1][0]),
+        last=(of_lines[0][2], of_lines[1][2]),
         acceleration=acceleration,
+        interleaved=mode is not None and mode.value == "interleaved",
+        n_averages=averages.maximum + 1 if averages is not None and averages.maximum is not None else 1,
     )
+
+
+def _limits(limits: xsd.encodingLimitsType | None, name: str, size: int) -> tuple[int, int, int]:
+    """Minimum, centre and maximum of one encoding limit; all of the matrix where the header does not tell."""
+    limit = getattr(limits, name) if limits is not None and size > 1 else None
+    found = (limit.minimum, limit.center, limit.maximum) if limit is not None else (0, size // 2, size - 1)
+    if not 0 <= found[0] <= found[1] <= found[2] < size:
+        raise ScanError(
+            f"limits of {name} are {found} (minimum, center, maximum); expected rising numbers from 0 to {size - 1}"
+        )
+    return found

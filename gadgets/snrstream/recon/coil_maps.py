@@ -19,16 +19,22 @@ from .unmixing import power
 N_ITERATIONS = 4  # from the neighbourhood's mean, of which three are enough on the scans that were tried
 
 
-def calibration_images(acs: Tensor, start: int, n_e1: int) -> Tensor:
+def calibration_images(acs: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Low-resolution coil images of calibration lines, tapered by a Hann window against ringing.
 
-    acs: `(channel, e2, line, ro)` complex64 k-space, its first line at index `start` of `n_e1`.
-    Returns `(channel, e2, n_e1, ro)`.
+    acs: `(channel, partition, line, ro)` complex64, images along the readout, k-space along the others, its first
+    line at index `start` of `size`, both (e2, e1). An axis that it spans wholly is not tapered.
+    Returns `(channel, e2, e1, ro)`.
     """
-    n_channels, n_e2, n_lines, n_ro = acs.shape
-    kspace = acs.new_zeros(n_channels, n_e2, n_e1, n_ro)
-    kspace[:, :, start : start + n_lines] = acs * _hann(n_lines, acs.device)[:, None]
-    return to_image(kspace, dims=(1, 2, 3))
+    n_channels, n_partitions, n_lines, n_ro = acs.shape
+    kspace = acs.new_zeros(n_channels, *size, n_ro)
+    tapers = [
+        _hann(n, acs.device) if n < whole else acs.new_ones(n).real
+        for n, whole in zip((n_partitions, n_lines), size, strict=True)
+    ]
+    (z0, y0), window = start, tapers[0][:, None, None] * tapers[1][:, None]
+    kspace[:, z0 : z0 + n_partitions, y0 : y0 + n_lines] = acs * window
+    return to_image(kspace, dims=(1, 2) if size[0] > 1 else (2,))
 
 
 def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
@@ -44,18 +50,34 @@ def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     free phase of v is set so that the neighbourhood's combined pixels sum to a positive real number
     (Inati): the maps are smooth, and take the object's slowly varying phase into them.
     """
+    return _interpolated(_found(images, window, step), step, tuple(images.shape[1:])).to(images.device)
+
+
+def walsh(images: Tensor, window: int = 7, step: int = 1, reference: int | None = None) -> Tensor:
+    """The vectors of `inati` with Walsh's phase: that of the channel `reference`, whose map is real and positive.
+
+    The combined image keeps the phase that this channel sees. reference: by default the channel with most signal.
+    """
+    if reference is None:
+        reference = int(torch.linalg.vector_norm(images.flatten(1), dim=1).argmax())
+    csm = _found(images, window, step)
+    phase = torch.polar(torch.ones_like(csm.real[reference]), -csm[reference].angle())
+    return _interpolated(csm * phase, step, tuple(images.shape[1:])).to(images.device)
+
+
+def _found(images: Tensor, window: int, step: int) -> Tensor:
+    """The vectors of every `step`-th pixel along each axis, on the CPU."""
     n_channels, n_e2, n_e1, n_ro = images.shape
     half = window // 2
-    maps = torch.empty_like(images)
-    for partition in range(n_e2):
+    found = []
+    for partition in range(0, n_e2, step):
         padded = F.pad(images[:, partition].cpu(), (half, half, half, half)).permute(1, 2, 0)
         real, imag = padded.real.contiguous().numpy(), padded.imag.contiguous().numpy()
         shape = (math.ceil(n_e1 / step), math.ceil(n_ro / step), n_channels)
-        found = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        _leading_vectors(real, imag, window, step, N_ITERATIONS, *found)
-        csm = torch.complex(*(torch.from_numpy(part).permute(2, 0, 1) for part in found))
-        maps[:, partition] = csm if step == 1 else _interpolated(csm, step, n_e1, n_ro)
-    return maps
+        parts = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        _leading_vectors(real, imag, window, step, N_ITERATIONS, *parts)
+        found.append(torch.complex(*(torch.from_numpy(part).permute(2, 0, 1) for part in parts)))
+    return torch.stack(found, dim=1)
 
 
 _PIXELS = numba.float32[:, :, ::1]
@@ -120,12 +142,15 @@ def _leading_vectors(real, imag, window, step, n_iterations, out_real, out_imag)
                 out_imag[y, x, c] = v_re[c] * p_im - v_im[c] * p_re
 
 
-def _interpolated(csm: Tensor, step: int, n_e1: int, n_ro: int) -> Tensor:
-    """Bilinear between the grid's points, constant beyond the last, of unit norm again."""
-    for axis, size in ((1, n_e1), (2, n_ro)):
-        following = torch.cat(
-            [csm.narrow(axis, 1, csm.shape[axis] - 1), csm.narrow(axis, csm.shape[axis] - 1, 1)], axis
-        )
+def _interpolated(csm: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
+    """Linear along each axis between the grid's points, constant beyond the last, of unit norm again."""
+    if step == 1:
+        return csm
+    for axis, size in enumerate(shape, start=1):
+        if size == 1:
+            continue
+        last = csm.shape[axis] - 1
+        following = torch.cat([csm.narrow(axis, 1, last), csm.narrow(axis, last, 1)], axis)
         between = [torch.lerp(csm, following, torch.tensor(k / step, dtype=csm.dtype)) for k in range(step)]
         csm = torch.stack(between, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, size)
     return csm / power(csm).sqrt().clamp(min=torch.finfo(torch.float32).tiny)

@@ -33,13 +33,17 @@ class Combiner:
     transforms are phases; they, the offset of the first acquired line and the scale are put into the
     coefficients once, and each frame is a plain transform, a product and a sum.
 
-    coefficients: `(channel, R2, e2 / R2, R1, e1 / R1, ro)` in plain order.
+    coefficients: `(channel, R2, e2 / R2, R1, e1 / R1, ro)` in plain order. grid, scale: what they are made for.
+    readout_done: whether frames come as images along the readout, centred, instead of as k-space.
     """
 
     coefficients: Tensor
+    grid: Grid
+    scale: float
+    readout_done: bool = False
 
     @classmethod
-    def plan(cls, unmixing: Tensor, scale: float, grid: Grid) -> "Combiner":
+    def plan(cls, unmixing: Tensor, scale: float, grid: Grid, readout_done: bool = False) -> "Combiner":
         """For `unmixing` `(channel, e2, e1, ro)` and k-space stored on `grid`.
 
         scale: of the image, as `snr_scale` gives it.
@@ -49,22 +53,36 @@ class Combiner:
         phase = (
             _to_centred(grid.size[0], r2, z0, unmixing.device)[:, None, None]
             * _to_centred(grid.size[1], r1, y0, unmixing.device)[:, None]
-            * _to_centred(n_ro, 1, 0, unmixing.device)
         )
+        if not readout_done:
+            phase = phase * _to_centred(n_ro, 1, 0, unmixing.device)
         # Plain transforms put r = 0 at index 0: the coefficients are moved there, each image back.
-        moved = torch.fft.ifftshift(unmixing * (scale * phase).to(unmixing.dtype), dim=(1, 2, 3))
-        return cls(moved.reshape(n_channels, r2, n_z, r1, n_y, n_ro))
+        dims = (1, 2) if readout_done else (1, 2, 3)
+        moved = torch.fft.ifftshift(unmixing * (scale * phase).to(unmixing.dtype), dim=dims)
+        return cls(moved.reshape(n_channels, r2, n_z, r1, n_y, n_ro), grid, scale, readout_done)
+
+    def moved(self, scale: float, grid: Grid) -> "Combiner":
+        """The same for k-space whose lines start elsewhere on a grid of the same size and step."""
+        if (grid.size, grid.step) != (self.grid.size, self.grid.step):
+            raise ValueError(f"grid is {grid}; expected the size and step of {self.grid}")
+        device, (_, r2, n_z, r1, n_y, _) = self.coefficients.device, self.coefficients.shape
+        along_e2, along_e1 = (
+            torch.exp(2j * torch.pi * (new - old) * torch.arange(n, dtype=torch.float64, device=device) / n)
+            for new, old, n in zip(grid.first, self.grid.first, grid.size, strict=True)
+        )
+        turn = along_e2.reshape(r2, n_z, 1, 1, 1) * along_e1.reshape(r1, n_y, 1) * (scale / self.scale)
+        return Combiner(self.coefficients * turn.to(self.coefficients.dtype), grid, scale, self.readout_done)
 
     def image(self, kspace: Tensor) -> Tensor:
         """The image `(e2, e1, ro)` complex64 of k-space `(channel, stored e2, stored e1, ro)`."""
-        dims = (1, 2, 3) if kspace.shape[1] > 1 else (2, 3)
+        dims = [dim for dim, wanted in ((1, kspace.shape[1] > 1), (2, True), (3, not self.readout_done)) if wanted]
         aliased = torch.fft.ifftn(kspace, dim=dims, norm="ortho")
         # The aliased image is the same for all R2 R1 parts of the field of view.
         total = self.coefficients[0] * aliased[0, None, :, None]
         for channel in range(1, len(aliased)):
             total.addcmul_(self.coefficients[channel], aliased[channel, None, :, None])
         r2, n_z, r1, n_y, n_ro = total.shape
-        return torch.fft.fftshift(total.reshape(r2 * n_z, r1 * n_y, n_ro), dim=(0, 1, 2))
+        return torch.fft.fftshift(total.reshape(r2 * n_z, r1 * n_y, n_ro), dim=[dim - 1 for dim in dims])
 
 
 def _to_centred(size: int, step: int, first: int, device: torch.device) -> Tensor:

@@ -28,20 +28,31 @@ def centred_slice(size: int, within: int) -> slice:
     return slice(start, start + size)
 
 
-def remove_oversampling(kspace: Tensor, n_samples: int) -> Tensor:
-    """K-space of the central `n_samples` pixels of the readout, `(..., ro)` to `(..., n_samples)`.
+def gridded_readouts(readouts: Tensor, centre: int, n_encoded: int, n_pixels: int) -> Tensor:
+    """Readouts `(..., sample)` to k-space `(..., n_pixels)` of the central pixels of `n_encoded`.
 
-    Cropping an image keeps the SD of its noise, so SNR units hold. Made of plain transforms: the shifts of
-    centred ones, each dearer than a transform, would cancel where both sizes are even, and leave a phase
-    where not.
+    centre: the sample that holds k = 0; what an asymmetric echo or a short readout lacks is zero. Oversampling
+    goes by cropping the image, which keeps the SD of its noise, so SNR units hold. Made of plain transforms:
+    the shifts of centred ones, each dearer than a transform, would mostly cancel, and leave a phase.
     """
-    size = kspace.shape[-1]
-    if n_samples == size:
-        return kspace
-    image = torch.fft.ifft(kspace, norm="ortho")
-    image = torch.cat([image[..., : n_samples - n_samples // 2], image[..., size - n_samples // 2 :]], dim=-1)
-    turn = (n_samples // 2) / n_samples - (size // 2) / size
+    size = readouts.shape[-1]
+    if n_pixels == n_encoded == size and centre == size // 2:
+        return readouts
+    image = torch.fft.ifft(readouts, n=n_encoded, norm="ortho")
+    if n_pixels < n_encoded:
+        image = torch.cat([image[..., : n_pixels - n_pixels // 2], image[..., n_encoded - n_pixels // 2 :]], dim=-1)
+    turn = (n_pixels // 2) / n_pixels - centre / n_encoded
     if turn:
-        r = torch.fft.fftfreq(n_samples, 1 / n_samples, dtype=torch.float64, device=kspace.device)
+        r = torch.fft.fftfreq(n_pixels, 1 / n_pixels, dtype=torch.float64, device=readouts.device)
         image = image * torch.polar(torch.ones_like(r), 2 * torch.pi * turn * r).to(image.dtype)
     return torch.fft.fft(image, norm="ortho")
+
+
+def acquired_share(n_samples: int, centre: int, n_encoded: int, n_pixels: int) -> Tensor:
+    """How much of each sample of `gridded_readouts` was acquired: float32 `(n_pixels,)`, 0 to 1."""
+    if n_samples == n_encoded:
+        return torch.ones(n_pixels)
+    # Edges of the acquired interval, and of each sample's, in samples of the grid; k = 0 at n_pixels // 2.
+    low, high = ((edge - centre) * n_pixels / n_encoded + n_pixels // 2 for edge in (-0.5, n_samples - 0.5))
+    edges = torch.arange(n_pixels + 1) - 0.5
+    return (edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)).clamp(0, 1)

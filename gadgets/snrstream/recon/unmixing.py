@@ -14,11 +14,12 @@ from .grappa import Kernel
 ROWS_AT_ONCE = 32  # bounds the memory of the intermediate product
 
 
-def unmixing_coefficients(kernel: Kernel | None, csm: Tensor) -> Tensor:
+def unmixing_coefficients(kernel: Kernel | None, csm: Tensor, first_column: int = 0, n_ro: int | None = None) -> Tensor:
     """Signal-preserving coefficients u with `image = sum_c u_c * (coil image of the zero-filled k-space)_c`.
 
     kernel: the GRAPPA kernel, or None where all lines were acquired (then u = conj(csm)).
     csm: coil sensitivity maps `(channel, e2, e1, ro)` complex64, normalised so that sum |csm|^2 = 1.
+    first_column, n_ro: where the pixels of `csm` lie along a readout of `n_ro`, if they are not all of it.
     Returns `(channel, e2, e1, ro)` complex64.
 
     In k-space the kernel takes the sample at `line + source, x + sample` to `line + target`; in image
@@ -28,17 +29,18 @@ def unmixing_coefficients(kernel: Kernel | None, csm: Tensor) -> Tensor:
     combine = csm.conj()
     if kernel is None:
         return combine.resolve_conj().clone()
-    n_channels, n_e2, n_e1, n_ro = csm.shape
+    n_channels, n_e2, n_e1, n_columns = csm.shape
+    columns = slice(first_column, first_column + n_columns)
     shifts = [(sz - tz, sy - ty) for tz, ty in kernel.targets for sz, sy in kernel.sources]
     along_e2 = _phases([dz for dz, _ in shifts], n_e2, csm.device)
     along_e1 = _phases([dy for _, dy in shifts], n_e1, csm.device)
     row_phase = (along_e2[:, :, None] * along_e1[:, None, :]).reshape(len(shifts), -1).to(csm.dtype)
-    sample_phase = _phases(kernel.samples, n_ro, csm.device).to(csm.dtype)
+    sample_phase = _phases(kernel.samples, n_ro or n_columns, csm.device)[:, columns].to(csm.dtype)
     n_samples = len(kernel.samples)
 
     # (target, out, source, sample, in) -> (target * source, in * sample * out)
     weights = kernel.weights.permute(0, 2, 4, 3, 1).reshape(len(shifts), -1)
-    rows_of_maps = combine.reshape(n_channels, n_e2 * n_e1, n_ro).permute(1, 0, 2)  # (row, out, ro)
+    rows_of_maps = combine.reshape(n_channels, n_e2 * n_e1, n_columns).permute(1, 0, 2)  # (row, out, ro)
     unmixing = rows_of_maps.resolve_conj().clone()
     for start in range(0, len(unmixing), ROWS_AT_ONCE):
         rows = slice(start, min(start + ROWS_AT_ONCE, len(unmixing)))
@@ -66,13 +68,13 @@ def power(channels: Tensor) -> Tensor:
     return total.sum(dim=-1)
 
 
-def snr_scale(acceleration: int, effective_acceleration: float, readout_ratio: float = 1.0) -> float:
-    """Scale of the aliased coil images, `sqrt(R_eff * n_ro_encoded / n_ro_sampled) / R`.
+def snr_scale(acceleration: int, effective_acceleration: float) -> float:
+    """Scale of the aliased coil images, `sqrt(R_eff) / R`, R_eff being all samples of k-space over acquired ones.
 
-    With it the noise SD of the image is the g-factor, whatever was left out: `effective_acceleration`
-    is all lines over acquired lines, `readout_ratio` all samples over acquired samples.
+    With it the noise SD of the image is the g-factor, whatever was left out: lines by parallel imaging, partial
+    Fourier or a scan cut short, samples by an asymmetric echo.
     """
-    return math.sqrt(effective_acceleration * readout_ratio) / acceleration
+    return math.sqrt(effective_acceleration) / acceleration
 
 
 def _phases(shifts: list[int] | tuple[int, ...], size: int, device: torch.device) -> Tensor:

@@ -1,0 +1,79 @@
+"""Calibration on several repetitions whose sampling is interleaved (TGRAPPA, TPAT).
+
+Source: Breuer, Kellman, Griswold and Jakob, "Dynamic autocalibrated parallel imaging using temporal
+GRAPPA (TGRAPPA)", MRM 53:981 (2005): R repetitions, each with other lines, make up a full k-space.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from .errors import ScanError
+from .items import Bucket, Calibration
+from .recon.sampling import largest_block
+
+MOST_ACS_LINES = 48  # central ones; a calibration takes time with each
+
+
+class Interleaved:
+    """Holds back the images of a slice until its repetitions have covered k-space; then gives all its calibration."""
+
+    def __init__(self, acceleration: tuple[int, int]) -> None:
+        self.n_needed = math.prod(acceleration)
+        self.waiting: dict[tuple[int, ...], list[Bucket]] = {}
+        self.calibrations: dict[tuple[int, ...], Calibration] = {}
+
+    def add(self, bucket: Bucket) -> Iterator[Bucket]:
+        """The buckets that can be reconstructed now. One with calibration lines of its own passes."""
+        idx = bucket.head.idx
+        key = (idx.slice, idx.contrast, idx.phase, idx.set)
+        if bucket.calibration is not None or self.n_needed == 1:
+            yield bucket
+            return
+        if key not in self.calibrations:
+            waiting = self.waiting.setdefault(key, [])
+            waiting.append(bucket)
+            calibration = _merged(waiting)
+            if calibration is None:
+                if len(waiting) > 4 * self.n_needed:
+                    self.end()
+                return
+            self.calibrations[key] = calibration
+            del self.waiting[key]
+            for held in waiting:
+                yield dataclasses.replace(held, calibration=calibration)
+            return
+        yield dataclasses.replace(bucket, calibration=self.calibrations[key])
+
+    def end(self) -> None:
+        """Raises ScanError where images are left that never got a calibration."""
+        for key, waiting in self.waiting.items():
+            raise ScanError(
+                f"interleaved calibration of slice {key[0]}: {len(waiting)} repetitions never cover the centre of "
+                f"k-space; expected {self.n_needed} with different lines each"
+            )
+
+
+def _merged(buckets: list[Bucket]) -> Calibration | None:
+    """The mean of what the repetitions acquired of each line, where they leave no gap."""
+    size, kspace = buckets[0].grid.size, buckets[0].kspace
+    total = kspace.new_zeros(len(kspace), *size, kspace.shape[-1])
+    count = torch.zeros(size, dtype=torch.int64)
+    for bucket in buckets:
+        (z0, y0), (step_z, step_y) = bucket.grid.first, bucket.grid.step
+        total[:, z0::step_z, y0::step_y] += bucket.kspace
+        count[z0::step_z, y0::step_y] += bucket.sampled
+    acquired = (count > 0).numpy()
+    extent = [np.flatnonzero(acquired.any(axis=axis)) for axis in (1, 0)]
+    z, y = largest_block(acquired)
+    if z.stop - z.start <= np.ptp(extent[0]) or y.stop - y.start <= np.ptp(extent[1]):
+        return None  # there are gaps
+    block = []
+    for full, n in ((z, size[0]), (y, size[1])):  # as much of the centre of k-space as there is
+        first = max(full.start, n // 2 - MOST_ACS_LINES // 2)
+        block.append(slice(first, min(full.stop, first + MOST_ACS_LINES)))
+    kspace = total[:, block[0], block[1]] / count[block[0], block[1]][..., None].to(total.device)
+    return Calibration(kspace.contiguous(), (block[0].start, block[1].start))

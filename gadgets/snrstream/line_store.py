@@ -1,0 +1,127 @@
+"""Acquired lines on their way into k-space: the readouts of one image, or of one calibration."""
+
+from collections import Counter
+
+import ismrmrd
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import ScanError
+from .recon.fft import gridded_readouts
+
+AT_ONCE = 512  # readouts whose oversampling is removed together
+MOST_BYTES = 12 << 30
+
+
+class LineStore:
+    """Lines `(e2, e1)` with their readouts, oversampling removed as they come in.
+
+    n_encoded, n_pixels: samples of a full readout, and of one without oversampling.
+    """
+
+    def __init__(self, n_encoded: int, n_pixels: int) -> None:
+        self.n_encoded, self.n_pixels = n_encoded, n_pixels
+        self.readout: tuple[int, int] | None = None  # samples, and the one at k = 0
+        self.n_channels = 0
+        self._dwell_us = 0.0
+        self._order: dict[tuple[int, int, int], int] = {}  # (e2, e1, average) to the place of its latest readout
+        self._n_readouts = 0
+        self._pending: list[np.ndarray] = []
+        self._blocks: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def n_doubled(self) -> int:
+        """Readouts of a line that came again in the same average; the latest counts."""
+        return self._n_readouts - len(self._order)
+
+    @property
+    def lines(self) -> np.ndarray:
+        """Pairs (e2, e1) as int64 `(line, 2)`, each once, in rising order."""
+        return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
+
+    def holds(self, line: tuple[int, int]) -> bool:
+        return (*line, 0) in self._order
+
+    def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
+        """Raises ScanError where the acquisition does not fit the ones before it, or the encoded readout."""
+        data, centre = _forward(acquisition)
+        name = f"acquisition {acquisition.scan_counter}, line {acquisition.idx.kspace_encode_step_1}"
+        n_channels, n_samples = data.shape
+        if n_samples == 0 or n_channels == 0:
+            raise ScanError(f"{name} has {n_channels} channels of {n_samples} samples; expected some")
+        first = self.n_encoded // 2 - centre
+        if not 0 <= centre < n_samples or first < 0 or first + n_samples > self.n_encoded:
+            raise ScanError(
+                f"{name} has {n_samples} samples around sample {centre}; "
+                f"expected no more than {self.n_encoded} around {self.n_encoded // 2}"
+            )
+        if self.readout is None:
+            self.readout, self.n_channels, self._dwell_us = (n_samples, centre), n_channels, acquisition.sample_time_us
+        if n_channels != self.n_channels:
+            raise ScanError(f"{name} has {n_channels} channels; the image began with {self.n_channels}")
+        if self.readout != (n_samples, centre):
+            raise ScanError(
+                f"{name} has {n_samples} samples around sample {centre}; the image began with {self.readout[0]} "
+                f"around {self.readout[1]}"
+            )
+        if acquisition.sample_time_us != self._dwell_us:
+            raise ScanError(
+                f"{name} has a dwell time of {acquisition.sample_time_us:g} us; the image began with {self._dwell_us:g}"
+            )
+        if not np.isfinite(data.view(np.float32)).all():
+            raise ScanError(f"{name} holds NaN or infinite samples; expected finite ones")
+        if 8 * (self._n_readouts + 1) * n_channels * self.n_pixels > MOST_BYTES:
+            raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
+        self._order[(*line, acquisition.idx.average)] = self._n_readouts
+        self._n_readouts += 1
+        self._pending.append(data)
+        if len(self._pending) == AT_ONCE:
+            self._flush()
+
+    def take(self, rows: dict[tuple[int, int], int], n_rows: int) -> Tensor:
+        """The readouts of the lines that `rows` maps to a row: `(channel, n_rows, ro)` complex64.
+
+        A line of several averages is their mean. Then all is scaled so that the noise of the filled rows has a
+        mean square of 1 as before averaging. Rows without a line are zero. The store is empty afterwards.
+        """
+        self._flush()
+        places = sorted((place, rows[key[:2]]) for key, place in self._order.items() if key[:2] in rows)
+        averages = Counter(row for _, row in places)
+        target = torch.tensor([row for _, row in places])
+        whole = len(self._blocks) == 1 and len(places) == self._n_readouts and len(averages) == len(places)
+        if whole and n_rows == len(places) and bool((target == torch.arange(n_rows)).all()):
+            return self._blocks.pop()
+        kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
+        source = torch.tensor([place for place, _ in places])
+        start = 0
+        while self._blocks:
+            block = self._blocks.pop(0)
+            here = (source >= start) & (source < start + block.shape[1])
+            kspace.index_add_(1, target[here], block[:, source[here] - start])
+            start += block.shape[1]
+        if len(averages) < len(places):
+            count = torch.ones(n_rows)
+            count[torch.tensor(list(averages))] = torch.tensor([float(n) for n in averages.values()])
+            mean_square = sum(1 / n for n in averages.values()) / len(averages)
+            kspace *= (1 / (count * mean_square**0.5))[:, None]
+        return kspace
+
+    def _flush(self) -> None:
+        if self._pending and self.readout is not None:
+            lines = torch.from_numpy(np.stack(self._pending, axis=1))
+            self._blocks.append(gridded_readouts(lines, self.readout[1], self.n_encoded, self.n_pixels))
+            self._pending = []
+
+
+def _forward(acquisition: ismrmrd.Acquisition) -> tuple[np.ndarray, int]:
+    """The samples that count, in the order of rising k, and the index of k = 0 among them."""
+    before, after = acquisition.discard_pre, acquisition.discard_post
+    data, centre = acquisition.data, acquisition.center_sample - before
+    data = data[:, before : data.shape[1] - after]
+    if acquisition.is_flag_set(ismrmrd.ACQ_IS_REVERSE):
+        data, centre = np.ascontiguousarray(data[:, ::-1]), data.shape[1] - 1 - centre
+    return np.ascontiguousarray(data), centre

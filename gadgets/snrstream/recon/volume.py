@@ -1,0 +1,58 @@
+"""Images whose coefficients would not fit into memory, made in slabs of readout columns.
+
+The readout is not accelerated: once it is transformed, each column of pixels is a problem of its own, but for
+the few neighbours that coil maps look at.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .coil_maps import calibration_images
+from .combine import Combiner, Grid
+from .fft import to_image
+from .grappa import Kernel
+from .unmixing import gfactor, unmixing_coefficients
+
+MOST_SLAB_BYTES = 512 << 20  # of the coil images of a slab
+
+
+def combine_in_slabs(
+    kspace: Tensor,
+    grid: Grid,
+    kernel: Kernel | None,
+    acs: tuple[Tensor, tuple[int, int]] | None,
+    scale: float,
+    maps: Callable[[Tensor], Tensor],
+    margin: int,
+) -> tuple[Tensor, Tensor]:
+    """The image and its g-map, `(e2, e1, ro)` complex64 and float32.
+
+    kspace: `(channel, stored e2, stored e1, ro)` complex64 on `grid`. kernel: None where all lines were acquired.
+    acs: calibration lines `(channel, partition, line, ro)` and their first line (e2, e1); None takes the
+    coil images themselves for `maps`, which makes coil maps of coil images `(channel, e2, e1, ro)`.
+    scale: of the image, as `snr_scale` gives it. margin: columns beside a slab that `maps` wants to see.
+    """
+    n_channels, n_ro = len(kspace), kspace.shape[-1]
+    image = torch.empty(*grid.size, n_ro, dtype=kspace.dtype)
+    gmap = torch.empty(*grid.size, n_ro)
+    hybrid = torch.empty_like(kspace)
+    for channel in range(n_channels):
+        hybrid[channel] = to_image(kspace[channel], dims=(-1,))
+    low = to_image(acs[0], dims=(-1,)) if acs is not None else None
+    acceleration = len(kernel.targets) + 1 if kernel is not None else 1
+    width = max(8, MOST_SLAB_BYTES // (8 * n_channels * grid.size[0] * grid.size[1]))
+    for start in range(0, n_ro, width):
+        slab = slice(start, min(start + width, n_ro))
+        seen = slice(max(0, slab.start - margin), min(n_ro, slab.stop + margin))
+        if low is not None and acs is not None:
+            coils = calibration_images(low[..., seen], acs[1], grid.size)
+        else:
+            coils = to_image(hybrid[..., seen], dims=(1, 2))
+        csm = maps(coils)[..., slab.start - seen.start : slab.stop - seen.start]
+        unmixing = unmixing_coefficients(kernel, csm, slab.start, n_ro)
+        gmap[..., slab] = gfactor(unmixing, acceleration).cpu()
+        combiner = Combiner.plan(unmixing, scale, grid, readout_done=True)
+        image[..., slab] = combiner.image(hybrid[..., slab]).cpu()
+    return image, gmap

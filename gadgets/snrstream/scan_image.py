@@ -1,0 +1,197 @@
+"""One image of a scan while its lines come in, and the bucket that it becomes."""
+
+import logging
+import math
+
+import ismrmrd
+import numpy as np
+import torch
+
+from .errors import ScanError
+from .items import Bucket, Calibration
+from .line_store import LineStore
+from .mrd.header import Encoding
+from .recon.combine import Grid
+from .recon.fft import acquired_share, centred_slice
+from .recon.grappa import Lattice
+from .recon.sampling import find_lattice, largest_block, missing_lines, on_lattice, require_step
+
+log = logging.getLogger(__name__)
+
+MOST_LISTED = 20
+MOST_ACS_LINES = 64  # along e1 and e2; more take time and make neither kernels nor maps better
+
+
+class ScanImage:
+    """Lines of one slice, contrast, phase, set and repetition. Lines are pairs (e2, e1) with k = 0 at size // 2."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.encoding = encoding
+        nx, ny, nz = encoding.encoded_matrix
+        self.size = nz, ny
+        self.shift = nz // 2 - encoding.centre[0], ny // 2 - encoding.centre[1]
+        n_pixels = _without_oversampling(encoding)
+        self._image, self._calibration = LineStore(nx, n_pixels), LineStore(nx, n_pixels)
+        self._both: set[tuple[int, int]] = set()  # image lines that are calibration lines too
+        self._head: ismrmrd.AcquisitionHeader | None = None
+        self._nearest = math.inf
+        self._beyond: set[tuple[int, int]] = set()
+        self._central: np.ndarray | None = None  # the line that the head belongs to
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether it has image lines, and not calibration lines alone."""
+        return len(self._image) > 0
+
+    def add(self, acquisition: ismrmrd.Acquisition) -> None:
+        """Raises ScanError for a line outside of k-space, and what `LineStore.add` finds."""
+        number = acquisition.idx.kspace_encode_step_2, acquisition.idx.kspace_encode_step_1
+        line = number[0] + self.shift[0], number[1] + self.shift[1]
+        name = f"acquisition {acquisition.scan_counter}, line {number[1]}"
+        for axis in (0, 1):
+            if not 0 <= line[axis] < self.size[axis]:
+                raise ScanError(
+                    f"{name}: kspace_encode_step_{2 - axis} {number[axis]} lies outside k-space of {self.size[axis]} "
+                    f"lines with its centre at {self.encoding.centre[axis]}"
+                )
+        if acquisition.encoding_space_ref != 0:
+            raise ScanError(f"{name} has encoding_space_ref {acquisition.encoding_space_ref}; expected 0")
+        if any(not a <= n <= b for a, n, b in zip(self.encoding.first, number, self.encoding.last, strict=True)):
+            self._beyond.add(number)
+        both = acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+        if both or acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
+            self._calibration.add(line, acquisition)
+        if acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
+            return
+        self._image.add(line, acquisition)
+        if both:
+            self._both.add(line)
+        distance = math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
+        if distance < self._nearest:
+            self._nearest, self._head, self._central = distance, acquisition.getHead(), acquisition.data
+
+    def complete(self) -> bool:
+        """Whether every line that the header lets expect is there."""
+        if not self.has_lines or len(self._image) * math.prod(self.encoding.acceleration) < self._n_within_limits():
+            return False
+        lines, lattice, first = self._on_lattice()
+        return len(self._missing(lines, lattice, first)) == 0
+
+    def calibration(self) -> Calibration | None:
+        """The largest fully sampled block of the calibration lines, its central part where it is large."""
+        if len(self._calibration) == 0:
+            return None
+        acquired = np.zeros(self.size, bool)
+        acquired[tuple(self._calibration.lines.T)] = True
+        block = [
+            range(s.start, s.stop)[centred_slice(min(s.stop - s.start, MOST_ACS_LINES), s.stop - s.start)]
+            for s in largest_block(acquired)
+        ]
+        rows = {(z, y): i * len(block[1]) + j for i, z in enumerate(block[0]) for j, y in enumerate(block[1])}
+        kspace = self._calibration.take(rows, len(rows))
+        kspace = kspace.reshape(len(kspace), len(block[0]), len(block[1]), -1)
+        return Calibration(kspace, (block[0].start, block[1].start))
+
+    def bucket(self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device) -> Bucket:
+        """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
+        lines, lattice, first = self._on_lattice()
+        grid = _grid(self.size, lattice, first)
+        stored = (lines - grid.first) // grid.step
+        n_stored = grid.stored
+        rows = {(z, y): j * n_stored[1] + i for (z, y), (j, i) in zip(lines.tolist(), stored.tolist(), strict=True)}
+        sampled = torch.zeros(n_stored, dtype=torch.bool)
+        sampled[tuple(torch.from_numpy(stored.T))] = True
+        own = self._warnings(lines, lattice, first)
+        for text in own:
+            log.warning(text)
+        kspace = self._image.take(rows, math.prod(n_stored))
+        kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
+        if calibration is not None and calibration.kspace.device != kspace.device:
+            calibration = Calibration(calibration.kspace.to(device), calibration.start)
+        nx, ny, nz = self.encoding.encoded_matrix
+        fov = self.encoding.encoded_fov_mm
+        assert self._head is not None and self._image.readout is not None
+        return Bucket(
+            kspace=kspace,
+            sampled=sampled,
+            grid=grid,
+            lattice=lattice,
+            readout=acquired_share(*self._image.readout, nx, kspace.shape[-1]),
+            calibration=calibration,
+            voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
+            head=self._head,
+            warnings=warnings + own,
+        )
+
+    def _on_lattice(self) -> tuple[np.ndarray, Lattice, tuple[int, int]]:
+        """The image lines `(line, 2)`, their lattice, and one line of it.
+
+        Calibration lines between those of the lattice may be flagged as image lines too: they are left
+        out, for unaliasing counts on zeros there. Anything else there is an error.
+        """
+        lines = self._image.lines
+        only = np.array([tuple(line) not in self._both for line in lines.tolist()])
+        lattice, first = find_lattice(lines[only] if only.any() else lines, math.prod(self.encoding.acceleration))
+        on = on_lattice(lines, lattice, first)
+        if np.any(only & ~on):
+            number = int(lines[only & ~on][0, 1]) - self.shift[1]
+            r = lattice.acceleration[0]
+            raise ScanError(f"line {number} lies between the image lines at R={r}; expected every {r}th line only")
+        require_step(lines[on], lattice)
+        return lines[on], lattice, first
+
+    def _missing(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> np.ndarray:
+        """Lines `(line, 2)` of the lattice within the header's limits that are not among `lines`."""
+        low = np.array(self.encoding.first) + self.shift
+        high = np.array(self.encoding.last) + self.shift
+        every = np.indices(self.size).reshape(2, -1).T
+        within = np.all((every >= low) & (every <= high), axis=1)
+        expected = (within & on_lattice(every, lattice, first)).reshape(self.size)
+        sampled = np.zeros(self.size, bool)
+        sampled[tuple(lines.T)] = True
+        return missing_lines(sampled, expected, (self.size[0] // 2, self.size[1] // 2))
+
+    def _warnings(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> tuple[str, ...]:
+        missing = self._missing(lines, lattice, first) - self.shift
+        numbers = [(int(z), int(y)) for z, y in missing]
+        told = []
+        if numbers:
+            total = len(numbers) + len(lines)
+            told.append(f"{len(numbers)} of {total} image lines never arrived: {self._listed(numbers)}")
+        if self._image.n_doubled or self._calibration.n_doubled:
+            n_doubled = max(self._image.n_doubled, self._calibration.n_doubled)
+            told.append(f"{n_doubled} lines were acquired again in the same average: the latest of each was used")
+        if self._beyond:
+            told.append(
+                f"{len(self._beyond)} lines lie beyond the header's limits: {self._listed(sorted(self._beyond))}"
+            )
+        silent = np.flatnonzero(~self._central.any(axis=1)).tolist() if self._central is not None else []
+        if silent:
+            told.append(f"channels {silent} are zero in the central line: they add nothing to the image")
+        return tuple(told)
+
+    def _listed(self, numbers: list[tuple[int, int]]) -> str:
+        """Line numbers as the scanner counts them; (e2, e1) of a volume."""
+        names = [str(y) if self.size[0] == 1 else f"({z}, {y})" for z, y in numbers[:MOST_LISTED]]
+        return ", ".join(names) + (" ..." if len(numbers) > MOST_LISTED else "")
+
+    def _n_within_limits(self) -> int:
+        """Fewer than all lines within the limits, by the corners that elliptical scanning leaves out."""
+        return int(0.7 * math.prod(b - a + 1 for a, b in zip(self.encoding.first, self.encoding.last, strict=True)))
+
+
+def _grid(size: tuple[int, int], lattice: Lattice, first: tuple[int, int]) -> Grid:
+    """Only acquired lines along each axis where R divides k-space and the sampling does not shift, else all."""
+    r1, r2 = lattice.acceleration
+    step = (r2 if size[0] % r2 == 0 else 1, r1 if size[1] % r1 == 0 and lattice.shift == 0 else 1)
+    return Grid(size, (first[0] % step[0], first[1] % step[1]), step)
+
+
+def _without_oversampling(encoding: Encoding) -> int:
+    """Pixels of a readout over the field of view of the reconstruction, in the size they were encoded."""
+    nx, fov, wanted = encoding.encoded_matrix[0], encoding.encoded_fov_mm[0], encoding.recon_fov_mm[0]
+    if wanted > 1.01 * fov:
+        raise ScanError(
+            f"reconSpace is {wanted:g} mm wide along the readout, the encoded one {fov:g} mm; expected less"
+        )
+    return max(1, min(nx, round(nx * wanted / fov)))
