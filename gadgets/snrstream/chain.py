@@ -19,7 +19,15 @@ from .parameters import parse_parameters
 from .resources import folder, is_plain_name
 from .safe_xml import local_name, parse_xml
 
-GADGETS = ("noise_adjust", "accumulate", "grappa", "coil_combine", "denoise", "image_finish")
+GADGETS = (
+    "noise_adjust",
+    "accumulate",
+    "compress_channels",
+    "grappa",
+    "coil_combine",
+    "denoise",
+    "image_finish",
+)
 OUR_MODULE = "snrstream.gadgetron"
 
 

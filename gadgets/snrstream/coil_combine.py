@@ -106,6 +106,7 @@ def _in_slabs(bucket: Bucket, parameters: Parameters) -> ReconImage:
         _scale(bucket),
         _maps(bucket, parameters),
         margin=parameters.window // 2 + parameters.grid,
+        step=parameters.grid,
     )
     return _recon(bucket, image, gmap.numpy(), _spectrum(bucket))
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
-from snrstream.recon.grappa import Lattice, calibrate
-from snrstream.recon.unmixing import gfactor, unmixing_coefficients
+from snrstream.recon.gmaps import unscanned_gmaps
+from snrstream.recon.grappa import Lattice
 from tools.coils import loop_sensitivities
 from tools.simulate import object_phase, white_noise
 from tools.training.noise_process import resolution_filter
@@ -136,10 +136,10 @@ def gmaps(image: Tensor, accelerations: tuple[int, ...], rng: Generator, snr: fl
     coils = coils * (snr / tissue_level(torch.linalg.vector_norm(coils, dim=0)))
     noisy = coils + white_noise(tuple(coils.shape), rng)
     n_lines = int(rng.integers(24, 41))
-    acs = to_kspace(noisy)[:, None, centred_slice(n_lines, image.shape[0])]
-    maps = inati(acs_image(noisy, n_lines)[:, None])
-    kernels = [calibrate(acs, Lattice((r, 1))) if r > 1 else None for r in accelerations]
-    return [gfactor(unmixing_coefficients(k, maps), r)[0] for k, r in zip(kernels, accelerations, strict=True)]
+    lines = centred_slice(n_lines, image.shape[0])
+    acs = to_kspace(noisy)[:, None, lines]
+    lattices = [Lattice((r, 1)) for r in accelerations]
+    return list(unscanned_gmaps(acs, (0, lines.start), (1, image.shape[0]), lattices, step=1)[:, 0])
 
 
 def _draw_crop(image: Tensor, crop: int, rng: Generator) -> tuple[slice, slice]:

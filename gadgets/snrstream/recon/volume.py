@@ -26,13 +26,15 @@ def combine_in_slabs(
     scale: float,
     maps: Callable[[Tensor], Tensor],
     margin: int,
+    step: int,
 ) -> tuple[Tensor, Tensor]:
     """The image and its g-map, `(e2, e1, ro)` complex64 and float32.
 
     kspace: `(channel, stored e2, stored e1, ro)` complex64 on `grid`. kernel: None where all lines were acquired.
     acs: calibration lines `(channel, partition, line, ro)` and their first line (e2, e1); None takes the
     coil images themselves for `maps`, which makes coil maps of coil images `(channel, e2, e1, ro)`.
-    scale: of the image, as `snr_scale` gives it. margin: columns beside a slab that `maps` wants to see.
+    scale: of the image, as `snr_scale` gives it. margin: columns beside a slab that `maps` wants to see. step: grid
+    of `maps`, which is laid alike in all slabs.
     """
     n_channels, n_ro = len(kspace), kspace.shape[-1]
     image = torch.empty(*grid.size, n_ro, dtype=kspace.dtype)
@@ -42,7 +44,8 @@ def combine_in_slabs(
         hybrid[channel] = to_image(kspace[channel], dims=(-1,))
     low = to_image(acs[0], dims=(-1,)) if acs is not None else None
     acceleration = len(kernel.targets) + 1 if kernel is not None else 1
-    width = max(8, MOST_SLAB_BYTES // (8 * n_channels * grid.size[0] * grid.size[1]))
+    width = max(1, MOST_SLAB_BYTES // (8 * n_channels * grid.size[0] * grid.size[1] * step)) * step
+    margin += -margin % step
     for start in range(0, n_ro, width):
         slab = slice(start, min(start + width, n_ro))
         seen = slice(max(0, slab.start - margin), min(n_ro, slab.stop + margin))

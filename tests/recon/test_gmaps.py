@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from snrstream.errors import ScanError
+from snrstream.recon.coil_maps import calibration_images, inati
+from snrstream.recon.fft import to_image
+from snrstream.recon.gmaps import unscanned_gmaps
+from snrstream.recon.grappa import Lattice, calibrate
+from snrstream.recon.unmixing import gfactor, unmixing_coefficients
+
+from .simulation import central, noisy_kspace, object_and_coils
+
+LATTICES = [Lattice((r, 1)) for r in range(1, 9)]
+
+
+def test_they_are_those_of_the_accelerated_scan_and_grow_with_r() -> None:
+    shape = (1, 64, 48)
+    acs, y0 = central(noisy_kspace(16, shape, snr=100), 1, 40)
+    gmaps = unscanned_gmaps(acs, (0, y0), shape[:2], LATTICES)
+    assert gmaps.shape == (8, *shape) and torch.allclose(gmaps[0], torch.ones(shape), atol=1e-5)
+    csm = inati(calibration_images(to_image(acs, dims=(-1,)), (0, y0), shape[:2]), step=2)
+    scanned = gfactor(unmixing_coefficients(calibrate(acs, LATTICES[2]), csm), 3)
+    assert torch.equal(gmaps[2], scanned)
+    inside = object_and_coils(16, shape)[0].abs() > 0.9
+    medians = [float(g[inside].median()) for g in gmaps]
+    assert medians[:5] == sorted(medians[:5])
+
+
+def test_volumes() -> None:
+    shape = (16, 24, 12)
+    kspace = noisy_kspace(8, shape, snr=100)
+    acs = kspace[:, 2:14, 4:20]
+    gmaps = unscanned_gmaps(acs, (2, 4), shape[:2], [Lattice((2, 2)), Lattice((2, 2), 1), Lattice((1, 3))])
+    assert gmaps.shape == (3, *shape) and bool(torch.isfinite(gmaps).all())
+
+
+def test_too_few_calibration_lines() -> None:
+    acs, y0 = central(noisy_kspace(4, (1, 32, 16), snr=50), 1, 12)
+    with pytest.raises(ScanError, match="ACS has 12 lines; a kernel of 4 lines at R=6 needs at least 19"):
+        unscanned_gmaps(acs, (0, y0), (1, 32), [Lattice((2, 1)), Lattice((6, 1))])

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from snrstream.recon.grappa import Lattice
+from snrstream.recon.sampling import covered, find_lattice, largest_block, on_lattice
+
+from .simulation import lattice_mask
+
+LATTICES = [
+    Lattice((1, 1)), Lattice((3, 1)), Lattice((1, 3)), Lattice((2, 2)), Lattice((2, 2), 1), Lattice((4, 1), 2),
+    Lattice((3, 2), 1), Lattice((2, 3), 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+@pytest.mark.parametrize("first", [(0, 0), (1, 1)])
+def test_the_lattice_is_found_with_lines_missing_and_stray_ones(lattice: Lattice, first: tuple[int, int]) -> None:
+    acceleration = lattice.acceleration[0] * lattice.acceleration[1]
+    mask = lattice_mask(lattice, 13, 24, first).numpy()
+    lines = np.argwhere(mask)
+    rng = np.random.default_rng(0)
+    kept = np.concatenate([lines[rng.random(len(lines)) > 0.2], np.argwhere(~mask)[:2]])
+    found, start = find_lattice(kept, acceleration)
+    assert found == lattice
+    every = np.argwhere(np.ones_like(mask))
+    assert np.array_equal(on_lattice(every, found, start).reshape(mask.shape), mask)
+
+
+def test_a_shift_along_e2_is_a_lattice_too() -> None:
+    """CAIPIRINHA 2 x 2 with a shift of one partition: every partition has every fourth line."""
+    mask = np.fromfunction(lambda z, y: (y % 2 == 0) & ((z - y // 2) % 2 == 0), (8, 16))
+    assert find_lattice(np.argwhere(mask), 4)[0] == Lattice((4, 1), 2)
+
+
+def test_a_2d_scan_has_one_partition() -> None:
+    assert find_lattice(np.array([(0, y) for y in range(2, 20, 4)]), 4) == (Lattice((4, 1)), (0, 2))
+
+
+def test_sources_of_shifted_lattices_are_acquired_lines_around_the_missing_ones() -> None:
+    for lattice in (Lattice((2, 2), 1), Lattice((4, 1), 2), Lattice((3, 2), 1)):
+        sources = np.array(lattice.neighbours(4, 4))
+        assert len(np.unique(sources, axis=0)) == 16 and (0, 0) in map(tuple, sources)
+        assert on_lattice(sources, lattice, (0, 0)).all()
+        middle = np.array(lattice.missing()).mean(axis=0)
+        assert np.linalg.norm(sources.mean(axis=0) - middle) < 1
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+def test_regular_sampling_covers_everything_and_partial_fourier_does_not(lattice: Lattice) -> None:
+    mask = lattice_mask(lattice, 12, 24).numpy()
+    assert covered(mask, lattice).all()
+    mask[:, 16:] = False
+    known = covered(mask, lattice)
+    assert known[:, :16].all() and not known[:, 20:].any()
+
+
+def test_largest_block() -> None:
+    mask = np.zeros((12, 24), bool)
+    mask[3:9, 8:16] = True
+    mask[5, 4:20] = True
+    assert largest_block(mask) == (slice(3, 9), slice(8, 16))
+    assert largest_block(mask[5:6]) == (slice(0, 1), slice(4, 20))
+    assert largest_block(np.zeros((3, 3), bool)) == (slice(0, 0), slice(0, 0))

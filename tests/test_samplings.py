@@ -1,0 +1,200 @@
+"""Every sampling through accumulate, compress_channels, grappa and coil_combine, as a scan brings it."""
+
+import math
+
+import ismrmrd
+import numpy as np
+import pytest
+import torch
+
+from snrstream import accumulate, coil_combine, compress_channels, grappa
+from snrstream.items import ReconImage
+from snrstream.recon.grappa import Lattice
+
+from . import scans
+from .recon.simulation import lattice_mask, noisy_kspace, object_and_coils, white_noise
+
+CALIBRATION = [ismrmrd.ACQ_IS_PARALLEL_CALIBRATION]
+SLICE, VOLUME = (1, 60, 48), (24, 36, 20)
+
+
+def reconstructed(header, acquisitions, n_channels=None, **combine) -> list[ReconImage]:
+    items = accumulate.process(acquisitions, header, accumulate.Parameters())
+    if n_channels is not None:
+        items = compress_channels.process(items, header, compress_channels.Parameters(channels=n_channels))
+    items = grappa.process(items, header, grappa.Parameters())
+    return list(coil_combine.process(items, header, coil_combine.Parameters(**combine)))
+
+
+def block(shape, n_partitions: int, n_lines: int) -> list[tuple[int, int]]:
+    z0, y0 = shape[0] // 2 - n_partitions // 2, shape[1] // 2 - n_lines // 2
+    return [(z, y) for z in range(z0, z0 + n_partitions) for y in range(y0, y0 + n_lines)]
+
+
+def lines_of(lattice: Lattice, shape, first=(0, 0), keep=lambda z, y: True) -> list[tuple[int, int]]:
+    return [(z, y) for z, y in lattice_mask(lattice, *shape[:2], first).nonzero().tolist() if keep(z, y)]
+
+
+def scan(kspace, lattice: Lattice, repetitions=(), keep=lambda z, y: True, first=(0, 0), acceleration=None, **header):
+    """The image lines of `kspace` with calibration lines ahead; each of `repetitions` is k-space that follows."""
+    shape = tuple(kspace.shape[1:])
+    lines = lines_of(lattice, shape, first, keep)
+    n_acs = (1, 36) if shape[0] == 1 else (min(16, shape[0]), 20)
+    acquisitions = []
+    if math.prod(lattice.acceleration) > 1:
+        acquisitions += scans.acquisitions(kspace.numpy(), block(shape, *n_acs), CALIBRATION, end=False)
+    for number, data in enumerate((kspace, *repetitions)):
+        acquisitions += scans.acquisitions(data.numpy(), lines, repetition=number)
+    return scans.header(shape, acceleration or lattice.acceleration, **header), acquisitions
+
+
+def error(recon: ReconImage, reference: np.ndarray) -> float:
+    """NRMSE of the magnitude, its scale fitted."""
+    image = np.abs(recon.image)
+    image = image * (image * reference).sum() / np.square(image).sum()
+    return float(np.linalg.norm(image - reference) / np.linalg.norm(reference))
+
+
+def full(kspace) -> np.ndarray:
+    return np.abs(reconstructed(*scan(kspace, Lattice((1, 1))))[0].image)
+
+
+# What the header says, and the lattice that the lines follow: the second shift is along e2.
+SAMPLINGS = {
+    "R=2": (8, SLICE, (2, 1), Lattice((2, 1)), 0.02),
+    "R=3, odd": (12, (1, 61, 47), (3, 1), Lattice((3, 1)), 0.04),
+    "R=4": (16, SLICE, (4, 1), Lattice((4, 1)), 0.1),
+    "2 x 2": (16, VOLUME, (2, 2), Lattice((2, 2)), 0.06),
+    "2 x 2, shift": (16, VOLUME, (2, 2), Lattice((2, 2), 1), 0.06),
+    "2 x 2, shift along e2": (16, VOLUME, (2, 2), Lattice((4, 1), 2), 0.06),
+    "R=2 of a volume": (8, (23, 35, 20), (2, 1), Lattice((2, 1)), 0.03),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_accelerated_images_are_the_full_one(name: str) -> None:
+    n_channels, shape, acceleration, lattice, bound = SAMPLINGS[name]
+    kspace = noisy_kspace(n_channels, shape, snr=1000)
+    (recon,) = reconstructed(*scan(kspace, lattice, acceleration=acceleration))
+    assert error(recon, full(kspace)) < bound
+    assert recon.spectrum.correlation() == pytest.approx((0, 0, 0), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["2 x 2", "2 x 2, shift", "R=2 of a volume"])
+def test_slabs_make_the_same_image(name: str, monkeypatch) -> None:
+    n_channels, shape, acceleration, lattice, _ = SAMPLINGS[name]
+    header, acquisitions = scan(noisy_kspace(n_channels, shape, snr=100), lattice, acceleration=acceleration)
+    for maps in ("inati", "walsh"):
+        (whole,) = reconstructed(header, acquisitions, maps=maps)
+        with monkeypatch.context() as patch:
+            patch.setattr(coil_combine, "MOST_PLAN_BYTES", 0)
+            patch.setattr("snrstream.recon.volume.MOST_SLAB_BYTES", 0)
+            (slabs,) = reconstructed(header, acquisitions, maps=maps)
+        assert np.allclose(slabs.image, whole.image, atol=1e-5 * np.abs(whole.image).max())
+        assert np.allclose(slabs.gmap, whole.gmap, rtol=1e-4)
+
+
+def test_walsh_and_inati_differ_in_phase_alone() -> None:
+    header, acquisitions = scan(noisy_kspace(8, SLICE, snr=100), Lattice((2, 1)))
+    (inati,), (walsh,) = (reconstructed(header, acquisitions, maps=maps, grid=1) for maps in ("inati", "walsh"))
+    assert np.allclose(np.abs(inati.image), np.abs(walsh.image), atol=1e-4 * np.abs(inati.image).max())
+    assert np.allclose(inati.gmap, walsh.gmap, rtol=1e-4)
+    inside = object_and_coils(8, SLICE)[0].abs().numpy() > 0.9
+    assert np.abs(np.angle(inati.image[inside])).mean() < 0.1 < np.abs(np.angle(walsh.image[inside])).mean()
+
+
+def test_compressed_channels_keep_the_image_and_its_noise() -> None:
+    header, acquisitions = scan(noisy_kspace(32, SLICE, snr=100), Lattice((2, 1)))
+    (plain,), (fewer,) = reconstructed(header, acquisitions), reconstructed(header, acquisitions, n_channels=12)
+    assert error(fewer, np.abs(plain.image)) < 0.02
+    inside = object_and_coils(32, SLICE)[0].abs().numpy() > 0.9
+    # These coils overlap much: a kernel of 32 channels has more unknowns than it needs, and fits them to noise.
+    assert 0.8 < np.median(fewer.gmap[inside] / plain.gmap[inside]) < 1.0
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_interleaved_repetitions(r: int) -> None:
+    """A repetition with other lines is reconstructed by the same kernel and maps, and looks the same."""
+    kspace = noisy_kspace(12, (1, 62, 48), snr=1000)
+    header = scans.header((1, 62, 48), (r, 1), mode="interleaved")
+    acquisitions = [
+        line
+        for repetition in range(2 * r)
+        for line in scans.acquisitions(
+            kspace.numpy(), [(0, y) for y in range(repetition % r, 62, r)], repetition=repetition
+        )
+    ]
+    recons = reconstructed(header, acquisitions)
+    assert [recon.head.idx.repetition for recon in recons] == list(range(2 * r))
+    reference = full(kspace)
+    assert max(error(recon, reference) for recon in recons) < 0.03 * r
+    assert all(recon.gmap is recons[0].gmap for recon in recons)
+    assert np.allclose(recons[0].image, recons[r].image)
+
+
+def replica_ratio(header, acquisitions, n_replicas: int, **combine) -> np.ndarray:
+    """SD over g of repetitions of pure noise, which the kernel and maps of the first repetition reconstruct."""
+    power, count = 0.0, 0
+    items = accumulate.process(acquisitions, header, accumulate.Parameters())
+    items = grappa.process(items, header, grappa.Parameters())
+    for recon in coil_combine.process(items, header, coil_combine.Parameters(**combine)):
+        if recon.head.idx.repetition > 0:
+            power, count = power + np.square(np.abs(recon.image)), count + 1
+    assert count == n_replicas
+    return np.sqrt(power / (2 * count)) / recon.gmap
+
+
+HALF = {
+    "R=1": (8, SLICE, Lattice((1, 1)), lambda z, y: True),
+    "R=2, partial e1": (8, (1, 47, 40), Lattice((2, 1)), lambda z, y: y >= 12),
+    "R=3, 32 channels": (32, (1, 48, 33), Lattice((3, 1)), lambda z, y: True),
+    "R=4": (16, (1, 48, 40), Lattice((4, 1)), lambda z, y: True),
+    "2 x 2, partial e1 and e2": (8, (16, 24, 12), Lattice((2, 2)), lambda z, y: z >= 3 and y < 18),
+    "2 x 2, shift along e2, odd": (8, (15, 24, 11), Lattice((4, 1), 2), lambda z, y: True),
+    "elliptical": (8, (16, 20, 12), Lattice((2, 1)), lambda z, y: math.hypot((z - 8) / 8, (y - 10) / 10) <= 1),
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_pseudo_replica_through_the_gadgets(name: str) -> None:
+    """Robson et al., MRM 60:895 (2008)."""
+    n_channels, shape, lattice, keep = HALF[name]
+    n_replicas = 64
+    generator = torch.Generator().manual_seed(1)
+    noise = [white_noise(generator, n_channels, *shape) for _ in range(n_replicas)]
+    header, acquisitions = scan(noisy_kspace(n_channels, shape, snr=50), lattice, noise, keep)
+    ratio = replica_ratio(header, acquisitions, n_replicas)
+    assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
+    # 2 n_replicas real numbers a pixel: the SD of the SD is 1/sqrt(4 n_replicas)
+    assert float(ratio.std()) < 1.1 / math.sqrt(4 * n_replicas)
+
+
+def test_an_asymmetric_echo_keeps_the_noise_at_g_and_says_how_it_is_correlated() -> None:
+    n_replicas, n_missing = 64, 12
+    generator = torch.Generator().manual_seed(1)
+    noise = [white_noise(generator, 8, *SLICE) for _ in range(n_replicas)]
+    header, acquisitions = scan(noisy_kspace(8, SLICE, snr=50), Lattice((2, 1)), noise)
+    short = []
+    for acquisition in acquisitions:
+        head = acquisition.getHead()
+        head.number_of_samples, head.center_sample = SLICE[2] - n_missing, SLICE[2] // 2 - n_missing
+        short.append(ismrmrd.Acquisition(head, data=np.ascontiguousarray(acquisition.data[:, n_missing:])))
+    ratio = replica_ratio(header, short, n_replicas)
+    assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
+    last = reconstructed(header, short)[-1]
+    assert last.spectrum.samples.tolist()[:n_missing] == [0.0] * n_missing
+    noise_image = last.image[0] / last.gmap[0]
+    measured = (noise_image[:, 1:] * noise_image[:, :-1].conj()).mean().real / np.square(np.abs(noise_image)).mean()
+    assert last.spectrum.correlation()[2] == pytest.approx(measured, abs=0.05)  # 2800 pixels: 0.02
+
+
+def test_averages_raise_the_snr() -> None:
+    kspaces = [noisy_kspace(8, SLICE, snr=50, seed=seed) for seed in range(4)]
+    lines = [(0, y) for y in range(SLICE[1])]
+    header = scans.header(SLICE, n_averages=4)
+    acquisitions = [
+        line for number, k in enumerate(kspaces) for line in scans.acquisitions(k.numpy(), lines, average=number)
+    ]
+    (averaged,), single = reconstructed(header, acquisitions), full(kspaces[0])
+    inside = object_and_coils(8, SLICE)[0].abs().numpy() > 0.9
+    assert np.median(np.abs(averaged.image)[inside] / single[inside]) == pytest.approx(2, rel=0.01)
