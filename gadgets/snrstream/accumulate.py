@@ -11,13 +11,14 @@ from ismrmrd import xsd
 from .errors import ScanError
 from .interleaved import Interleaved
 from .items import Bucket, Calibration, ScanWarning
+from .mrd.acquisitions import head_of, mask_of
 from .mrd.header import Encoding, cartesian_encoding
 from .recon.device import find_device
 from .scan_image import ScanImage
 
 log = logging.getLogger(__name__)
 
-NOT_IMAGE_FLAGS = (
+NOT_IMAGE_FLAGS = mask_of(
     ismrmrd.ACQ_IS_NAVIGATION_DATA,
     ismrmrd.ACQ_IS_PHASECORR_DATA,
     ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
@@ -28,7 +29,9 @@ NOT_IMAGE_FLAGS = (
     ismrmrd.ACQ_IS_PHASE_STABILIZATION,
 )
 MOST_OPEN_IMAGES = 4096
-LAST_FLAGS = (ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
+NOISE_FLAG = mask_of(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+LAST_IN_SLICE = mask_of(ismrmrd.ACQ_LAST_IN_SLICE)
+LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 
 Key = tuple[int, int, int, int, int]  # slice, contrast, phase, set, repetition
 
@@ -53,7 +56,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             images.warnings += (item.text,)
         elif not isinstance(item, ismrmrd.Acquisition):
             yield item
-        elif item.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
+        elif head_of(item).flags & NOISE_FLAG:
             raise ScanError(
                 "a noise measurement reached accumulate, the data is not whitened; expected noise_adjust before"
             )
@@ -77,17 +80,18 @@ class _Images:
         self.n_images = 0
 
     def add(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
-        idx = acquisition.idx
+        head = head_of(acquisition)
+        idx, flags = head.idx, head.flags
         key = (idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition)
-        if not any(acquisition.is_flag_set(flag) for flag in NOT_IMAGE_FLAGS):
+        if not flags & NOT_IMAGE_FLAGS:
             if key not in self.started:
                 yield from self._before(key, acquisition)
                 self.started[key] = ScanImage(self.encoding)
             self.started[key].add(acquisition)
             self._require_channels(acquisition)
-        if any(acquisition.is_flag_set(flag) for flag in LAST_FLAGS) and idx.average + 1 >= self.encoding.n_averages:
+        if flags & LAST_FLAGS and idx.average + 1 >= self.encoding.n_averages:
             yield from self._finish(key)
-            if not acquisition.is_flag_set(ismrmrd.ACQ_LAST_IN_SLICE):
+            if not flags & LAST_IN_SLICE:
                 for other in [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]:
                     yield from self._finish(other)
 

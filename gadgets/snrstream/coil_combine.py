@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .errors import ScanError
 from .items import Bucket, ReconImage
+from .progress import progress_bar
 from .recon.coil_maps import calibration_images, inati, walsh
 from .recon.combine import Combiner, Grid
 from .recon.fft import to_image
@@ -107,6 +108,7 @@ def _in_slabs(bucket: Bucket, parameters: Parameters) -> ReconImage:
         _maps(bucket, parameters),
         margin=parameters.window // 2 + parameters.grid,
         step=parameters.grid,
+        watch=functools.partial(progress_bar, what="slabs"),
     )
     return _recon(bucket, image, gmap.numpy(), _spectrum(bucket))
 

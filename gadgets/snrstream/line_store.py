@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from .errors import ScanError
+from .mrd.acquisitions import head_of, mask_of
 from .recon.fft import gridded_readouts
 
+REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
 AT_ONCE = 512  # readouts whose oversampling is removed together
 MOST_BYTES = 12 << 30
 
@@ -48,35 +50,35 @@ class LineStore:
 
     def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
         """Raises ScanError where the acquisition does not fit the ones before it, or the encoded readout."""
-        data, centre = _forward(acquisition)
-        name = f"acquisition {acquisition.scan_counter}, line {acquisition.idx.kspace_encode_step_1}"
+        head = head_of(acquisition)
+        data, centre = _forward(head, acquisition.data)
         n_channels, n_samples = data.shape
         if n_samples == 0 or n_channels == 0:
-            raise ScanError(f"{name} has {n_channels} channels of {n_samples} samples; expected some")
+            raise ScanError(f"{_name(head)} has {n_channels} channels of {n_samples} samples; expected some")
         first = self.n_encoded // 2 - centre
         if not 0 <= centre < n_samples or first < 0 or first + n_samples > self.n_encoded:
             raise ScanError(
-                f"{name} has {n_samples} samples around sample {centre}; "
+                f"{_name(head)} has {n_samples} samples around sample {centre}; "
                 f"expected no more than {self.n_encoded} around {self.n_encoded // 2}"
             )
         if self.readout is None:
-            self.readout, self.n_channels, self._dwell_us = (n_samples, centre), n_channels, acquisition.sample_time_us
+            self.readout, self.n_channels, self._dwell_us = (n_samples, centre), n_channels, head.sample_time_us
         if n_channels != self.n_channels:
-            raise ScanError(f"{name} has {n_channels} channels; the image began with {self.n_channels}")
+            raise ScanError(f"{_name(head)} has {n_channels} channels; the image began with {self.n_channels}")
         if self.readout != (n_samples, centre):
             raise ScanError(
-                f"{name} has {n_samples} samples around sample {centre}; the image began with {self.readout[0]} "
+                f"{_name(head)} has {n_samples} samples around sample {centre}; the image began with {self.readout[0]} "
                 f"around {self.readout[1]}"
             )
-        if acquisition.sample_time_us != self._dwell_us:
+        if head.sample_time_us != self._dwell_us:
             raise ScanError(
-                f"{name} has a dwell time of {acquisition.sample_time_us:g} us; the image began with {self._dwell_us:g}"
+                f"{_name(head)} has a dwell time of {head.sample_time_us:g} us; the image began with {self._dwell_us:g}"
             )
         if not np.isfinite(data.view(np.float32)).all():
-            raise ScanError(f"{name} holds NaN or infinite samples; expected finite ones")
+            raise ScanError(f"{_name(head)} holds NaN or infinite samples; expected finite ones")
         if 8 * (self._n_readouts + 1) * n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
-        self._order[(*line, acquisition.idx.average)] = self._n_readouts
+        self._order[(*line, head.idx.average)] = self._n_readouts
         self._n_readouts += 1
         self._pending.append(data)
         if len(self._pending) == AT_ONCE:
@@ -117,11 +119,15 @@ class LineStore:
             self._pending = []
 
 
-def _forward(acquisition: ismrmrd.Acquisition) -> tuple[np.ndarray, int]:
+def _forward(head: ismrmrd.AcquisitionHeader, data: np.ndarray) -> tuple[np.ndarray, int]:
     """The samples that count, in the order of rising k, and the index of k = 0 among them."""
-    before, after = acquisition.discard_pre, acquisition.discard_post
-    data, centre = acquisition.data, acquisition.center_sample - before
-    data = data[:, before : data.shape[1] - after]
-    if acquisition.is_flag_set(ismrmrd.ACQ_IS_REVERSE):
-        data, centre = np.ascontiguousarray(data[:, ::-1]), data.shape[1] - 1 - centre
+    before, after, centre = head.discard_pre, head.discard_post, head.center_sample
+    if before or after:
+        data, centre = data[:, before : data.shape[1] - after], centre - before
+    if head.flags & REVERSED:
+        data, centre = data[:, ::-1], data.shape[1] - 1 - centre
     return np.ascontiguousarray(data), centre
+
+
+def _name(head: ismrmrd.AcquisitionHeader) -> str:
+    return f"acquisition {head.scan_counter}, line {head.idx.kspace_encode_step_1}"

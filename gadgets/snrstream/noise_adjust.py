@@ -12,6 +12,7 @@ from ismrmrd import xsd
 
 from .errors import ScanError
 from .items import ScanWarning
+from .mrd.acquisitions import head_of, with_data
 from .mrd.header import noise_bandwidth_ratio
 from .recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
 
@@ -63,10 +64,10 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             if whiten is None:
                 yield item
                 continue
-            if item.sample_time_us not in by_dwell:
-                same = item.sample_time_us == dwell_us
-                by_dwell[item.sample_time_us] = whiten if same else whiten * _dwell_factor(item, dwell_us)
-            yield _apply(by_dwell[item.sample_time_us], item)
+            own_us = head_of(item).sample_time_us
+            if own_us not in by_dwell:
+                by_dwell[own_us] = whiten if own_us == dwell_us else whiten * _dwell_factor(item, dwell_us)
+            yield _apply(by_dwell[own_us], item)
 
 
 def _whitening(
@@ -123,9 +124,9 @@ def _dwell_factor(acquisition: ismrmrd.Acquisition, first_us: float) -> np.float
 
 
 def _apply(whiten: np.ndarray, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acquisition:
-    if acquisition.active_channels != len(whiten):
+    if head_of(acquisition).active_channels != len(whiten):
         raise ScanError(
             f"acquisition {acquisition.scan_counter} has {acquisition.active_channels} channels; "
             f"the noise measurement has {len(whiten)}"
         )
-    return ismrmrd.Acquisition(acquisition.getHead(), data=whiten @ acquisition.data, trajectory=acquisition.traj)
+    return with_data(acquisition, whiten @ acquisition.data)

@@ -1,4 +1,6 @@
-"""The progress bar of a scan: acquisitions in, images out. Drawn on a terminal's stderr only."""
+"""Progress bars: of a scan, acquisitions in and images out, and of a long step. Drawn on a terminal's stderr only."""
+
+from collections.abc import Iterable
 
 from tqdm import tqdm
 
@@ -26,3 +28,8 @@ class Progress:
         """One more image came out."""
         self.n_images += 1
         self._bar.set_postfix(images=self.n_images)
+
+
+def progress_bar(steps: Iterable[int], what: str) -> Iterable[int]:
+    """The steps one by one, with a bar of its own on stderr where that is a terminal."""
+    return tqdm(steps, desc=what, leave=False, disable=None)

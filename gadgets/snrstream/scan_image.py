@@ -10,6 +10,7 @@ import torch
 from .errors import ScanError
 from .items import Bucket, Calibration
 from .line_store import LineStore
+from .mrd.acquisitions import head_of, mask_of
 from .mrd.header import Encoding
 from .recon.combine import Grid
 from .recon.fft import acquired_share, centred_slice
@@ -18,6 +19,8 @@ from .recon.sampling import find_lattice, largest_block, missing_lines, on_latti
 
 log = logging.getLogger(__name__)
 
+CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
 MOST_ACS_LINES = 64  # along e1 and e2; more take time and make neither kernels nor maps better
 
@@ -45,30 +48,32 @@ class ScanImage:
 
     def add(self, acquisition: ismrmrd.Acquisition) -> None:
         """Raises ScanError for a line outside of k-space, and what `LineStore.add` finds."""
-        number = acquisition.idx.kspace_encode_step_2, acquisition.idx.kspace_encode_step_1
+        head = head_of(acquisition)
+        number = head.idx.kspace_encode_step_2, head.idx.kspace_encode_step_1
         line = number[0] + self.shift[0], number[1] + self.shift[1]
-        name = f"acquisition {acquisition.scan_counter}, line {number[1]}"
         for axis in (0, 1):
             if not 0 <= line[axis] < self.size[axis]:
                 raise ScanError(
-                    f"{name}: kspace_encode_step_{2 - axis} {number[axis]} lies outside k-space of {self.size[axis]} "
-                    f"lines with its centre at {self.encoding.centre[axis]}"
+                    f"acquisition {head.scan_counter}: kspace_encode_step_{2 - axis} {number[axis]} lies outside "
+                    f"k-space of {self.size[axis]} lines with its centre at {self.encoding.centre[axis]}"
                 )
-        if acquisition.encoding_space_ref != 0:
-            raise ScanError(f"{name} has encoding_space_ref {acquisition.encoding_space_ref}; expected 0")
+        if head.encoding_space_ref != 0:
+            raise ScanError(
+                f"acquisition {head.scan_counter} has encoding_space_ref {head.encoding_space_ref}; expected 0"
+            )
         if any(not a <= n <= b for a, n, b in zip(self.encoding.first, number, self.encoding.last, strict=True)):
             self._beyond.add(number)
-        both = acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
-        if both or acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
+        both, calibration = head.flags & BOTH, head.flags & CALIBRATION
+        if both or calibration:
             self._calibration.add(line, acquisition)
-        if acquisition.is_flag_set(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION):
+        if calibration:
             return
         self._image.add(line, acquisition)
         if both:
             self._both.add(line)
         distance = math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
         if distance < self._nearest:
-            self._nearest, self._head, self._central = distance, acquisition.getHead(), acquisition.data
+            self._nearest, self._head, self._central = distance, head, acquisition.data
 
     def complete(self) -> bool:
         """Whether every line that the header lets expect is there."""

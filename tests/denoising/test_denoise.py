@@ -68,7 +68,7 @@ def test_blend_is_linear_in_alpha() -> None:
     assert np.array_equal(blend(a, b, 0.0), b)
 
 
-@pytest.mark.parametrize("shape", [(1, 4, 4), (2, 5, 7), (3, 16, 3)])
+@pytest.mark.parametrize("shape", [(1, 4, 4), (2, 5, 7), (3, 16, 3), (19, 4, 5)])
 def test_any_size_and_several_frames(install, shape) -> None:
     install()
     image = random_image(shape)

@@ -4,7 +4,7 @@ The readout is not accelerated: once it is transformed, each column of pixels is
 the few neighbours that coil maps look at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ def combine_in_slabs(
     maps: Callable[[Tensor], Tensor],
     margin: int,
     step: int,
+    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[Tensor, Tensor]:
     """The image and its g-map, `(e2, e1, ro)` complex64 and float32.
 
@@ -34,7 +35,7 @@ def combine_in_slabs(
     acs: calibration lines `(channel, partition, line, ro)` and their first line (e2, e1); None takes the
     coil images themselves for `maps`, which makes coil maps of coil images `(channel, e2, e1, ro)`.
     scale: of the image, as `snr_scale` gives it. margin: columns beside a slab that `maps` wants to see. step: grid
-    of `maps`, which is laid alike in all slabs.
+    of `maps`, which is laid alike in all slabs. watch: passes the slabs' numbers on, for a progress bar.
     """
     n_channels, n_ro = len(kspace), kspace.shape[-1]
     image = torch.empty(*grid.size, n_ro, dtype=kspace.dtype)
@@ -46,7 +47,7 @@ def combine_in_slabs(
     acceleration = len(kernel.targets) + 1 if kernel is not None else 1
     width = max(1, MOST_SLAB_BYTES // (8 * n_channels * grid.size[0] * grid.size[1] * step)) * step
     margin += -margin % step
-    for start in range(0, n_ro, width):
+    for start in watch(range(0, n_ro, width)):
         slab = slice(start, min(start + width, n_ro))
         seen = slice(max(0, slab.start - margin), min(n_ro, slab.stop + margin))
         if low is not None and acs is not None:

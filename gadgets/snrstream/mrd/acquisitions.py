@@ -1,0 +1,19 @@
+"""Acquisition headers without copies: ismrmrd's `getHead` makes a deep one, which takes longer than whitening."""
+
+import ismrmrd
+import numpy as np
+
+
+def head_of(acquisition: ismrmrd.Acquisition) -> ismrmrd.AcquisitionHeader:
+    """The acquisition's own header: to read, not to change."""
+    return acquisition._head
+
+
+def with_data(acquisition: ismrmrd.Acquisition, data: np.ndarray) -> ismrmrd.Acquisition:
+    """The acquisition with other samples of the same shape; header and trajectory are shared with it."""
+    return ismrmrd.Acquisition(head_of(acquisition), data=data, trajectory=acquisition.traj)
+
+
+def mask_of(*flags: int) -> int:
+    """For `head.flags & mask`: any of these flags, which ismrmrd counts from 1."""
+    return sum(1 << (flag - 1) for flag in flags)
