@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snrstream.recon.fft import to_image, to_kspace
-from snrstream.recon.partial_fourier import cut_axes, homodyne, pocs, taper
+from snrstream.recon.partial_fourier import cut_axes, homodyne, pocs, taper, taper_weights
 from snrstream.recon.spectrum import Spectrum
 
 from .replicas import MOST_SPREAD, Reconstruction, lag_1
@@ -108,6 +109,22 @@ def test_the_taper_takes_away_what_grappa_made_beyond_the_cut(
     ratio = Reconstruction.of(r, n_channels, shape, lacking).sd_over_g(lambda *noisy: taper(*noisy, 0.15))
     print(f"SD / g {float(ratio.mean()):.4f} +- {float(ratio.std()):.4f}")
     assert 0.96 < float(ratio.mean()) < 1.0
+
+
+@pytest.mark.parametrize(("r", "n_channels", "shape", "lacking"), [*NOT_ACCELERATED, *ACCELERATED])
+def test_the_noise_is_the_g_map_where_the_taper_comes_before_unmixing(
+    r: tuple[int, int], n_channels: int, shape: Shape, lacking: Shape
+) -> None:
+    reconstruction = Reconstruction.of(r, n_channels, shape, lacking)
+    acquired = reconstruction.acquired
+    for axis, weight in enumerate(taper_weights(reconstruction.spectrum, 0.3)):
+        if weight is not None:
+            acquired = acquired * weight.float().reshape([-1 if a == axis else 1 for a in range(3)])
+    scale = torch.linalg.vector_norm(reconstruction.acquired) / torch.linalg.vector_norm(acquired)
+    tapered = dataclasses.replace(reconstruction, acquired=scale * acquired)
+    ratio = tapered.sd_over_g(lambda *noisy: noisy)
+    assert float(ratio.mean()) == pytest.approx(1.0, abs=0.01)
+    assert float(ratio.std()) < MOST_SPREAD
 
 
 @pytest.mark.parametrize("lacking", [{"e1": 0.25}, {"e1": -0.375, "ro": 0.2}, {"e2": 0.25}])

@@ -51,5 +51,10 @@ def filtered(image: Tensor, gmap: Tensor, spectrum: Spectrum, weights: Weights) 
 
 
 def _response(weight: Tensor) -> Tensor:
-    deltas = torch.eye(len(weight), dtype=torch.complex128)
-    return to_image(weight[:, None] * to_kspace(deltas, dims=(0,)), dims=(0,))
+    """What the filter makes of a delta at each index, `(out, in)` complex128: one point-spread function, shifted."""
+    n = len(weight)
+    delta = torch.zeros(n, dtype=torch.complex128)
+    delta[0] = 1
+    point_spread = to_image(weight * to_kspace(delta, dims=(0,)), dims=(0,))
+    index = torch.arange(n)
+    return point_spread[(index[:, None] - index) % n]
