@@ -230,3 +230,11 @@ def test_pocs_ends_when_it_changes_little() -> None:
     assert nrmse(pocs(image, spectrum, n_iterations=1)[0], last) > 1e-2
     assert nrmse(pocs(image, spectrum, tolerance=1e-3)[0], last) < 2e-2
     assert torch.equal(pocs(image, spectrum, 100, tolerance=1)[0], pocs(image, spectrum, 1)[0])
+
+
+@pytest.mark.parametrize("method", [homodyne, pocs])
+@pytest.mark.parametrize("lack", [0.5, 0.6, -0.6])
+def test_k_space_without_its_centre_gives_finite_images(method, lack: float) -> None:
+    spectrum = cut((1, 40, 16), e1=lack)
+    out, _ = method(zero_filled(phantom((1, 40, 16)), spectrum), spectrum)
+    assert torch.isfinite(torch.view_as_real(out)).all()

@@ -132,7 +132,7 @@ def _smooth_phase(image: Tensor, extents: Extents) -> Tensor:
     windows = {}
     for axis, (first, stop) in extents.items():
         size = image.shape[axis]
-        reach = min(size // 2 - first, stop - 1 - size // 2) + 1
+        reach = max(1, min(size // 2 - first, stop - 1 - size // 2) + 1)  # a scan may end before the centre
         k = torch.arange(size, dtype=torch.float64) - size // 2
         windows[axis] = torch.cos(math.pi / 2 * (k / reach).clamp(-1, 1)) ** 2
     dims = tuple(extents)
