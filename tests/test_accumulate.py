@@ -52,11 +52,11 @@ def test_bucket_of_the_brain(brain) -> None:
     assert bucket.kspace.shape == (16, 1, 128, 128)
     assert bucket.calibration.kspace.shape == (16, 1, 24, 128) and bucket.calibration.start == (0, 52)
     assert bucket.grid == Grid((1, 128))  # R = 3 does not divide 128: all lines are stored
-    assert bucket.sampled.nonzero()[:, 1].tolist() == list(range(1, 128, 3))
+    assert bucket.line_sd.nonzero()[:, 1].tolist() == list(range(1, 128, 3))
     assert bucket.lattice.acceleration == (3, 1)
     assert bucket.voxel_mm == (2.0, 2.0, 3.0) and bucket.warnings == ()
     assert bucket.head.idx.kspace_encode_step_1 == 64
-    assert torch.equal(bucket.readout, torch.ones(128))
+    assert torch.equal(bucket.sample_sd, torch.ones(128))
     acs = {a.idx.kspace_encode_step_1: a.data for a in acquisitions}
     assert np.allclose(bucket.calibration.kspace[:, 0, 3], acs[55], atol=1e-6 * np.abs(acs[55]).max())
     assert torch.count_nonzero(bucket.kspace[:, 0, 55]) > 0 and torch.count_nonzero(bucket.kspace[:, 0, 54]) == 0
@@ -181,23 +181,19 @@ def test_unknown_devices(brain, device: str) -> None:
         list(accumulate.process(acquisitions, header, accumulate.Parameters(device=device)))
 
 
-def test_averages_are_the_mean_in_snr_units() -> None:
-    """Two averages halve the noise power of the mean: times sqrt(2), its SD is 1 again."""
+def test_averages_are_the_mean_with_less_noise() -> None:
     first, second = random_kspace(2, 1, 16, 8), random_kspace(2, 1, 16, 8, seed=1)
     header = scans.header((1, 16, 8), n_averages=2)
     averages = [
         *scans.acquisitions(first, every(1, 16), average=0),
         *scans.acquisitions(second, every(1, 16), average=1),
     ]
-    (bucket,) = accumulated(header, averages)
-    assert np.allclose(bucket.kspace, (first + second) / np.sqrt(2), atol=1e-6) and bucket.warnings == ()
     del averages[20]
     (bucket,) = accumulated(header, averages)
-    noise = np.ones(16) * 0.5
-    noise[4] = 1.0
-    mean = (first + second) / 2
-    mean[:, :, 4] = first[:, :, 4]
-    assert np.allclose(bucket.kspace, mean / np.sqrt(noise.mean()), atol=1e-6)
+    mean, sd = (first + second) / 2, np.full((1, 16), np.sqrt(0.5))
+    mean[:, :, 4], sd[:, 4] = first[:, :, 4], 1
+    assert np.allclose(bucket.kspace, mean, atol=1e-6) and bucket.warnings == ()
+    assert np.allclose(bucket.line_sd, sd)
 
 
 def test_averages_that_the_header_keeps_quiet_about() -> None:
@@ -223,7 +219,7 @@ def test_reversed_asymmetric_and_discarded_samples() -> None:
         odd.append(ismrmrd.Acquisition(head, data=np.ascontiguousarray(data)))
     (bucket,) = accumulated(header, odd)
     assert torch.allclose(bucket.kspace, expected.kspace, atol=1e-5)
-    assert bucket.readout.tolist() == [0.0] * 6 + [1.0] * 26
+    assert bucket.sample_sd.tolist() == [0.0] * 6 + [1.0] * 26
 
 
 def test_interleaved_slices_leave_one_by_one() -> None:
@@ -323,7 +319,7 @@ def test_volumes(name: str) -> None:
     sampled = np.zeros((8, 12), bool)
     sampled[tuple(np.array(lines).T)] = True
     expected = (kspace * sampled[..., None])[:, z0::dz, y0::dy]
-    assert np.array_equal(bucket.kspace, expected) and np.array_equal(bucket.sampled, sampled[z0::dz, y0::dy])
+    assert np.array_equal(bucket.kspace, expected) and np.array_equal(bucket.line_sd, sampled[z0::dz, y0::dy])
     assert bucket.calibration.start == (2, 3) and np.array_equal(bucket.calibration.kspace, kspace[:, 2:7, 3:9])
 
 
@@ -331,7 +327,7 @@ def test_elliptical_scanning_leaves_out_corners_without_a_warning() -> None:
     kspace = random_kspace(2, 16, 20, 4)
     inside = [(z, y) for z in range(16) for y in range(20) if np.hypot((z - 8) / 8, (y - 10) / 10) <= 1]
     (bucket,) = accumulated(scans.header((16, 20, 4)), scans.acquisitions(kspace, inside))
-    assert bucket.warnings == () and int(bucket.sampled.sum()) == len(inside)
+    assert bucket.warnings == () and int(bucket.line_sd.sum()) == len(inside)
     inside.remove((8, 9))
     (bucket,) = accumulated(scans.header((16, 20, 4)), scans.acquisitions(kspace, inside))
     assert "image lines never arrived" in bucket.warnings[0]
@@ -342,7 +338,7 @@ def test_line_numbers_count_from_the_header_s_centre() -> None:
     kspace = random_kspace(2, 1, 16, 8)
     header = scans.header((1, 16, 8), limits=((0, 0), (4, 11)))
     (bucket,) = accumulated(header, scans.acquisitions(kspace, every(1, 16, first=4), shift=(0, -4)))
-    assert bucket.sampled.tolist() == [[False] * 4 + [True] * 12] and bucket.warnings == ()
+    assert bucket.line_sd.tolist() == [[0] * 4 + [1] * 12] and bucket.warnings == ()
     assert np.array_equal(bucket.kspace[:, :, 4:], kspace[:, :, 4:])
 
 

@@ -6,6 +6,7 @@ import logging
 import ismrmrd
 import numpy as np
 import pytest
+import torch
 
 from snrstream import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.errors import ScanError
@@ -158,6 +159,14 @@ def test_image_finish_magnitude(recon) -> None:
     assert int(images[1].meta["WindowWidth"]) > 0
     assert images[1].meta["SNRSTREAM_warning"] == ["mind the ?gap"]
     assert all(str(value).isascii() for value in images[1].meta.values())
+
+
+def test_the_noise_s_correlation_is_told_where_it_is_not_white(recon) -> None:
+    assert "SNRSTREAM_noise_correlation" not in finished(recon)[1].meta
+    lines = torch.tensor([[0.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
+    cut = dataclasses.replace(recon, spectrum=Spectrum.of(lines, torch.ones(8)))
+    # Five of six lines, k = -2 to 2: (1 + 2 cos(60) + 2 cos(120)) / 5
+    assert finished(cut)[1].meta["SNRSTREAM_noise_correlation"] == "ro 0.00, e1 0.20, e2 0.00"
 
 
 def test_windows_are_whole_numbers_and_cover_what_matters(recon) -> None:

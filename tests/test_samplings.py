@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream import accumulate, coil_combine, compress_channels, grappa
+from snrstream import accumulate, coil_combine, compress_channels, grappa, taper
 from snrstream.items import ReconImage
 from snrstream.recon.grappa import Lattice
 
@@ -132,19 +132,23 @@ def test_interleaved_repetitions(r: int) -> None:
     assert np.allclose(recons[0].image, recons[r].image)
 
 
-def replica_ratio(header, acquisitions, n_replicas: int, **combine) -> np.ndarray:
-    """SD over g of repetitions of pure noise, which the kernel and maps of the first repetition reconstruct."""
+def replica_ratio(header, acquisitions, n_replicas: int, share: float | None = None) -> np.ndarray:
+    """SD over g of repetitions of pure noise, which the kernel and maps of the first repetition reconstruct.
+
+    share: of `taper`, which is left out without it."""
     power, count = 0.0, 0
     items = accumulate.process(acquisitions, header, accumulate.Parameters())
     items = grappa.process(items, header, grappa.Parameters())
-    for recon in coil_combine.process(items, header, coil_combine.Parameters(**combine)):
+    if share is not None:
+        items = taper.process(items, header, taper.Parameters(share=share))
+    for recon in coil_combine.process(items, header, coil_combine.Parameters()):
         if recon.head.idx.repetition > 0:
             power, count = power + np.square(np.abs(recon.image)), count + 1
     assert count == n_replicas
     return np.sqrt(power / (2 * count)) / recon.gmap
 
 
-HALF = {
+NOISE_CASES = {
     "R=1": (8, SLICE, Lattice((1, 1)), lambda z, y: True),
     "R=2, partial e1": (8, (1, 47, 40), Lattice((2, 1)), lambda z, y: y >= 12),
     "R=3, 32 channels": (32, (1, 48, 33), Lattice((3, 1)), lambda z, y: True),
@@ -155,15 +159,18 @@ HALF = {
 }
 
 
-@pytest.mark.parametrize("name", HALF)
-def test_pseudo_replica_through_the_gadgets(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [*((name, None) for name in NOISE_CASES), *((name, 0.3) for name in NOISE_CASES if "partial" in name)],
+)
+def test_pseudo_replica_through_the_gadgets(name: str, share: float | None) -> None:
     """Robson et al., MRM 60:895 (2008)."""
-    n_channels, shape, lattice, keep = HALF[name]
+    n_channels, shape, lattice, keep = NOISE_CASES[name]
     n_replicas = 64
     generator = torch.Generator().manual_seed(1)
     noise = [white_noise(generator, n_channels, *shape) for _ in range(n_replicas)]
     header, acquisitions = scan(noisy_kspace(n_channels, shape, snr=50), lattice, noise, keep)
-    ratio = replica_ratio(header, acquisitions, n_replicas)
+    ratio = replica_ratio(header, acquisitions, n_replicas, share)
     assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
     # 2 n_replicas real numbers a pixel: the SD of the SD is 1/sqrt(4 n_replicas)
     assert float(ratio.std()) < 1.1 / math.sqrt(4 * n_replicas)
@@ -179,8 +186,9 @@ def test_an_asymmetric_echo_keeps_the_noise_at_g_and_says_how_it_is_correlated()
         head = acquisition.getHead()
         head.number_of_samples, head.center_sample = SLICE[2] - n_missing, SLICE[2] // 2 - n_missing
         short.append(ismrmrd.Acquisition(head, data=np.ascontiguousarray(acquisition.data[:, n_missing:])))
-    ratio = replica_ratio(header, short, n_replicas)
-    assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
+    for share in (None, 0.3):
+        ratio = replica_ratio(header, short, n_replicas, share)
+        assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
     last = reconstructed(header, short)[-1]
     assert last.spectrum.samples.tolist()[:n_missing] == [0.0] * n_missing
     noise_image = last.image[0] / last.gmap[0]

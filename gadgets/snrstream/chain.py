@@ -24,8 +24,12 @@ GADGETS = (
     "accumulate",
     "compress_channels",
     "grappa",
+    "taper",
     "coil_combine",
+    "partial_fourier",
+    "kspace_filter",
     "denoise",
+    "resize",
     "image_finish",
 )
 OUR_MODULE = "snrstream.gadgetron"

@@ -18,7 +18,6 @@ from .recon.coil_maps import calibration_images, inati, walsh
 from .recon.combine import Combiner, Grid
 from .recon.fft import to_image
 from .recon.grappa import Kernel
-from .recon.sampling import covered
 from .recon.spectrum import Spectrum
 from .recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 from .recon.volume import combine_in_slabs
@@ -55,13 +54,13 @@ class _Plan:
 
     def of(self, bucket: Bucket) -> tuple[Combiner, Spectrum]:
         """For the lines that this image has: interleaved scans have others in each repetition."""
-        key = bucket.grid, bucket.sampled.numpy().tobytes()
+        key = bucket.grid, bucket.line_sd.numpy().tobytes()
         if key not in self.samplings:
             if len(self.samplings) == MOST_SAMPLINGS:
                 self.samplings.clear()
             scale = _scale(bucket)
             same = (self.base.grid, self.base.scale) == (bucket.grid, scale)
-            self.samplings[key] = (self.base if same else self.base.moved(scale, bucket.grid)), _spectrum(bucket)
+            self.samplings[key] = (self.base if same else self.base.moved(scale, bucket.grid)), bucket.spectrum()
         return self.samplings[key]
 
 
@@ -110,7 +109,7 @@ def _in_slabs(bucket: Bucket, parameters: Parameters) -> ReconImage:
         step=parameters.grid,
         watch=functools.partial(progress_bar, what="slabs"),
     )
-    return _recon(bucket, image, gmap.numpy(), _spectrum(bucket))
+    return _recon(bucket, image, gmap.numpy(), bucket.spectrum())
 
 
 def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) -> ReconImage:
@@ -120,7 +119,7 @@ def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) 
         spectrum=spectrum,
         voxel_mm=bucket.voxel_mm,
         head=bucket.head,
-        history=("GRAPPA",) if bucket.kernel is not None else (),
+        history=(*bucket.history, "GRAPPA") if bucket.kernel is not None else bucket.history,
         warnings=bucket.warnings,
     )
 
@@ -135,15 +134,5 @@ def _maps(bucket: Bucket, parameters: Parameters) -> Callable[[Tensor], Tensor]:
 
 
 def _scale(bucket: Bucket) -> float:
-    acquired = int(torch.count_nonzero(bucket.sampled)) * float(bucket.readout.mean())
-    effective = math.prod(bucket.grid.size) / acquired
-    return snr_scale(math.prod(bucket.lattice.acceleration), effective)
-
-
-def _spectrum(bucket: Bucket) -> Spectrum:
-    """The noise of what is known after GRAPPA: acquired lines, and those that it makes between them."""
-    lines = np.zeros(bucket.grid.size, bool)
-    (z0, y0), (r2, r1) = bucket.grid.first, bucket.grid.step
-    n_z, n_y = bucket.grid.stored
-    lines[z0 : z0 + n_z * r2 : r2, y0 : y0 + n_y * r1 : r1] = bucket.sampled.numpy()
-    return Spectrum.of(torch.from_numpy(covered(lines, bucket.lattice)), bucket.readout.sqrt())
+    noise_power = float(bucket.line_sd.square().sum() * bucket.sample_sd.square().mean())
+    return snr_scale(math.prod(bucket.lattice.acceleration), math.prod(bucket.grid.size) / noise_power)

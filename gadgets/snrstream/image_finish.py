@@ -150,6 +150,10 @@ def _meta(
         "image_index": str(number),
         **recon.meta,
     }
+    correlation = [round(value, 2) for value in recon.spectrum.correlation()]
+    if any(correlation):
+        e2, e1, ro = correlation
+        meta["SNRSTREAM_noise_correlation"] = f"ro {ro:.2f}, e1 {e1:.2f}, e2 {e2:.2f}"
     if warnings:
         meta["SNRSTREAM_warning"] = list(warnings)
     return ismrmrd.Meta({k: _ascii(v) for k, v in meta.items()})

@@ -63,9 +63,8 @@ def _merged(buckets: list[Bucket]) -> Calibration | None:
     total = kspace.new_zeros(len(kspace), *size, kspace.shape[-1])
     count = torch.zeros(size, dtype=torch.int64)
     for bucket in buckets:
-        (z0, y0), (step_z, step_y) = bucket.grid.first, bucket.grid.step
-        total[:, z0::step_z, y0::step_y] += bucket.kspace
-        count[z0::step_z, y0::step_y] += bucket.sampled
+        bucket.grid.of(total.permute(1, 2, 0, 3))[...] += bucket.kspace.permute(1, 2, 0, 3)
+        bucket.grid.of(count)[...] += bucket.line_sd > 0
     acquired = (count > 0).numpy()
     extent = [np.flatnonzero(acquired.any(axis=axis)) for axis in (1, 0)]
     z, y = largest_block(acquired)

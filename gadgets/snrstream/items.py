@@ -8,6 +8,7 @@ import torch
 
 from .recon.combine import Grid
 from .recon.grappa import Kernel, Lattice
+from .recon.sampling import covered
 from .recon.spectrum import Spectrum
 
 
@@ -34,24 +35,32 @@ class Bucket:
     """The prewhitened k-space of one image, with readout oversampling removed.
 
     kspace: `(channel, e2, e1, ro)` complex64, the lines of `grid` in place, zero where none was acquired.
-    sampled: `(e2, e1)` bool, the lines of `grid` that hold image data. lattice: the regular sampling they follow.
-    readout: how much of each sample was acquired, `(ro,)` float32 from 0 to 1; less than all of an asymmetric echo.
+    line_sd: `(e2, e1)` float32 on the CPU, the noise's SD in each line of `grid`: 1 where it was acquired once, less
+    where averages were, 0 where nothing was. lattice: the regular sampling that the lines follow.
+    sample_sd: `(ro,)` float32 on the CPU, the same along the readout: 0 where an asymmetric echo lacks samples.
     calibration: of this image, or of an earlier one of the same slice; None where there was none.
     voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
-    kernel: the GRAPPA kernel, once `grappa` has calibrated it.
+    kernel: the GRAPPA kernel, once `grappa` has calibrated it. history: names of the steps that shaped it.
     """
 
     kspace: torch.Tensor
-    sampled: torch.Tensor
+    line_sd: torch.Tensor
     grid: Grid
     lattice: Lattice
-    readout: torch.Tensor
+    sample_sd: torch.Tensor
     calibration: Calibration | None
     voxel_mm: tuple[float, float, float]
     head: ismrmrd.AcquisitionHeader
     kernel: Kernel | None = None
+    history: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def spectrum(self) -> Spectrum:
+        """Of the noise after GRAPPA, in the acquired lines and in those that it makes between them."""
+        lines = torch.zeros(self.grid.size)
+        self.grid.of(lines)[...] = self.line_sd
+        return Spectrum.of(covered(lines, self.lattice), self.sample_sd)
 
 
 @dataclass(frozen=True)

@@ -84,19 +84,21 @@ class LineStore:
         if len(self._pending) == AT_ONCE:
             self._flush()
 
-    def take(self, rows: dict[tuple[int, int], int], n_rows: int) -> Tensor:
+    def take(self, rows: dict[tuple[int, int], int], n_rows: int) -> tuple[Tensor, Tensor]:
         """The readouts of the lines that `rows` maps to a row: `(channel, n_rows, ro)` complex64.
 
-        A line of several averages is their mean. Then all is scaled so that the noise of the filled rows has a
-        mean square of 1 as before averaging. Rows without a line are zero. The store is empty afterwards.
+        A line of several averages is their mean; rows without a line are zero. With it comes the noise's SD in each
+        row, float32 `(n_rows,)`: 1, less for a mean, 0 for rows without a line. The store is empty afterwards.
         """
         self._flush()
         places = sorted((place, rows[key[:2]]) for key, place in self._order.items() if key[:2] in rows)
         averages = Counter(row for _, row in places)
         target = torch.tensor([row for _, row in places])
+        sd = torch.zeros(n_rows)
+        sd[torch.tensor(list(averages))] = torch.tensor([n**-0.5 for n in averages.values()])
         whole = len(self._blocks) == 1 and len(places) == self._n_readouts and len(averages) == len(places)
         if whole and n_rows == len(places) and bool((target == torch.arange(n_rows)).all()):
-            return self._blocks.pop()
+            return self._blocks.pop(), sd
         kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
         source = torch.tensor([place for place, _ in places])
         start = 0
@@ -106,11 +108,8 @@ class LineStore:
             kspace.index_add_(1, target[here], block[:, source[here] - start])
             start += block.shape[1]
         if len(averages) < len(places):
-            count = torch.ones(n_rows)
-            count[torch.tensor(list(averages))] = torch.tensor([float(n) for n in averages.values()])
-            mean_square = sum(1 / n for n in averages.values()) / len(averages)
-            kspace *= (1 / (count * mean_square**0.5))[:, None]
-        return kspace
+            kspace *= sd.square()[:, None]  # one over the number of averages
+        return kspace, sd
 
     def _flush(self) -> None:
         if self._pending and self.readout is not None:

@@ -93,7 +93,7 @@ class ScanImage:
             for s in largest_block(acquired)
         ]
         rows = {(z, y): i * len(block[1]) + j for i, z in enumerate(block[0]) for j, y in enumerate(block[1])}
-        kspace = self._calibration.take(rows, len(rows))
+        kspace, _ = self._calibration.take(rows, len(rows))
         kspace = kspace.reshape(len(kspace), len(block[0]), len(block[1]), -1)
         return Calibration(kspace, (block[0].start, block[1].start))
 
@@ -104,12 +104,10 @@ class ScanImage:
         stored = (lines - grid.first) // grid.step
         n_stored = grid.stored
         rows = {(z, y): j * n_stored[1] + i for (z, y), (j, i) in zip(lines.tolist(), stored.tolist(), strict=True)}
-        sampled = torch.zeros(n_stored, dtype=torch.bool)
-        sampled[tuple(torch.from_numpy(stored.T))] = True
         own = self._warnings(lines, lattice, first)
         for text in own:
             log.warning(text)
-        kspace = self._image.take(rows, math.prod(n_stored))
+        kspace, sd = self._image.take(rows, math.prod(n_stored))
         kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
         if calibration is not None and calibration.kspace.device != kspace.device:
             calibration = Calibration(calibration.kspace.to(device), calibration.start)
@@ -118,10 +116,10 @@ class ScanImage:
         assert self._head is not None and self._image.readout is not None
         return Bucket(
             kspace=kspace,
-            sampled=sampled,
+            line_sd=sd.reshape(n_stored),
             grid=grid,
             lattice=lattice,
-            readout=acquired_share(*self._image.readout, nx, kspace.shape[-1]),
+            sample_sd=acquired_share(*self._image.readout, nx, kspace.shape[-1]).sqrt(),
             calibration=calibration,
             voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
             head=self._head,

@@ -44,7 +44,7 @@ class Reconstruction:
         csm = object_and_coils(n_channels, shape)[1]
         unmixing = unmixing_coefficients(kernel, (csm / torch.linalg.vector_norm(csm, dim=0)).to(torch.complex64))
         scale = snr_scale(
-            acceleration, sampled.numel() / int(sampled.sum()), shape[2] / int(torch.count_nonzero(reached[2]))
+            acceleration, sampled.numel() / int(sampled.sum()) * shape[2] / int(torch.count_nonzero(reached[2]))
         )
         return cls(
             Combiner.plan(unmixing, scale, Grid(shape[:2])),

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from snrstream.recon.fft import to_image, to_kspace
-from snrstream.recon.partial_fourier import cut_axes, homodyne, pocs, taper, taper_weights
+from snrstream.recon.partial_fourier import cut_axes, homodyne, pocs, taper_weights
 from snrstream.recon.spectrum import Spectrum
 
-from .replicas import MOST_SPREAD, Reconstruction, lag_1
+from .replicas import MOST_SPREAD, Reconstruction
 from .simulation import Shape, white_noise
 
 
@@ -85,34 +85,8 @@ def test_the_noise_after_zero_filling_is_the_g_map(
     assert float(ratio.std()) < MOST_SPREAD
 
 
-@pytest.mark.parametrize("fraction", [0.15, 0.4])
-@pytest.mark.parametrize(
-    ("r", "n_channels", "shape", "lacking"), [*NOT_ACCELERATED, ((2, 1), 16, (1, 128, 48), (0, 32, 0))]
-)
-def test_the_noise_after_the_taper_is_the_g_map(
-    r: tuple[int, int], n_channels: int, shape: Shape, lacking: Shape, fraction: float
-) -> None:
-    ratio = Reconstruction.of(r, n_channels, shape, lacking).sd_over_g(lambda *noisy: taper(*noisy, fraction))
-    print(f"SD / g {float(ratio.mean()):.4f} +- {float(ratio.std()):.4f}")
-    assert float(ratio.mean()) == pytest.approx(1.0, abs=0.01)
-    assert float(ratio.std()) < MOST_SPREAD
-
-
-@pytest.mark.parametrize(
-    ("r", "n_channels", "shape", "lacking"),
-    [((3, 1), 16, (1, 126, 48), (0, -32, 0)), ((4, 1), 16, (1, 128, 48), (0, 32, 0))],
-)
-def test_the_taper_takes_away_what_grappa_made_beyond_the_cut(
-    r: tuple[int, int], n_channels: int, shape: Shape, lacking: Shape
-) -> None:
-    """Its noise is counted in g: the SD is a few percent below the g-map at high acceleration, never above."""
-    ratio = Reconstruction.of(r, n_channels, shape, lacking).sd_over_g(lambda *noisy: taper(*noisy, 0.15))
-    print(f"SD / g {float(ratio.mean()):.4f} +- {float(ratio.std()):.4f}")
-    assert 0.96 < float(ratio.mean()) < 1.0
-
-
 @pytest.mark.parametrize(("r", "n_channels", "shape", "lacking"), [*NOT_ACCELERATED, *ACCELERATED])
-def test_the_noise_is_the_g_map_where_the_taper_comes_before_unmixing(
+def test_the_noise_after_the_taper_is_the_g_map(
     r: tuple[int, int], n_channels: int, shape: Shape, lacking: Shape
 ) -> None:
     reconstruction = Reconstruction.of(r, n_channels, shape, lacking)
@@ -127,26 +101,15 @@ def test_the_noise_is_the_g_map_where_the_taper_comes_before_unmixing(
     assert float(ratio.std()) < MOST_SPREAD
 
 
-@pytest.mark.parametrize("lacking", [{"e1": 0.25}, {"e1": -0.375, "ro": 0.2}, {"e2": 0.25}])
-def test_the_spectrum_of_the_taper_tells_the_correlation(lacking: dict[str, float]) -> None:
-    spectrum = cut((12, 24, 20), **lacking)
-    image = torch.ones(12, 24, 20, dtype=torch.complex64)
-    predicted = taper(image, image.real, spectrum, 0.3)[2].correlation()
-    measured = lag_1(lambda *noisy: taper(*noisy, 0.3), spectrum)
-    # 64 x 5760 pixels, correlated over up to a few: an SD of 0.3 %.
-    assert measured == pytest.approx(predicted, abs=0.01)
-    assert max(predicted) > 0.05
-
-
-def test_the_taper_ends_k_space_smoothly_at_its_cut_side_alone() -> None:
-    shape = (1, 64, 16)
-    for share, order in ((0.25, 1), (-0.25, -1)):
-        spectrum = cut(shape, e1=share)
-        _, _, after = taper(torch.ones(shape, dtype=torch.complex64), torch.ones(shape), spectrum, 0.25)
-        profile = (after.lines[0] if order == 1 else after.lines[0].flip(0)) / after.lines.max()
-        assert torch.all(profile[:16] == 0) and torch.all(profile[28:] > 0.999)
-        steps = profile[15:29].diff()
-        assert torch.all(steps > 0) and float(steps.max()) < 0.13  # pi / 2 / 13 in the middle
+@pytest.mark.parametrize("share", [0.25, -0.25])
+def test_the_taper_ends_k_space_smoothly_at_its_cut_side_alone(share: float) -> None:
+    e2, weights, ro = taper_weights(cut((1, 64, 16), e1=share), 0.25)
+    assert e2 is None and ro is None and weights is not None
+    profile = weights if share > 0 else weights.flip(0)
+    assert torch.all(profile[:16] == 0) and torch.all(profile[28:] > 0.999)
+    steps = profile[15:29].diff()
+    assert torch.all(steps > 0) and float(steps.max()) < 0.13  # pi / 2 / 13 in the middle
+    assert taper_weights(Spectrum.white((1, 64, 16)), 0.25) == (None, None, None)
 
 
 SHAPES = [((1, 96, 80), ("e1",)), ((1, 95, 81), ("ro",)), ((32, 48, 40), ("e2",))]
@@ -216,11 +179,9 @@ def test_what_is_not_cut_passes_and_inputs_are_not_changed(method) -> None:
     image = white_noise(torch.Generator().manual_seed(0), 1, 32, 24)
     whole, spectrum = Spectrum.white((1, 32, 24)), cut((1, 32, 24), e1=0.25)
     assert torch.equal(method(image, whole)[0], image) and method(image, whole)[1] is whole
-    assert torch.equal(taper(image, image.abs(), whole, 0.2)[0], image)
     inputs = [image, spectrum.lines, spectrum.samples]
     kept = [t.clone() for t in inputs]
     method(image, spectrum)
-    taper(image, image.abs(), spectrum, 0.2)
     assert all(torch.equal(a, b) for a, b in zip(inputs, kept, strict=True))
 
 

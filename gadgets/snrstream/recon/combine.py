@@ -18,6 +18,11 @@ class Grid:
     first: tuple[int, int] = (0, 0)
     step: tuple[int, int] = (1, 1)
 
+    def of(self, lines: Tensor) -> Tensor:
+        """The stored ones of all lines `(e2, e1, ...)`: a view."""
+        (z0, y0), (step_z, step_y) = self.first, self.step
+        return lines[z0::step_z, y0::step_y][: self.stored[0], : self.stored[1]]
+
     @property
     def stored(self) -> tuple[int, int]:
         """How many lines are stored."""

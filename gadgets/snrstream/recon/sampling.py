@@ -1,7 +1,8 @@
 """Which phase encodes a scan acquired: lattice, extent, calibration block. Lines are pairs (e2, e1)."""
 
 import numpy as np
-from scipy.ndimage import maximum_filter
+import torch.nn.functional as F
+from torch import Tensor
 
 from ..errors import ScanError
 from .grappa import Lattice
@@ -57,11 +58,10 @@ def missing_lines(sampled: np.ndarray, expected: np.ndarray, centre: tuple[int, 
     return missing[:0] if radius.min() > 0.9 else missing
 
 
-def covered(sampled: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Bool `(e2, e1)`: the lines that are known after GRAPPA, those of the cells around each `sampled` one."""
+def covered(lines: Tensor, lattice: Lattice) -> Tensor:
+    """Values of acquired lines, `(e2, e1)` float32, 0 elsewhere, given to the lines that GRAPPA makes around them."""
     r1, r2 = lattice.acceleration
-    near: np.ndarray = maximum_filter(sampled, size=(2 * r2 - 1, 2 * r1 - 1), mode="constant")
-    return near
+    return F.max_pool2d(lines[None, None], (2 * r2 - 1, 2 * r1 - 1), stride=1, padding=(r2 - 1, r1 - 1))[0, 0]
 
 
 def largest_block(sampled: np.ndarray) -> tuple[slice, slice]:

@@ -72,7 +72,8 @@ def snr_scale(acceleration: int, effective_acceleration: float) -> float:
     """Scale of the aliased coil images, `sqrt(R_eff) / R`, R_eff being all samples of k-space over acquired ones.
 
     With it the noise SD of the image is the g-factor, whatever was left out: lines by parallel imaging, partial
-    Fourier or a scan cut short, samples by an asymmetric echo.
+    Fourier or a scan cut short, samples by an asymmetric echo. Samples with less noise than the others, averaged or
+    weighted ones, count by their noise power.
     """
     return math.sqrt(effective_acceleration) / acceleration
 
