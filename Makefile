@@ -1,18 +1,23 @@
 # make demo   stream the shipped brain scan through a server on loopback; results in out/demo
 # make test   all tests
+# make soak   what takes long: memory over 2,000 repetitions, and a volume of 320 x 320 x 256 (16 GiB of memory and disk)
 # make lint   ruff
 # make image  the container, where a Docker engine runs
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint image clean
+.PHONY: demo test soak lint image clean
 
 demo: .venv/installed
 	$(BIN)/python tools/demo.py --output out/demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+soak: .venv/installed
+	$(BIN)/python tools/soak.py repetitions
+	$(BIN)/python tools/soak.py volume
 
 lint: .venv/installed
 	$(BIN)/ruff check gadgets tools tests

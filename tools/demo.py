@@ -53,7 +53,7 @@ def run(output: Path, n_replicas: int) -> None:
     """The scan twice through the server, for the first one warms it up; then the noise replicas."""
     with ScanFile(SCAN) as scan:
         header = parse_header(scan.header_xml)
-        with server() as port:
+        with server() as (port, _):
             first = send_scan(scan, "127.0.0.1", port, PIPELINE)
             received = send_scan(scan, "127.0.0.1", port, PIPELINE)
         write_outputs([r.image for r in received], scan.header_xml, header, output)
@@ -82,13 +82,13 @@ def latencies(received: list[Received]) -> str:
 
 
 @contextmanager
-def server() -> Iterator[int]:
-    """`snrstream serve` in a process of its own, on a free port of the loopback interface."""
+def server() -> Iterator[tuple[int, int]]:
+    """Port and process number of `snrstream serve`, on a free port of the loopback interface."""
     with tempfile.TemporaryFile("w+b") as log:
         command = [sys.executable, "-m", "snrstream.cli", "serve", "--port", "0"]
         process = subprocess.Popen(command, stderr=log)
         try:
-            yield wait_for_port(process, log)
+            yield wait_for_port(process, log), process.pid
         finally:
             process.terminate()
             process.wait()

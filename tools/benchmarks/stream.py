@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import ismrmrd
 import numpy as np
@@ -43,14 +43,15 @@ HEADER = """<?xml version="1.0"?>
 def rows(n_repetitions: int) -> list[tuple[str, float, float | None]]:
     """Time of a repetition through the socket over the bare FFT of its 256 x 256 coil images."""
     table: list[tuple[str, float, float | None]] = []
-    with server() as port:
+    with server() as (port, _):
         for n_channels in (16, 32):
             coils = torch.randn(n_channels, N_E1, N_PIXELS, dtype=torch.complex64)
-            bytes_ = b"".join(encode(a) for a in repetition(scan_lines(n_channels), first=True))
-            stream(port, n_channels, bytes_, 1)  # the server imports, compiles and plans
-            later = [encode(a) for a in repetition(scan_lines(n_channels), first=False)]
+            lines = scan_lines(n_channels)
+            with_acs = b"".join(encoded(lines, first=True))
+            stream(port, with_acs, 1)  # the server imports, compiles and plans
+            later = encoded(lines, first=False)
             bare = bare_seconds(coils)
-            elapsed, first = stream(port, n_channels, bytes_, n_repetitions, later)
+            elapsed, first = stream(port, with_acs, n_repetitions, later)
             bare = min(bare, bare_seconds(coils))
             name = f"{n_channels} channels, R = 4, {n_repetitions} repetitions through the socket"
             table.append((f"{name}: a repetition", elapsed / n_repetitions / bare, 9))
@@ -92,10 +93,19 @@ def repetition(lines: Tensor, first: bool) -> Iterator[ismrmrd.Acquisition]:
         yield acquisition
 
 
+def encoded(lines: Tensor, first: bool) -> list[bytes]:
+    """The messages of a repetition."""
+    return [encode(acquisition) for acquisition in repetition(lines, first)]
+
+
 def stream(
-    port: int, n_channels: int, first: bytes, n_repetitions: int, later: Sequence[bytes] = ()
+    port: int,
+    first: bytes,
+    n_repetitions: int,
+    later: Sequence[bytes] = (),
+    watch: Callable[[int], None] = lambda n_images: None,
 ) -> tuple[float, float]:
-    """Seconds from the first byte of data to the last image, and to the first."""
+    """Seconds from the first byte of data to the last image, and to the first. watch: told how many have come."""
     expected = 3 * n_repetitions
     with socket.create_connection(("127.0.0.1", port)) as sock:
         link = Link(sock, "server")
@@ -111,7 +121,11 @@ def stream(
         start = time.perf_counter()
         sender = threading.Thread(target=send)
         sender.start()
-        times = [time.perf_counter() - start for message in link if isinstance(message, ismrmrd.Image)]
+        times = []
+        for message in link:
+            if isinstance(message, ismrmrd.Image):
+                times.append(time.perf_counter() - start)
+                watch(len(times))
         sender.join()
     if len(times) != expected:
         raise RuntimeError(f"{len(times)} images came back; expected {expected}")

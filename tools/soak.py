@@ -1,0 +1,88 @@
+"""What takes long: memory over thousands of repetitions, and a volume of the largest common size.
+
+    python tools/soak.py repetitions         2,000 images through the socket; memory of the server at 20 and at the end
+    python tools/soak.py volume              320 x 320 x 256, 32 channels, R = 2 x 1: time and peak memory
+
+Exits with 1 where memory grows by more than 1 % over the repetitions, or the volume takes more than 24 GiB.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "gadgets")) if path not in sys.path]
+
+from tools.benchmarks import stream, volume  # noqa: E402
+from tools.demo import server  # noqa: E402
+
+MOST_GROWTH = 0.01
+MOST_GIB = 24
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", choices=["repetitions", "volume"])
+    parser.add_argument("--repetitions", type=int, default=2000, help="of the streamed scan (%(default)s)")
+    parser.add_argument("--channels", type=int, help="16 for repetitions, 32 for the volume by default")
+    parser.add_argument("--matrix", type=int, nargs=3, default=(320, 320, 256), metavar=("X", "Y", "Z"))
+    options = parser.parse_args()
+    if options.what == "repetitions":
+        return repetitions(options.repetitions, options.channels or 16)
+    return whole_volume(tuple(options.matrix), options.channels or 32)
+
+
+def repetitions(n_repetitions: int, n_channels: int) -> int:
+    """Resident memory of the server when image 20 and when the last image has arrived."""
+    with server() as (port, pid):
+        resident: dict[int, int] = {}
+
+        def watch(n_images: int) -> None:
+            if n_images in (3 * 20, 3 * n_repetitions):
+                resident[n_images // 3] = _resident_bytes(pid)
+
+        lines = stream.scan_lines(n_channels)
+        first, later = (stream.encoded(lines, first=first) for first in (True, False))
+        start = time.perf_counter()
+        stream.stream(port, b"".join(first), n_repetitions, later, watch)
+        seconds = time.perf_counter() - start
+    before, after = resident[20], resident[n_repetitions]
+    growth = after / before - 1
+    print(
+        f"{n_repetitions} repetitions of {n_channels} x 512 x 256 at R = 4 in {seconds:.0f} s; the server holds "
+        f"{before >> 20} MiB at repetition 20, {after >> 20} MiB at {n_repetitions}: {100 * growth:+.1f} %"
+    )
+    return int(growth > MOST_GROWTH)
+
+
+def whole_volume(matrix: tuple[int, int, int], n_channels: int) -> int:
+    """`snrstream recon` on a simulated file, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        scan = Path(folder) / "volume.h5"
+        volume.write(scan, matrix, n_channels)
+        print(f"{scan.stat().st_size / 2**30:.1f} GiB of raw data written", flush=True)
+        command = [sys.executable, "-m", "snrstream.cli", "recon", str(scan), "--pipeline", "grappa_snr"]
+        start = time.perf_counter()
+        process = subprocess.Popen([*command, "--output", str(Path(folder) / "out")])
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - start
+    gib = usage.ru_maxrss / 2**20
+    print(
+        f"{' x '.join(map(str, matrix))}, {n_channels} channels, R = 2 x 1: {seconds:.0f} s, "
+        f"peak memory {gib:.1f} GiB, status {process.returncode}"
+    )
+    return int(status != 0 or gib > MOST_GIB)
+
+
+def _resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
