@@ -119,7 +119,7 @@ class _Images:
         image = self.started.pop(key, None)
         if image is None:
             return
-        calibration = image.calibration()
+        calibration = image.calibration(self.device)
         if calibration is not None:
             self.calibrations[key[:-1]] = self.calibrations[key[:1]] = calibration
         if image.has_lines:

@@ -82,7 +82,7 @@ class ScanImage:
         lines, lattice, first = self._on_lattice()
         return len(self._missing(lines, lattice, first)) == 0
 
-    def calibration(self) -> Calibration | None:
+    def calibration(self, device: torch.device) -> Calibration | None:
         """The largest fully sampled block of the calibration lines, its central part where it is large."""
         if len(self._calibration) == 0:
             return None
@@ -95,7 +95,7 @@ class ScanImage:
         rows = {(z, y): i * len(block[1]) + j for i, z in enumerate(block[0]) for j, y in enumerate(block[1])}
         kspace, _ = self._calibration.take(rows, len(rows))
         kspace = kspace.reshape(len(kspace), len(block[0]), len(block[1]), -1)
-        return Calibration(kspace, (block[0].start, block[1].start))
+        return Calibration(kspace.to(device), (block[0].start, block[1].start))
 
     def bucket(self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device) -> Bucket:
         """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
@@ -109,8 +109,6 @@ class ScanImage:
             log.warning(text)
         kspace, sd = self._image.take(rows, math.prod(n_stored))
         kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
-        if calibration is not None and calibration.kspace.device != kspace.device:
-            calibration = Calibration(calibration.kspace.to(device), calibration.start)
         nx, ny, nz = self.encoding.encoded_matrix
         fov = self.encoding.encoded_fov_mm
         assert self._head is not None and self._image.readout is not None

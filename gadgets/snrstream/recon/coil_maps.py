@@ -6,6 +6,7 @@ combination", ISMRM 2013, 2672.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -75,7 +76,17 @@ def _found(images: Tensor, window: int, step: int) -> Tensor:
         real, imag = padded.real.contiguous().numpy(), padded.imag.contiguous().numpy()
         shape = (math.ceil(n_e1 / step), math.ceil(n_ro / step), n_channels)
         parts = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        _leading_vectors(real, imag, window, step, N_ITERATIONS, *parts)
+        rows = math.ceil(shape[0] / torch.get_num_threads())
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # the kernel lets go of the interpreter
+            tasks = [
+                pool.submit(
+                    _leading_vectors, real[y * step :], imag[y * step :], window, step, N_ITERATIONS,
+                    *(part[y : y + rows] for part in parts),
+                )
+                for y in range(0, shape[0], rows)
+            ]  # fmt: skip
+        for task in tasks:
+            task.result()
         found.append(torch.complex(*(torch.from_numpy(part).permute(2, 0, 1) for part in parts)))
     return torch.stack(found, dim=1)
 

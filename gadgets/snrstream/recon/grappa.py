@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import ScanError
 from .fft import to_image
 
+BLOCK = 64  # rows of a product at once, of those that are Hermitian
 TIKHONOV = 5e-4  # of the mean diagonal of A^H A: within 2 % of the best lambda wherever it was tried
 
 
@@ -145,22 +146,27 @@ def _normal_equations(
     to_target = by_lag[n_samples - 1 - torch.tensor(samples, device=acs.device), :, width:]
     right = to_target.reshape(n_samples * width, -1)
 
-    windows = _windows(acs, sources + targets)
-    for x in (x for x in range(n_ro) if x + samples[0] < 0 or x + samples[-1] >= n_ro):
-        reach = torch.tensor([(x + s) % n_ro for s in samples], device=acs.device)
-        rows = windows[reach, :, :width].permute(1, 0, 2).reshape(-1, n_samples * width)
-        normal.addmm_(rows.mH, rows, alpha=-1)
-        right.addmm_(rows.mH, windows[x, :, width:], alpha=-1)
+    wrapped = [x for x in range(n_ro) if x + samples[0] < 0 or x + samples[-1] >= n_ro]
+    reached = sorted({(x + sample) % n_ro for x in wrapped for sample in samples})
+    column = dict(zip(reached, _windows(acs[..., reached], sources + targets), strict=True))
+    rows = [
+        torch.cat([*(column[(x + sample) % n_ro][:, :width] for sample in samples), column[x][:, width:]], dim=1)
+        for x in wrapped
+    ]
+    if rows:
+        products = _gram(torch.cat(rows)[None], n_samples * width)[0]
+        normal -= products[:, : n_samples * width]
+        right -= products[:, n_samples * width :]
     return normal, right
 
 
 def _gram(windows: Tensor, width: int) -> Tensor:
-    """`windows[:, :, :width]^H windows`, its left square block Hermitian and so computed by halves."""
-    half = width // 2
+    """`windows[:, :, :width]^H windows`; its left square part is Hermitian, and made of blocks on one side."""
     products = windows.new_empty(len(windows), width, windows.shape[2])
-    torch.matmul(windows[:, :, :half].mH, windows, out=products[:, :half])
-    torch.matmul(windows[:, :, half:width].mH, windows[:, :, half:], out=products[:, half:, half:])
-    products[:, half:, :half] = products[:, :half, half:width].mH
+    for start in range(0, width, BLOCK):
+        rows = slice(start, min(start + BLOCK, width))
+        torch.matmul(windows[:, :, rows].mH, windows[:, :, start:], out=products[:, rows, start:])
+        products[:, rows, :start] = products[:, :start, rows].mH
     return products
 
 
