@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream import accumulate, coil_combine, compress_channels, grappa, taper
+from snrstream import accumulate, coil_combine, compress_channels, grappa, resize, taper
 from snrstream.items import ReconImage
+from snrstream.recon.fft import to_image, to_kspace
 from snrstream.recon.grappa import Lattice
 
 from . import scans
@@ -206,3 +207,19 @@ def test_averages_raise_the_snr() -> None:
     (averaged,), single = reconstructed(header, acquisitions), full(kspaces[0])
     inside = object_and_coils(8, SLICE)[0].abs().numpy() > 0.9
     assert np.median(np.abs(averaged.image)[inside] / single[inside]) == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize("r", [1, 3])
+def test_oversampling_goes_and_pixels_come(r: int) -> None:
+    """Twofold readout and 1.5-fold phase oversampling, to twice the pixels: the image of the small field of view."""
+    shape, small = (1, 72, 96), (1, 48, 48)
+    image, csm = object_and_coils(12, small)
+    padded = torch.zeros(12, *shape, dtype=torch.complex64)
+    padded[:, :, 12:60, 24:72] = (1000 * image * csm).to(torch.complex64)
+    kspace = to_kspace(padded, dims=(2, 3))
+    header, acquisitions = scan(kspace, Lattice((r, 1)), recon=(96, 96, 1), fov_mm=(48.0, 48.0, 1.0))
+    (recon,) = resize.process(reconstructed(header, acquisitions), header, resize.Parameters())
+    assert recon.image.shape == (1, 96, 96) and recon.voxel_mm == (0.5, 0.5, 1.0)
+    coils = to_kspace((1000 * image * csm).to(torch.complex64))
+    fine = to_image(torch.nn.functional.pad(coils, (24, 24, 24, 24)))
+    assert error(recon, torch.linalg.vector_norm(fine, dim=0).numpy()) < 0.03
