@@ -1,57 +1,30 @@
 """Scans made of an array of k-space: a header, and the acquisitions of any lines in any order."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
 from snrstream.mrd.header import parse_header
-
-HEADER = """<?xml version="1.0"?>
-<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
- <acquisitionSystemInformation><relativeReceiverNoiseBandwidth>1</relativeReceiverNoiseBandwidth>
- </acquisitionSystemInformation>
- <experimentalConditions><H1resonanceFrequency_Hz>123000000</H1resonanceFrequency_Hz></experimentalConditions>
- <encoding>
-  <encodedSpace><matrixSize><x>{nx}</x><y>{ny}</y><z>{nz}</z></matrixSize>
-   <fieldOfView_mm><x>{nx}</x><y>{ny}</y><z>{nz}</z></fieldOfView_mm></encodedSpace>
-  <reconSpace><matrixSize><x>{recon[0]}</x><y>{recon[1]}</y><z>{recon[2]}</z></matrixSize>
-   <fieldOfView_mm><x>{fov[0]}</x><y>{fov[1]}</y><z>{fov[2]}</z></fieldOfView_mm></reconSpace>
-  <encodingLimits>
-   <kspace_encoding_step_1><minimum>0</minimum><maximum>{last_e1}</maximum><center>{e1}</center></kspace_encoding_step_1>
-   <kspace_encoding_step_2><minimum>0</minimum><maximum>{last_e2}</maximum><center>{e2}</center></kspace_encoding_step_2>
-   <average><minimum>0</minimum><maximum>{last_average}</maximum><center>0</center></average>
-  </encodingLimits>
-  <trajectory>cartesian</trajectory>
-  <parallelImaging><accelerationFactor><kspace_encoding_step_1>{r[0]}</kspace_encoding_step_1>
-   <kspace_encoding_step_2>{r[1]}</kspace_encoding_step_2></accelerationFactor>
-   <calibrationMode>{mode}</calibrationMode></parallelImaging>
- </encoding>
-</ismrmrdHeader>"""
+from tools.benchmarks.header import cartesian_header
 
 
 def header(
     shape: tuple[int, int, int],
     acceleration: tuple[int, int] = (1, 1),
-    limits: tuple[tuple[int, int], tuple[int, int]] | None = None,
-    mode: str = "embedded",
-    n_averages: int = 1,
     recon: tuple[int, int, int] | None = None,
     fov_mm: tuple[float, float, float] | None = None,
+    **others: Any,
 ) -> xsd.ismrmrdHeader:
-    """For k-space of `shape` (e2, e1, ro), of 1 mm pixels. acceleration: (R1, R2).
+    """For k-space of `shape` (e2, e1, ro), of 1 mm pixels. recon, fov_mm: reconSpace (x, y, z).
 
-    limits: (centre, last) line along e2 and along e1; all lines without. recon, fov_mm: reconSpace (x, y, z).
+    others: as `cartesian_header` takes them.
     """
-    nz, ny, nx = shape
-    (e2, last_e2), (e1, last_e1) = limits or ((nz // 2, nz - 1), (ny // 2, ny - 1))
-    return parse_header(
-        HEADER.format(
-            nx=nx, ny=ny, nz=nz, r=acceleration, e1=e1, e2=e2, last_e1=last_e1, last_e2=last_e2, mode=mode,
-            last_average=n_averages - 1, recon=recon or (nx, ny, nz), fov=fov_mm or recon or (nx, ny, nz),
-        )
-    )  # fmt: skip
+    encoded = shape[2], shape[1], shape[0]
+    recon = recon or encoded
+    return parse_header(cartesian_header(encoded, encoded, recon, fov_mm or recon, acceleration, **others))
 
 
 def acquisitions(

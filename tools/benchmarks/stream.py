@@ -18,26 +18,13 @@ from snrstream.recon.fft import to_image, to_kspace
 from tools.demo import server
 
 from . import scans
+from .header import cartesian_header
 
 N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
 
-HEADER = """<?xml version="1.0"?>
-<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
- <acquisitionSystemInformation><relativeReceiverNoiseBandwidth>1</relativeReceiverNoiseBandwidth>
- </acquisitionSystemInformation>
- <experimentalConditions><H1resonanceFrequency_Hz>123000000</H1resonanceFrequency_Hz></experimentalConditions>
- <encoding>
-  <encodedSpace><matrixSize><x>512</x><y>256</y><z>1</z></matrixSize>
-   <fieldOfView_mm><x>512</x><y>256</y><z>5</z></fieldOfView_mm></encodedSpace>
-  <reconSpace><matrixSize><x>256</x><y>256</y><z>1</z></matrixSize>
-   <fieldOfView_mm><x>256</x><y>256</y><z>5</z></fieldOfView_mm></reconSpace>
-  <encodingLimits><kspace_encoding_step_1><minimum>0</minimum><maximum>255</maximum><center>128</center>
-  </kspace_encoding_step_1></encodingLimits>
-  <trajectory>cartesian</trajectory>
-  <parallelImaging><accelerationFactor><kspace_encoding_step_1>4</kspace_encoding_step_1>
-   <kspace_encoding_step_2>1</kspace_encoding_step_2></accelerationFactor></parallelImaging>
- </encoding>
-</ismrmrdHeader>"""
+HEADER = cartesian_header(
+    (N_SAMPLES, N_E1, 1), (2 * N_PIXELS, N_E1, 5), (N_PIXELS, N_E1, 1), (N_PIXELS, N_E1, 5), (ACCELERATION, 1)
+)
 
 
 def rows(n_repetitions: int) -> list[tuple[str, float, float | None]]:

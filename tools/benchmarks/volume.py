@@ -11,38 +11,18 @@ from tqdm import tqdm
 from snrstream.recon.fft import to_image, to_kspace
 
 from . import scans
+from .header import cartesian_header
 
 N_ACS = 24
-
-HEADER = """<?xml version="1.0"?>
-<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
- <acquisitionSystemInformation><relativeReceiverNoiseBandwidth>1</relativeReceiverNoiseBandwidth>
- </acquisitionSystemInformation>
- <experimentalConditions><H1resonanceFrequency_Hz>123000000</H1resonanceFrequency_Hz></experimentalConditions>
- <encoding>
-  <encodedSpace><matrixSize><x>{encoded}</x><y>{y}</y><z>{z}</z></matrixSize>
-   <fieldOfView_mm><x>{wide}</x><y>{high}</y><z>{deep}</z></fieldOfView_mm></encodedSpace>
-  <reconSpace><matrixSize><x>{x}</x><y>{y}</y><z>{z}</z></matrixSize>
-   <fieldOfView_mm><x>{across}</x><y>{high}</y><z>{deep}</z></fieldOfView_mm></reconSpace>
-  <encodingLimits>
-   <kspace_encoding_step_1><minimum>0</minimum><maximum>{last_y}</maximum><center>{mid_y}</center>
-   </kspace_encoding_step_1>
-   <kspace_encoding_step_2><minimum>0</minimum><maximum>{last_z}</maximum><center>{mid_z}</center>
-   </kspace_encoding_step_2></encodingLimits>
-  <trajectory>cartesian</trajectory>
-  <parallelImaging><accelerationFactor><kspace_encoding_step_1>2</kspace_encoding_step_1>
-   <kspace_encoding_step_2>1</kspace_encoding_step_2></accelerationFactor></parallelImaging>
- </encoding>
-</ismrmrdHeader>"""
 
 
 def write(path: Path, matrix: tuple[int, int, int], n_channels: int, voxel_mm: float = 0.7) -> None:
     """A scan of `matrix` (x, y, z) at R = 2 x 1 with twofold readout oversampling and embedded calibration lines."""
     n_x, n_y, n_z = matrix
     rng = np.random.default_rng(0)
-    header = HEADER.format(
-        x=n_x, y=n_y, z=n_z, encoded=2 * n_x, last_y=n_y - 1, mid_y=n_y // 2, last_z=n_z - 1, mid_z=n_z // 2,
-        wide=2 * n_x * voxel_mm, across=n_x * voxel_mm, high=n_y * voxel_mm, deep=n_z * voxel_mm,
+    header = cartesian_header(
+        (2 * n_x, n_y, n_z), (2 * n_x * voxel_mm, n_y * voxel_mm, n_z * voxel_mm),
+        matrix, (n_x * voxel_mm, n_y * voxel_mm, n_z * voxel_mm), acceleration=(2, 1),
     )  # fmt: skip
     acs = range(n_y // 2 - N_ACS // 2, n_y // 2 + N_ACS // 2)
     lines = sorted({*range(0, n_y, 2), *acs})
