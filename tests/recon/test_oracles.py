@@ -75,9 +75,9 @@ def nrmse_beside_cgrappa(full: Tensor, r: int, n_acs: int = 24) -> tuple[float, 
 
 
 MOST = {2: 1.0, 3: 1.0, 4: 0.9}  # of cgrappa's NRMSE
-# Measured at 12 and 16 channels: 2.2 and 1.8 of cgrappa's. At R = 4 a window of 13 lines fits 12 times into 24 and never
-# has the bright central line as its first source, the weight of which stays untrained: without noise the error is 0.55
-# and 0.30; with two more calibration lines 0.13 and 0.12. The noise is 0.58 and 0.40 either way; these coils overlap much.
+# Measured with 12 and 16 channels: 2.2 and 1.8. At R = 4 a window of 13 lines fits 12 times into 24 and never has the
+# bright central line as its first source, the weight of which stays untrained: without noise the error is 0.55 and
+# 0.30, with two more calibration lines 0.13 and 0.12. Noise is 0.58 and 0.40 either way: these coils overlap much.
 MISSED = pytest.mark.xfail(strict=True, reason="limit 0.9 of cgrappa's NRMSE missed: 2.2 and 1.8")
 
 
