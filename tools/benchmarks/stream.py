@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import ismrmrd
 import numpy as np
@@ -18,6 +19,7 @@ from snrstream.recon.fft import to_image, to_kspace
 from tools.demo import server
 
 from . import scans
+from .timing import Row, seconds
 
 N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
 
@@ -40,21 +42,21 @@ HEADER = """<?xml version="1.0"?>
 </ismrmrdHeader>"""
 
 
-def rows(n_repetitions: int) -> list[tuple[str, float, float | None]]:
+def rows(n_repetitions: int) -> list[Row]:
     """Time of a repetition through the socket over the bare FFT of its 256 x 256 coil images."""
-    table: list[tuple[str, float, float | None]] = []
+    table: list[Row] = []
     with server() as port:
         for n_channels in (16, 32):
             coils = torch.randn(n_channels, N_E1, N_PIXELS, dtype=torch.complex64)
             bytes_ = b"".join(encode(a) for a in repetition(scan_lines(n_channels), first=True))
             stream(port, n_channels, bytes_, 1)  # the server imports, compiles and plans
             later = [encode(a) for a in repetition(scan_lines(n_channels), first=False)]
-            bare = bare_seconds(coils)
+            bare = seconds(partial(torch.fft.ifft2, coils), 20)
             elapsed, first = stream(port, n_channels, bytes_, n_repetitions, later)
-            bare = min(bare, bare_seconds(coils))
+            bare = min(bare, seconds(partial(torch.fft.ifft2, coils), 20))
             name = f"{n_channels} channels, R = 4, {n_repetitions} repetitions through the socket"
-            table.append((f"{name}: a repetition", elapsed / n_repetitions / bare, 9))
-            table.append((f"{name}: until image 1", first / bare, None))
+            table.append(Row(f"{name}: a repetition", elapsed / n_repetitions / bare, 9))
+            table.append(Row(f"{name}: until image 1", first / bare))
     return table
 
 
@@ -124,12 +126,3 @@ def numbered(messages: Sequence[bytes], repetition: int) -> bytes:
     place = 2 + sum(fields)  # after the message's identifier
     number = struct.pack("<H", repetition)
     return b"".join(part for m in messages for part in (m[:place], number, m[place + 2 :]))
-
-
-def bare_seconds(coils: Tensor) -> float:
-    best = float("inf")
-    for _ in range(20):
-        start = time.perf_counter()
-        torch.fft.ifft2(coils)
-        best = min(best, time.perf_counter() - start)
-    return best
