@@ -48,7 +48,7 @@ def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:
         (configuration("<gadget><classname>FFTGadget</classname></gadget>"), "unknown gadget 'FFTGadget'"),
         (configuration("<gadgets/>"), "unknown element 'gadgets'"),
         (configuration('<gadget name="grappa"><property name="kernel" value="1"/></gadget>'),
-         "gadget grappa in test: unknown property 'kernel'; known: kernel_e1, kernel_e2, kernel_ro, tikhonov"),
+         "gadget grappa in test: unknown property 'kernel'; known: kernel_e1, kernel_e2, kernel_ro, tikhonov, "),
         (configuration('<gadget name="grappa"><property name="kernel_ro" value="4"/></gadget>'), "odd number"),
         (configuration('<gadget name="grappa"><property name="kernel_ro" value="5.5"/></gadget>'),
          "kernel_ro is '5.5'; expected a whole number"),

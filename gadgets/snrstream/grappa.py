@@ -2,27 +2,31 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ismrmrd import xsd
 
 from .errors import ScanError
 from .items import Bucket, Calibration
-from .recon.grappa import TIKHONOV, Kernel, Lattice, calibrate
+from .recon.grappa import NOISE_FROM, TIKHONOV, Kernel, calibrate
 from .shared import SharedBySlice
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """kernel_e1, kernel_e2, kernel_ro: kernel size in acquired lines, acquired partitions and readout samples.
-    tikhonov: regularisation, as a fraction of the mean diagonal of the normal equations."""
+    """kernel_e1, kernel_e2, kernel_ro: kernel size in acquired lines, acquired partitions and readout samples; fewer
+    lines are taken where the calibration lines are too few to train them. tikhonov: regularisation, as a fraction
+    of the mean diagonal of the normal equations. regularisation: by `tikhonov` alone, or also by the `noise` that the
+    kernel will meet, which has less noise and more residual aliasing; `auto` takes `noise` from R = 4 on."""
 
     kernel_e1: int = 4
     kernel_e2: int = 4
     kernel_ro: int = 5
     tikhonov: float = TIKHONOV
+    regularisation: Literal["auto", "tikhonov", "noise"] = "auto"
 
     def __post_init__(self) -> None:
         lines = self.kernel_e1, self.kernel_e2
@@ -53,14 +57,18 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line carries a parallel calibration "
                 f"flag; expected at least {needed} consecutive ones"
             )
-        kernel = kernels.get(item.head, calibration, functools.partial(_kernel, item.lattice, calibration, parameters))
+        kernel = kernels.get(item.head, calibration, functools.partial(_kernel, item, calibration, parameters))
         yield dataclasses.replace(item, kernel=kernel)
 
 
-def _kernel(lattice: Lattice, calibration: Calibration, parameters: Parameters) -> Kernel:
+def _kernel(bucket: Bucket, calibration: Calibration, parameters: Parameters) -> Kernel:
+    by_noise = parameters.regularisation == "noise"
+    if parameters.regularisation == "auto":
+        by_noise = math.prod(bucket.lattice.acceleration) >= NOISE_FROM
     return calibrate(
         calibration.kspace,
-        lattice,
+        bucket.lattice,
+        size=bucket.grid.size if by_noise else None,
         n_lines=parameters.kernel_e1,
         n_samples=parameters.kernel_ro,
         n_partitions=parameters.kernel_e2,

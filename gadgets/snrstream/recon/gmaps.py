@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .coil_maps import calibration_images, inati
 from .fft import to_image
-from .grappa import Lattice, calibrate
+from .grappa import NOISE_FROM, Lattice, calibrate
 from .unmixing import gfactor, unmixing_coefficients
 
 
@@ -25,6 +25,7 @@ def unscanned_gmaps(
     gmaps = torch.empty(len(lattices), *csm.shape[1:], device=csm.device)
     for gmap, lattice in zip(gmaps, lattices, strict=True):
         acceleration = lattice.acceleration[0] * lattice.acceleration[1]
-        kernel = calibrate(acs, lattice) if acceleration > 1 else None
+        by_noise = acceleration >= NOISE_FROM
+        kernel = calibrate(acs, lattice, size=size if by_noise else None) if acceleration > 1 else None
         gmap[...] = gfactor(unmixing_coefficients(kernel, csm), acceleration)
     return gmaps

@@ -5,6 +5,7 @@ Sources: Griswold et al., "Generalized autocalibrating partially parallel acquis
 A missing line is a linear combination of the acquired lines around it, of a few readout samples each.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,8 @@ from ..errors import ScanError
 from .fft import to_image
 
 BLOCK = 64  # rows of a product at once, of those that are Hermitian
-TIKHONOV = 5e-4  # of the mean diagonal of A^H A: within 2 % of the best lambda wherever it was tried
+TIKHONOV = 5e-4  # of the mean diagonal of A^H A, as Gadgetron takes it
+NOISE_FROM = 4  # the net acceleration from which noise is what is left to win: `calibrate` with `size`
 
 
 @dataclass(frozen=True)
@@ -78,34 +80,45 @@ def calibrate(
     n_samples: int = 5,
     n_partitions: int = 4,
     tikhonov: float = TIKHONOV,
+    size: tuple[int, int] | None = None,
 ) -> Kernel:
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
     acs: `(channel, e2, e1, ro)` complex64, contiguous lines of prewhitened k-space.
-    Solves `(A^H A + lambda I) W = A^H B`, `lambda = tikhonov * mean diag(A^H A)`, where each row of A is
-    one window of sources, wholly inside the ACS, and B holds the targets of every channel.
+    n_lines, n_partitions: the most acquired lines and partitions; fewer where the ACS is too short to train them.
+    Solves `(A^H A + lambda I) W = A^H B`, where each row of A is one window of sources, wholly inside the ACS, and B
+    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`, and with the `size` of all of k-space
+    (e2, e1) the noise that the kernel will meet beyond the ACS is added: `_noise_beyond`.
 
     Raises ScanError where there are too few lines or samples for one window, and where the
     calibration data is zero or not finite.
     """
     n_channels, n_e2, n_e1, n_ro = acs.shape
-    targets, sources = lattice.missing(), lattice.neighbours(n_lines, n_partitions)
-    samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
-    # The axis along which there is no acceleration needs a window of one line only.
-    for size, axis, what, kernel_size in ((n_e1, 1, "lines", n_lines), (n_e2, 0, "partitions", n_partitions)):
-        reach = [distance[axis] for distance in (*sources, *targets)]
-        needed = max(reach) - min(reach) + 1
-        if size < needed:
-            r = lattice.acceleration[1 - axis]
-            raise ScanError(f"ACS has {size} {what}; a kernel of {kernel_size} {what} at R={r} needs at least {needed}")
+    for count, reach, what, kernel_size in zip(
+        (n_e2, n_e1),
+        _reach(lattice, n_lines, n_partitions),
+        ("partitions", "lines"),
+        (n_partitions, n_lines),
+        strict=True,
+    ):
+        if count < reach:
+            r = lattice.acceleration[what == "partitions"]
+            raise ScanError(f"ACS has {count} {what}; a kernel of {kernel_size} {what} at R={r} needs at least {reach}")
     if n_ro < n_samples:
         raise ScanError(f"ACS readouts have {n_ro} samples; the kernel needs at least {n_samples}")
+    n_lines, n_partitions = _trainable(lattice, n_lines, n_partitions, (n_e2, n_e1))
+    targets, sources = lattice.missing(), lattice.neighbours(n_lines, n_partitions)
+    samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
 
     normal, right = _normal_equations(acs, sources, targets, samples)
-    scale = normal.diagonal().real.mean()
-    if not bool(torch.isfinite(scale)) or float(scale) == 0.0:
+    scale = float(normal.diagonal().real.mean())
+    if not math.isfinite(scale) or scale == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
-    normal.diagonal().add_(tikhonov * scale)
+    n_windows = math.prod(
+        n - reach + 1 for n, reach in zip((n_e2, n_e1), _reach(lattice, n_lines, n_partitions), strict=True)
+    )
+    beyond = _noise_beyond(scale, n_windows, n_ro, math.prod(size)) if size is not None else 0.0
+    normal.diagonal().add_(tikhonov * scale + beyond)
     factor, info = torch.linalg.cholesky_ex(normal)
     if int(info) != 0:
         raise ScanError(
@@ -115,6 +128,43 @@ def calibrate(
     weights = torch.cholesky_solve(right, factor)
     weights = weights.reshape(len(samples), len(sources), n_channels, len(targets), n_channels)
     return Kernel(lattice, weights.permute(3, 4, 1, 0, 2).contiguous(), targets, sources, samples)
+
+
+def _reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int, int]:
+    """How many partitions and lines a window spans, targets included."""
+    distances = (*lattice.neighbours(n_lines, n_partitions), *lattice.missing())
+    e2, e1 = (max(d[axis] for d in distances) - min(d[axis] for d in distances) + 1 for axis in (0, 1))
+    return e2, e1
+
+
+def _trainable(lattice: Lattice, n_lines: int, n_partitions: int, acs: tuple[int, int]) -> tuple[int, int]:
+    """The largest kernel, up to the one wanted, every line of which has seen the centre of the ACS.
+
+    A source that never held the bright central lines has a weight made of noise, which ruins the lines around the
+    centre. So windows must fit two times more often than in half of the ACS's lines.
+    """
+    while True:
+        short = [
+            n - reach + 1 < n // 2 + 2 for n, reach in zip(acs, _reach(lattice, n_lines, n_partitions), strict=True)
+        ]
+        if short[1] and n_lines > 2:
+            n_lines -= 1
+        elif short[0] and n_partitions > 2:
+            n_partitions -= 1
+        else:
+            return n_lines, n_partitions
+
+
+def _noise_beyond(scale: float, n_windows: int, n_ro: int, n_lines: int) -> float:
+    """The part of lambda that is the noise of k-space beyond the calibration lines.
+
+    Least squares weigh signal against the noise of the windows they see. The signal is nearly all in the ACS, the
+    noise in all n_lines of k-space. A sample has a noise power of 2, so `lambda = 2 n_ro (n_lines - n_windows)`. No
+    more than a tenth of the mean diagonal `scale`; none for data that is fainter than unit noise: nobody whitened it.
+    """
+    if scale < n_windows * n_ro:
+        return 0.0
+    return min(2 * n_ro * max(0, n_lines - n_windows), 0.1 * scale)
 
 
 def _normal_equations(
