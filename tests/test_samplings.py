@@ -78,7 +78,7 @@ def test_accelerated_images_are_the_full_one(name: str) -> None:
     kspace = noisy_kspace(n_channels, shape, snr=1000)
     (recon,) = reconstructed(*scan(kspace, lattice, acceleration=acceleration))
     assert error(recon, full(kspace)) < bound
-    assert recon.spectrum.correlation() == pytest.approx((0, 0, 0), abs=1e-6)
+    assert recon.spectrum.correlation == pytest.approx((0, 0, 0), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["2 x 2", "2 x 2, shift", "R=2 of a volume"])
@@ -194,7 +194,7 @@ def test_an_asymmetric_echo_keeps_the_noise_at_g_and_says_how_it_is_correlated()
     assert last.spectrum.samples.tolist()[:n_missing] == [0.0] * n_missing
     noise_image = last.image[0] / last.gmap[0]
     measured = (noise_image[:, 1:] * noise_image[:, :-1].conj()).mean().real / np.square(np.abs(noise_image)).mean()
-    assert last.spectrum.correlation()[2] == pytest.approx(measured, abs=0.05)  # 2800 pixels: 0.02
+    assert last.spectrum.correlation[2] == pytest.approx(measured, abs=0.05)  # 2800 pixels: 0.02
 
 
 def test_averages_raise_the_snr() -> None:

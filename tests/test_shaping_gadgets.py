@@ -70,7 +70,7 @@ def test_partial_fourier(method: str, name: str, denoised: bool) -> None:
     out = passed(partial_fourier, item, method=method)
     assert out.history == ("GRAPPA", f"partial Fourier: {name}")
     assert not np.array_equal(out.image, item.image)
-    assert abs(out.spectrum.correlation()[1]) < 0.05 < item.spectrum.correlation()[1]
+    assert abs(out.spectrum.correlation[1]) < 0.05 < item.spectrum.correlation[1]
 
 
 @pytest.mark.parametrize("method", ["homodyne", "pocs"])
@@ -86,7 +86,7 @@ def test_kspace_filter(denoised: bool) -> None:
     item = recon(denoised=denoised)
     out = passed(kspace_filter, item, e1="gaussian", ro="hanning", ro_width="1", e2="hanning")
     assert out.history == ("GRAPPA", "k-space filter: e1 gaussian 1.5, ro hanning 1")
-    e2, e1, ro = out.spectrum.correlation()
+    e2, e1, ro = out.spectrum.correlation
     assert e2 == 0 and 0 < e1 < 0.2 and ro > 0.5
     assert not np.array_equal(out.gmap, item.gmap)  # which is rough here, and blurred as the noise is
 
@@ -151,7 +151,7 @@ def test_resize_of_partitions() -> None:
     assert out.image.shape == (16, 48, 40)
     assert out.voxel_mm == pytest.approx((4.0, 4.0, 2.0))
     assert out.history[1:] == ("zero-filled to 40 x 48 x 18", "field of view cropped to 40 x 48 x 16")
-    assert out.spectrum.correlation()[2] == pytest.approx(0.64, abs=0.01)  # sinc(1/2)
+    assert out.spectrum.correlation[2] == pytest.approx(0.64, abs=0.01)  # sinc(1/2)
 
 
 def test_resize_keeps_the_thickness_of_a_slice() -> None:

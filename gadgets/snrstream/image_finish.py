@@ -16,7 +16,7 @@ from .items import ReconImage
 log = logging.getLogger(__name__)
 
 UINT16_MAX = 65535
-ENOUGH_PIXELS = 16384  # for the percentile of a window
+ENOUGH_PIXELS = 4096  # for the percentile of a window
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _meta(
         "image_index": str(number),
         **recon.meta,
     }
-    correlation = [round(value, 2) for value in recon.spectrum.correlation()]
+    correlation = [round(value, 2) for value in recon.spectrum.correlation]
     if any(correlation):
         e2, e1, ro = correlation
         meta["SNRSTREAM_noise_correlation"] = f"ro {ro:.2f}, e1 {e1:.2f}, e2 {e2:.2f}"

@@ -71,7 +71,7 @@ def test_the_spectrum_tells_the_correlation(weights) -> None:
     spectrum = Spectrum.of(lines, torch.ones(20))
     measured = lag_1(lambda *noisy: filtered(*noisy, weights), spectrum)
     image = torch.ones(12, 24, 20, dtype=torch.complex64)
-    predicted = filtered(image, image.real, spectrum, weights)[2].correlation()
+    predicted = filtered(image, image.real, spectrum, weights)[2].correlation
     # 64 x 5760 pixels, correlated over up to a few: an SD of 0.3 %.
     assert measured == pytest.approx(predicted, abs=0.01)
 

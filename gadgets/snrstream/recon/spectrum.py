@@ -1,5 +1,6 @@
 """The noise's standard deviation over k-space, which tells how an image's noise is correlated."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Spectrum:
         """For an image of `shape` (e2, e1, ro)."""
         return cls(torch.ones(shape[:2]), torch.ones(shape[2]))
 
+    @functools.cached_property
     def correlation(self) -> tuple[float, float, float]:
         """Correlation of the noise of two pixels one apart along e2, e1 and ro: 0 for white noise.
 
