@@ -47,7 +47,7 @@ def test_the_spectrum_tells_the_correlation(n_over_fov: Shape, n_kept: Shape) ->
     assert (*after.lines.shape, len(after.samples)) == n_kept
     assert float(after.lines.square().mean()) == pytest.approx(1, abs=1e-5)  # single precision
     # 64 images of at least 2380 pixels, correlated over up to a few: an SD of 0.4 %.
-    assert measured == pytest.approx(after.correlation(), abs=0.015)
+    assert measured == pytest.approx(after.correlation, abs=0.015)
 
 
 def wave(shape: Shape, k: tuple[int, int]) -> torch.Tensor:
