@@ -10,7 +10,7 @@ import torch
 from snrstream import accumulate, coil_combine, compress_channels, grappa, resize, taper
 from snrstream.items import ReconImage
 from snrstream.recon.fft import to_image, to_kspace
-from snrstream.recon.grappa import Lattice
+from snrstream.recon.lattice import Lattice
 
 from . import scans
 from .recon.simulation import lattice_mask, noisy_kspace, object_and_coils, white_noise

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from .recon.combine import Grid
-from .recon.grappa import Kernel, Lattice
+from .recon.grappa import Kernel
+from .recon.lattice import Lattice
 from .recon.sampling import covered
 from .recon.spectrum import Spectrum
 

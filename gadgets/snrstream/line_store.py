@@ -46,9 +46,6 @@ class LineStore:
         """Pairs (e2, e1) as int64 `(line, 2)`, each once, in rising order."""
         return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
 
-    def holds(self, line: tuple[int, int]) -> bool:
-        return (*line, 0) in self._order
-
     def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
         """Raises ScanError where the acquisition does not fit the ones before it, or the encoded readout."""
         head = head_of(acquisition)

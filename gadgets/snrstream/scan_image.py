@@ -14,7 +14,7 @@ from .mrd.acquisitions import head_of, mask_of
 from .mrd.header import Encoding
 from .recon.combine import Grid
 from .recon.fft import acquired_share, centred_slice
-from .recon.grappa import Lattice
+from .recon.lattice import Lattice
 from .recon.sampling import find_lattice, largest_block, missing_lines, on_lattice, require_step
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import to_image
-from snrstream.recon.grappa import Lattice, calibrate
+from snrstream.recon.grappa import calibrate
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.spectrum import Spectrum
 from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 

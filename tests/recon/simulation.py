@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snrstream.recon.fft import to_kspace
-from snrstream.recon.grappa import Lattice
+from snrstream.recon.lattice import Lattice
 
 Shape = tuple[int, int, int]  # (e2, e1, ro)
 

@@ -5,7 +5,8 @@ from snrstream.errors import ScanError
 from snrstream.recon.coil_maps import calibration_images, inati
 from snrstream.recon.fft import to_image
 from snrstream.recon.gmaps import unscanned_gmaps
-from snrstream.recon.grappa import Lattice, calibrate
+from snrstream.recon.grappa import calibrate
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import gfactor, unmixing_coefficients
 
 from .simulation import central, noisy_kspace, object_and_coils

@@ -8,7 +8,8 @@ from snrstream.errors import ScanError
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import to_image
-from snrstream.recon.grappa import TIKHONOV, Lattice, calibrate
+from snrstream.recon.grappa import TIKHONOV, calibrate
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 
 from .direct import combined, direct_weights, filled, relative

@@ -9,7 +9,8 @@ from snrstream import accumulate, noise_adjust
 from snrstream.recon.coil_maps import calibration_images, inati
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
-from snrstream.recon.grappa import NOISE_FROM, Lattice, calibrate
+from snrstream.recon.grappa import NOISE_FROM, calibrate
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
 from tools.coils import loop_sensitivities
 from tools.simulate import object_phase, shepp_logan

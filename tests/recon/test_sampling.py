@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from snrstream.recon.grappa import Lattice
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.sampling import covered, find_lattice, largest_block, on_lattice
 
 from .simulation import lattice_mask

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.combine import Combiner, Grid
-from snrstream.recon.grappa import Lattice, calibrate
+from snrstream.recon.grappa import calibrate
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
 
 from . import scans

@@ -6,7 +6,8 @@ from torch import Tensor
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import to_image
-from snrstream.recon.grappa import Kernel, Lattice, calibrate
+from snrstream.recon.grappa import Kernel, calibrate
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 
 from . import scans

@@ -15,7 +15,7 @@ from torch import Tensor
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
 from snrstream.recon.gmaps import unscanned_gmaps
-from snrstream.recon.grappa import Lattice
+from snrstream.recon.lattice import Lattice
 from tools.coils import loop_sensitivities
 from tools.simulate import object_phase, white_noise
 from tools.training.noise_process import resolution_filter

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from .coil_maps import calibration_images, inati
 from .fft import to_image
-from .grappa import NOISE_FROM, Lattice, calibrate
+from .grappa import NOISE_FROM, calibrate
+from .lattice import Lattice
 from .unmixing import gfactor, unmixing_coefficients
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ScanError
-from .grappa import Lattice
+from .lattice import Lattice
 
 
 def find_lattice(lines: np.ndarray, acceleration: int) -> tuple[Lattice, tuple[int, int]]:
