@@ -101,10 +101,13 @@ def stream(
         link.send(ConfigFile("grappa_snr"))
         link.send(Header(HEADER.encode()))
 
+        together = bytearray(b"".join(later))
+
         def send() -> None:
             sock.sendall(first)
-            for number in range(1, n_repetitions):
-                sock.sendall(numbered(later, number))
+            for repetition in range(1, n_repetitions):
+                number(together, len(later[0]), repetition)
+                sock.sendall(together)
             sock.sendall(encode(Close()))
 
         start = time.perf_counter()
@@ -121,9 +124,8 @@ def stream(
     return times[-1], times[0]
 
 
-def numbered(messages: Sequence[bytes], repetition: int) -> bytes:
-    """Encoded acquisitions with another repetition in their headers."""
+def number(messages: bytearray, size: int, repetition: int) -> None:
+    """Encoded acquisitions of `size` bytes each get another repetition in their headers, in place."""
     fields = ismrmrd.AcquisitionHeader.idx.offset, ismrmrd.EncodingCounters.repetition.offset
-    place = 2 + sum(fields)  # after the message's identifier
-    number = struct.pack("<H", repetition)
-    return b"".join(part for m in messages for part in (m[:place], number, m[place + 2 :]))
+    for start in range(2 + sum(fields), len(messages), size):  # after the message's identifier
+        struct.pack_into("<H", messages, start, repetition)
