@@ -178,6 +178,14 @@ def test_windows_are_whole_numbers_and_cover_what_matters(recon) -> None:
     assert center - width // 2 == 100  # g = 1
 
 
+def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
+    """128 x 128 x 96 pixels, bright in the middle of each row: a sample of every 384th pixel would be of one column."""
+    image = np.zeros((96, 128, 128), np.complex64)
+    image[:, 30:100, 30:100] = 40
+    large = dataclasses.replace(recon, image=image, gmap=np.ones(image.shape, np.float32))
+    assert int(finished(large)[1].meta["WindowWidth"]) == 400
+
+
 def test_the_denoised_image_shares_the_window_of_its_original(recon) -> None:
     denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), denoised=True)
     images = {i.image_series_index: i for i in image_finish.process([recon, denoised], None, image_finish.Parameters())}

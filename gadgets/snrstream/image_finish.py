@@ -1,6 +1,7 @@
 """Gadget: reconstructed images to ISMRMRD images that consoles, viewers and DICOM writers understand."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -104,9 +105,12 @@ def _window(recon: ReconImage, kind: _Kind, scale: float) -> tuple[int, int]:
 
     Of images, from 0 to what 99.5 % of the pixels stay under; of g-maps from 1 to that.
     """
-    pixels = (recon.gmap if kind is _GMAP else recon.image).ravel()
+    pixels = recon.gmap if kind is _GMAP else recon.image
+    step = max(1, pixels.size // ENOUGH_PIXELS)
+    while math.gcd(step, pixels.shape[1] * pixels.shape[2]) > 1:  # or a sample would be of some columns alone
+        step += 1
     low = round(scale) if kind is _GMAP else 0
-    high = float(np.percentile(np.abs(pixels[:: max(1, pixels.size // ENOUGH_PIXELS)]), 99.5)) * scale
+    high = float(np.percentile(np.abs(pixels.ravel()[::step]), 99.5)) * scale
     return low, low + max(2, 2 * int(np.ceil((high - low) / 2)))
 
 
