@@ -93,6 +93,10 @@ def test_acquisitions_that_do_not_fit(brain) -> None:
         accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32("nan")))
     with pytest.raises(ScanError, match="dwell time of 40 us; the image began with 20"):
         accumulated(header, changed(acquisitions, 9, sample_time_us=40))
+    with pytest.raises(ScanError, match="has 128 samples, of which 100 before and 28 after are to be discarded"):
+        accumulated(header, changed(acquisitions, 9, discard_pre=100, discard_post=28))
+    with pytest.raises(ScanError, match="holds samples beyond 1e"):
+        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32(1e20)))
     with pytest.raises(ScanError, match="encoding_space_ref 1; expected 0"):
         accumulated(header, changed(acquisitions, 9, encoding_space_ref=1))
     for field, value in (("kspace_encode_step_1", 128), ("kspace_encode_step_2", 1)):
@@ -130,7 +134,8 @@ def test_lines_off_the_grid(brain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "acquired", "match"), [(2, 4, "come every 4th .* expect every 2th"), (4, 2, "lies between")]
+    ("told", "acquired", "match"),
+    [(2, 4, "steps of 4 along e1; the header.s acceleration expects 2"), (4, 2, "lies between")],
 )
 def test_a_header_that_tells_another_acceleration(told: int, acquired: int, match: str) -> None:
     kspace = random_kspace(2, 1, 16, 8)
@@ -148,8 +153,9 @@ def test_nothing_to_make_an_image_of(brain) -> None:
     header, acquisitions = brain
     with pytest.raises(ScanError, match="no image acquisitions"):
         accumulated(header, [])
+    reference = list(scans.acquisitions(random_kspace(2, 1, 16, 8), every(1, 12, first=4), [CALIBRATION]))
     with pytest.raises(ScanError, match="no image acquisitions"):
-        accumulated(header, [a for a in acquisitions if a.is_flag_set(CALIBRATION)])
+        accumulated(scans.header((1, 16, 8), (2, 1)), reference)
 
 
 def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
@@ -158,9 +164,8 @@ def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
     assert bucket.warnings == ("4 of 43 image lines never arrived: 118, 121, 124, 127",)
 
 
-def test_doubled_and_surplus_lines_and_silent_channels_are_images_with_a_warning() -> None:
+def test_doubled_and_surplus_lines_are_images_with_a_warning() -> None:
     kspace = random_kspace(3, 1, 16, 8)
-    kspace[1] = 0
     lines = list(scans.acquisitions(kspace, every(1, 16), end=False))
     again = changed(lines, 5, data=2 * lines[5].data)[5]
     header = scans.header((1, 16, 8), limits=((0, 0), (8, 13)))
@@ -168,7 +173,6 @@ def test_doubled_and_surplus_lines_and_silent_channels_are_images_with_a_warning
     assert bucket.warnings == (
         "1 lines were acquired again in the same average: the latest of each was used",
         "2 lines lie beyond the header's limits: 14, 15",
-        "channels [1] are zero in the central line: they add nothing to the image",
     )
     assert torch.allclose(bucket.kspace[:, 0, 5], torch.from_numpy(2 * kspace[:, 0, 5]))
     assert torch.allclose(bucket.kspace[:, 0, 6:], torch.from_numpy(kspace[:, 0, 6:]))
@@ -192,8 +196,8 @@ def test_averages_are_the_mean_with_less_noise() -> None:
     (bucket,) = accumulated(header, averages)
     mean, sd = (first + second) / 2, np.full((1, 16), np.sqrt(0.5))
     mean[:, :, 4], sd[:, 4] = first[:, :, 4], 1
-    assert np.allclose(bucket.kspace, mean, atol=1e-6) and bucket.warnings == ()
-    assert np.allclose(bucket.line_sd, sd)
+    assert np.allclose(bucket.kspace, mean, atol=1e-6) and np.allclose(bucket.line_sd, sd)
+    assert bucket.warnings == ("some lines have 1 averages; the header lets expect 2",)
 
 
 def test_averages_that_the_header_keeps_quiet_about() -> None:
@@ -353,3 +357,54 @@ def test_items_are_not_changed(brain) -> None:
     before = [a.data.copy() for a in acquisitions]
     accumulated(header, acquisitions)
     assert all(np.array_equal(a.data, b) for a, b in zip(acquisitions, before, strict=True))
+
+
+def test_calibration_lines_with_a_gap(brain) -> None:
+    """Without one line of 24, the block beside the gap that holds the centre calibrates, and the image says so."""
+    header, acquisitions = brain
+    for lost, extent in ((60, (61, 76)), (70, (52, 70))):
+        (bucket,) = accumulated(header, [a for a in acquisitions if a.idx.kspace_encode_step_1 != lost])
+        assert bucket.calibration.start == (0, extent[0])
+        assert bucket.calibration.kspace.shape[2] == extent[1] - extent[0]
+        assert "calibration lines 52 to 75 have gaps: not all were used" in bucket.warnings
+    with pytest.raises(ScanError, match="calibration lines 52 to 75 do not hold the centre of k-space, 64"):
+        accumulated(header, [a for a in acquisitions if a.idx.kspace_encode_step_1 != 64])
+    shifted = [a for a in acquisitions if not (a.is_flag_set(CALIBRATION) and a.idx.kspace_encode_step_1 >= 60)]
+    with pytest.raises(ScanError, match="do not hold the centre"):
+        accumulated(header, [a for a in shifted if not a.is_flag_set(BOTH) or a.idx.kspace_encode_step_1 < 60])
+
+
+def test_image_lines_stand_in_for_calibration_lines_that_are_not_flagged(brain) -> None:
+    """Some scanners flag only the calibration lines between the image lines."""
+    header, acquisitions = brain
+    (expected,) = accumulated(header, acquisitions)
+    unflagged = copy.deepcopy(acquisitions)
+    for acquisition in unflagged:
+        acquisition.clear_flag(BOTH)
+    (bucket,) = accumulated(header, unflagged)
+    block = slice(53 - 52, 75 + 1 - 52)  # the first flagged line to the last
+    assert bucket.calibration.start == (0, 53)
+    assert torch.equal(bucket.calibration.kspace, expected.calibration.kspace[:, :, block]) and bucket.warnings == ()
+
+
+def test_a_volume_cut_short_goes_by_the_lattice_of_the_repetition_before() -> None:
+    kspace = random_kspace(4, 8, 12, 16)
+    block = [(z, y) for z in range(1, 7) for y in range(2, 10)]
+    lines = [(z, y) for z in range(8) for y in range(12) if y % 4 == 2 * (z % 2)]
+    header = scans.header((8, 12, 16), (2, 2))
+    both = [
+        *scans.acquisitions(kspace, block, [CALIBRATION], end=False),
+        *scans.acquisitions(kspace, lines),
+        *scans.acquisitions(kspace, lines[:3], repetition=1),
+    ]
+    first, second = accumulated(header, both)
+    assert first.lattice == second.lattice and first.warnings == ()
+    assert "21 of 24 image lines never arrived" in second.warnings[0]
+
+
+def test_matrices_beyond_memory() -> None:
+    lines = list(scans.acquisitions(random_kspace(2, 1, 8, 8), every(1, 8)))
+    with pytest.raises(ScanError, match="encoded matrix has 65535 x 65535 lines; expected at most"):
+        accumulated(scans.header((65535, 65535, 8)), lines)
+    with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):
+        accumulated(scans.header((16, 65535, 65535)), lines)

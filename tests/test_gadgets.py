@@ -103,12 +103,42 @@ def test_lines_with_a_dwell_time_of_their_own_are_whitened_by_it(brain) -> None:
     assert all(np.array_equal(a.data, b.data) for a, b in zip(longer[9:], plain[9:], strict=True))
 
 
+def test_silent_channels_are_told_once_and_from_where(brain) -> None:
+    """Raw data shows them: whitening makes a channel of zeros a mixture of those before it."""
+    header, acquisitions = brain
+    silent = list(acquisitions)
+    for number in range(5, 12):
+        data = silent[number].data.copy()
+        data[[3, 7]] = 0
+        silent = changed(silent, number, data=data)
+    out = adjusted(header, silent)
+    (told,) = [item for item in out if isinstance(item, ScanWarning)]
+    assert told.text == f"channels [3, 7] are zero from acquisition {acquisitions[5].scan_counter} on"
+    assert out.index(told) == 4
+
+
+def test_navigators_are_neither_whitened_nor_in_the_way(brain) -> None:
+    header, acquisitions = brain
+    head = acquisitions[5].getHead()
+    head.flags, head.active_channels = 1 << (ismrmrd.ACQ_IS_NAVIGATION_DATA - 1), 3
+    navigator = ismrmrd.Acquisition(head, data=acquisitions[5].data[:3])
+    first, *others = adjusted(header, [navigator, *acquisitions])
+    assert first is navigator and len(others) == len(acquisitions) - 1
+
+
+def test_fewer_channels_than_the_acceleration(brain) -> None:
+    header, acquisitions = brain
+    few = [ismrmrd.Acquisition(a.getHead(), data=a.data[:2]) for a in image_lines(acquisitions)]
+    with pytest.raises(ScanError, match="data has 2 channels; expected at least 3, the net acceleration"):
+        list(grappa.process(accumulated(header, few), header, grappa.Parameters()))
+
+
 def test_calibration_missing_or_too_short(brain) -> None:
     header, acquisitions = brain
     flags = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
     parameters = grappa.Parameters()
     bare = [a for a in acquisitions if not any(a.is_flag_set(f) for f in flags)]
-    with pytest.raises(ScanError, match=r"no ACS: .* at least 10 consecutive"):
+    with pytest.raises(ScanError, match=r"no ACS: no line of slice 0 has .* at least 10 consecutive"):
         list(grappa.process(accumulated(header, bare), header, parameters))
     short = [a for a in acquisitions if a in bare or 60 <= a.idx.kspace_encode_step_1 < 68]
     with pytest.raises(ScanError, match="ACS has 8 lines; a kernel of 4 lines at R=3 needs at least 10"):

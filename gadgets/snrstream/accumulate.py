@@ -11,25 +11,15 @@ from ismrmrd import xsd
 from .errors import ScanError
 from .interleaved import Interleaved
 from .items import Bucket, Calibration, ScanWarning
-from .mrd.acquisitions import head_of, mask_of
+from .mrd.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from .mrd.header import Encoding, cartesian_encoding
 from .recon.device import find_device
+from .recon.lattice import Lattice
 from .scan_image import ScanImage
 
 log = logging.getLogger(__name__)
 
-NOT_IMAGE_FLAGS = mask_of(
-    ismrmrd.ACQ_IS_NAVIGATION_DATA,
-    ismrmrd.ACQ_IS_PHASECORR_DATA,
-    ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
-    ismrmrd.ACQ_IS_DUMMYSCAN_DATA,
-    ismrmrd.ACQ_IS_RTFEEDBACK_DATA,
-    ismrmrd.ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA,
-    ismrmrd.ACQ_IS_PHASE_STABILIZATION_REFERENCE,
-    ismrmrd.ACQ_IS_PHASE_STABILIZATION,
-)
 MOST_OPEN_IMAGES = 4096
-NOISE_FLAG = mask_of(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
 LAST_IN_SLICE = mask_of(ismrmrd.ACQ_LAST_IN_SLICE)
 LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 
@@ -54,6 +44,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     for item in items:
         if isinstance(item, ScanWarning):
             images.warnings += (item.text,)
+            images.snr_units &= item.snr_units
         elif not isinstance(item, ismrmrd.Acquisition):
             yield item
         elif head_of(item).flags & NOISE_FLAG:
@@ -72,6 +63,8 @@ class _Images:
         self.encoding = encoding
         self.device = find_device(parameters.device)
         self.warnings: tuple[str, ...] = ()
+        self.snr_units = True
+        self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
         self.started: dict[Key, ScanImage] = {}
         self.left: dict[tuple[int, ...], int] = {}  # the latest repetition that left, of each slice ... set
@@ -86,7 +79,7 @@ class _Images:
         if not flags & NOT_IMAGE_FLAGS:
             if key not in self.started:
                 yield from self._before(key, acquisition)
-                self.started[key] = ScanImage(self.encoding)
+                self.started[key] = ScanImage(self.encoding, self.lattice)
             self.started[key].add(acquisition)
             self._require_channels(acquisition)
         if flags & LAST_FLAGS and idx.average + 1 >= self.encoding.n_averages:
@@ -126,7 +119,8 @@ class _Images:
             calibration = self.calibrations.get(key[:-1]) or self.calibrations.get(key[:1])
             self.left[key[:-1]] = key[-1]
             self.n_images += 1
-            bucket = image.bucket(calibration, self.warnings, self.device)
+            bucket = image.bucket(calibration, self.warnings, self.device, self.snr_units)
+            self.lattice = bucket.lattice
             yield from (bucket,) if self.interleaved is None else self.interleaved.add(bucket)
 
     def _require_channels(self, acquisition: ismrmrd.Acquisition) -> None:

@@ -18,6 +18,7 @@ from .recon.coil_maps import calibration_images, inati, walsh
 from .recon.combine import Combiner, Grid
 from .recon.fft import to_image
 from .recon.grappa import Kernel
+from .recon.partial_fourier import shortfalls
 from .recon.spectrum import Spectrum
 from .recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 from .recon.volume import combine_in_slabs
@@ -120,7 +121,7 @@ def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) 
         voxel_mm=bucket.voxel_mm,
         head=bucket.head,
         history=(*bucket.history, "GRAPPA") if bucket.kernel is not None else bucket.history,
-        warnings=bucket.warnings,
+        warnings=bucket.warnings + shortfalls(spectrum),
     )
 
 

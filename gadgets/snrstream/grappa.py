@@ -49,26 +49,30 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
         if not isinstance(item, Bucket) or item.lattice.acceleration == (1, 1):
             yield item
             continue
-        calibration = item.calibration
+        calibration, net = item.calibration, math.prod(item.lattice.acceleration)
+        if len(item.kspace) < net:
+            raise ScanError(f"data has {len(item.kspace)} channels; expected at least {net}, the net acceleration")
         if calibration is None:
             r1, r2 = item.lattice.acceleration
             needed = (parameters.kernel_e1 - 1) * r1 + 1
             raise ScanError(
-                f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line carries a parallel calibration "
-                f"flag; expected at least {needed} consecutive ones"
+                f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {item.head.idx.slice} has "
+                f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
             )
-        kernel = kernels.get(item.head, calibration, functools.partial(_kernel, item, calibration, parameters))
+        make = functools.partial(_kernel, item, calibration, parameters)
+        kernel = kernels.get(item.head, calibration, make, lambda known, item=item: known.lattice == item.lattice)
         yield dataclasses.replace(item, kernel=kernel)
 
 
 def _kernel(bucket: Bucket, calibration: Calibration, parameters: Parameters) -> Kernel:
     by_noise = parameters.regularisation == "noise"
-    if parameters.regularisation == "auto":
+    if parameters.regularisation == "auto" and bucket.snr_units:
         by_noise = math.prod(bucket.lattice.acceleration) >= NOISE_FROM
     return calibrate(
         calibration.kspace,
         bucket.lattice,
         size=bucket.grid.size if by_noise else None,
+        centre=(bucket.grid.size[0] // 2 - calibration.start[0], bucket.grid.size[1] // 2 - calibration.start[1]),
         n_lines=parameters.kernel_e1,
         n_samples=parameters.kernel_ro,
         n_partitions=parameters.kernel_e2,

@@ -13,7 +13,7 @@ import torch
 
 from .errors import ScanError
 from .items import Bucket, Calibration
-from .recon.sampling import largest_block
+from .recon.sampling import central_block
 
 MOST_ACS_LINES = 48  # central ones; a calibration takes time with each
 
@@ -67,7 +67,7 @@ def _merged(buckets: list[Bucket]) -> Calibration | None:
         bucket.grid.of(count)[...] += bucket.line_sd > 0
     acquired = (count > 0).numpy()
     extent = [np.flatnonzero(acquired.any(axis=axis)) for axis in (1, 0)]
-    z, y = largest_block(acquired)
+    z, y = central_block(acquired)
     if z.stop - z.start <= np.ptp(extent[0]) or y.stop - y.start <= np.ptp(extent[1]):
         return None  # there are gaps
     block = []

@@ -15,9 +15,13 @@ from .recon.spectrum import Spectrum
 
 @dataclass(frozen=True)
 class ScanWarning:
-    """A warning on its way to the meta attributes of the images that come after it."""
+    """A warning on its way to the meta attributes of the images that come after it.
+
+    snr_units: whether the data that follows is prewhitened all the same.
+    """
 
     text: str
+    snr_units: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +29,12 @@ class Calibration:
     """A fully sampled block of k-space. Images that share it share the object.
 
     kspace: `(channel, e2, e1, ro)` complex64, readout oversampling removed. start: its first line (e2, e1).
+    warnings: for the images that use it.
     """
 
     kspace: torch.Tensor
     start: tuple[int, int]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +49,7 @@ class Bucket:
     voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
     kernel: the GRAPPA kernel, once `grappa` has calibrated it. history: names of the steps that shaped it.
+    snr_units: whether the noise is white with a known SD.
     """
 
     kspace: torch.Tensor
@@ -56,6 +63,7 @@ class Bucket:
     kernel: Kernel | None = None
     history: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    snr_units: bool = True
 
     def spectrum(self) -> Spectrum:
         """Of the noise after GRAPPA, in the acquired lines and in those that it makes between them."""

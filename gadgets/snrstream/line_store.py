@@ -1,6 +1,5 @@
 """Acquired lines on their way into k-space: the readouts of one image, or of one calibration."""
 
-import math
 from collections import Counter
 
 import ismrmrd
@@ -15,6 +14,7 @@ from .recon.fft import gridded_readouts
 REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
 AT_ONCE = 512  # readouts whose oversampling is removed together
 MOST_BYTES = 12 << 30
+LARGEST = 1e12  # of whitened samples and of those in units of their own; squares of more are lost to float32
 
 
 class LineStore:
@@ -42,6 +42,16 @@ class LineStore:
         return self._n_readouts - len(self._order)
 
     @property
+    def fewest_averages(self) -> int:
+        """Of any line."""
+        return min(Counter(key[:2] for key in self._order).values(), default=0)
+
+    def fits(self, other: "LineStore") -> bool:
+        """Whether lines of `other` may stand in for lacking ones: same channels, readout and dwell time."""
+        mine = self.n_channels, self.readout, self._dwell_us
+        return mine == (other.n_channels, other.readout, other._dwell_us)
+
+    @property
     def lines(self) -> np.ndarray:
         """Pairs (e2, e1) as int64 `(line, 2)`, each once, in rising order."""
         return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
@@ -49,7 +59,12 @@ class LineStore:
     def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
         """Raises ScanError where the acquisition does not fit the ones before it, or the encoded readout."""
         head = head_of(acquisition)
-        data, centre = _forward(head, acquisition.data)
+        if head.discard_pre + head.discard_post >= acquisition.data.shape[1]:
+            raise ScanError(
+                f"{_name(head)} has {acquisition.data.shape[1]} samples, of which {head.discard_pre} before and "
+                f"{head.discard_post} after are to be discarded; expected some to be left"
+            )
+        data, centre = _forward(head, acquisition.data, self.n_encoded)
         n_channels, n_samples = data.shape
         if n_samples == 0 or n_channels == 0:
             raise ScanError(f"{_name(head)} has {n_channels} channels of {n_samples} samples; expected some")
@@ -73,8 +88,9 @@ class LineStore:
                 f"{_name(head)} has a dwell time of {head.sample_time_us:g} us; the image began with {self._dwell_us:g}"
             )
         flat = data.reshape(-1).view(np.float32)
-        if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():  # the product is the quicker test
-            raise ScanError(f"{_name(head)} holds NaN or infinite samples; expected finite ones")
+        if not flat.dot(flat) < LARGEST**2:  # which NaN is not either
+            what = "NaN or infinite samples" if not np.isfinite(flat).all() else f"samples beyond {LARGEST:g}"
+            raise ScanError(f"{_name(head)} holds {what}; expected finite ones of less")
         if 8 * (self._n_readouts + 1) * n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
         self._order[(*line, head.idx.average)] = self._n_readouts
@@ -89,6 +105,11 @@ class LineStore:
         A line of several averages is their mean; rows without a line are zero. With it comes the noise's SD in each
         row, float32 `(n_rows,)`: 1, less for a mean, 0 for rows without a line. The store is empty afterwards.
         """
+        if 8 * n_rows * self.n_channels * self.n_pixels > MOST_BYTES:
+            raise ScanError(
+                f"k-space of {self.n_channels} channels, {n_rows} lines and {self.n_pixels} samples takes "
+                f"{8 * n_rows * self.n_channels * self.n_pixels >> 30} GiB; expected at most {MOST_BYTES >> 30}"
+            )
         self._flush()
         places = sorted((place, rows[key[:2]]) for key, place in self._order.items() if key[:2] in rows)
         averages = Counter(row for _, row in places)
@@ -110,6 +131,16 @@ class LineStore:
             kspace *= sd.square()[:, None]  # one over the number of averages
         return kspace, sd
 
+    def copy(self, rows: dict[tuple[int, int], int], n_rows: int) -> Tensor:
+        """Some lines as `take` places them, any one average, which stay here."""
+        self._flush()
+        kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
+        together = torch.cat(self._blocks, dim=1)
+        for (e2, e1, _), place in self._order.items():
+            if (e2, e1) in rows:
+                kspace[:, rows[e2, e1]] = together[:, place]
+        return kspace
+
     def _flush(self) -> None:
         if self._pending and self.readout is not None:
             lines = torch.from_numpy(np.stack(self._pending, axis=1))
@@ -117,13 +148,16 @@ class LineStore:
             self._pending = []
 
 
-def _forward(head: ismrmrd.AcquisitionHeader, data: np.ndarray) -> tuple[np.ndarray, int]:
+def _forward(head: ismrmrd.AcquisitionHeader, data: np.ndarray, n_encoded: int) -> tuple[np.ndarray, int]:
     """The samples that count, in the order of rising k, and the index of k = 0 among them."""
     before, after, centre = head.discard_pre, head.discard_post, head.center_sample
     if before or after:
         data, centre = data[:, before : data.shape[1] - after], centre - before
     if head.flags & REVERSED:
-        data, centre = data[:, ::-1], data.shape[1] - 1 - centre
+        n_samples = data.shape[1]
+        data, centre = data[:, ::-1], n_samples - 1 - centre
+        if n_samples == n_encoded and centre == n_samples // 2 - 1:  # k = +N/2 is k = -N/2
+            data, centre = np.roll(data, 1, axis=1), centre + 1
     return np.ascontiguousarray(data), centre
 
 

@@ -12,7 +12,7 @@ from ismrmrd import xsd
 
 from .errors import ScanError
 from .items import ScanWarning
-from .mrd.acquisitions import head_of, with_data
+from .mrd.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
 from .mrd.header import noise_bandwidth_ratio
 from .recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
 
@@ -35,32 +35,38 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     """Whiten every acquisition; noise acquisitions are used up, other items pass.
 
     Afterwards noise has SD 1 per real and imaginary part of each channel. A warning that the images
-    should carry is handed on as a `ScanWarning` ahead of the data it concerns.
+    should carry is handed on as a `ScanWarning` ahead of the data it concerns. Navigators and other lines that make
+    no image pass as they are.
     """
     noise: list[ismrmrd.Acquisition] = []
     whiten: np.ndarray | None = None
     by_dwell: dict[float, np.ndarray] = {}
-    ready = False
+    silent: set[int] = set()
+    ready = late = False
     n_bytes = 0
     for item in items:
-        if not isinstance(item, ismrmrd.Acquisition):
+        if not isinstance(item, ismrmrd.Acquisition) or head_of(item).flags & NOT_IMAGE_FLAGS:
             yield item
-        elif item.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
-            if ready:
-                log.warning("noise measurement %d arrived after image data: not used", item.scan_counter)
-            else:
+        elif head_of(item).flags & NOISE_FLAG:
+            if not ready:
                 noise.append(item)
                 n_bytes += item.data.nbytes
                 if n_bytes > MOST_NOISE_BYTES:
                     raise ScanError(f"noise measurement exceeds {MOST_NOISE_BYTES >> 20} MiB; expected less")
+            elif not late:
+                late = True
+                yield _told(f"noise measurement {item.scan_counter} arrived after image data: not used")
         else:
             if not ready:
                 whiten, warnings = _whitening(noise, item, header, parameters)
                 ready = True
                 for text in warnings:
-                    log.warning(text)
-                    yield ScanWarning(text)
+                    yield _told(text, snr_units=whiten is not None)
                 dwell_us = item.sample_time_us
+            new = _silent_channels(item) - silent
+            if new:
+                silent |= new
+                yield _told(f"channels {sorted(new)} are zero from acquisition {item.scan_counter} on")
             if whiten is None:
                 yield item
                 continue
@@ -68,6 +74,19 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             if own_us not in by_dwell:
                 by_dwell[own_us] = whiten if own_us == dwell_us else whiten * _dwell_factor(item, dwell_us)
             yield _apply(by_dwell[own_us], item)
+
+
+def _told(text: str, snr_units: bool = True) -> ScanWarning:
+    log.warning(text)
+    return ScanWarning(text, snr_units)
+
+
+def _silent_channels(acquisition: ismrmrd.Acquisition) -> set[int]:
+    """Channels that hold nothing but zeros. Raw data shows them; whitening spreads other channels' signal there."""
+    some = acquisition.data[:, :: max(1, acquisition.data.shape[1] // 8)]
+    if some.all() or some.any(axis=1).all():
+        return set()
+    return set(np.flatnonzero(~acquisition.data.any(axis=1)).tolist())
 
 
 def _whitening(

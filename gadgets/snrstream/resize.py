@@ -18,7 +18,8 @@ from .shaped_image import shaped, tensors
 log = logging.getLogger(__name__)
 
 TOLERANCE = 0.01  # of the field of view, and of a pixel's size
-MOST_PIXELS = 1 << 28  # 2 GiB of complex64
+MOST_SIDE = 8192
+MOST_PIXELS = 1 << 27  # 1 GiB of complex64
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,16 @@ def _over_field_of_view(axis: str, size: int, image_fov: float, matrix: int, fov
     """How many pixels of reconSpace span the image, of which it then keeps `matrix`."""
     if size == 1 and matrix == 1:
         return 1  # a slice: its thickness stays
+    if size == 1:
+        raise ScanError(f"reconSpace has {matrix} pixels along {axis}, the image one; expected one of a slice")
     if not 0 < fov <= (1 + TOLERANCE) * image_fov:
         raise ScanError(
             f"reconSpace has a field of view of {fov:g} mm along {axis}, the image {image_fov:g} mm; "
             "expected no more than the image's"
         )
     pixels = image_fov / fov * matrix
-    if not pixels <= MOST_PIXELS:
-        raise ScanError(f"reconSpace takes {pixels:.3g} pixels along {axis}; expected at most {MOST_PIXELS}")
+    if not pixels <= MOST_SIDE:
+        raise ScanError(f"reconSpace takes {pixels:.3g} pixels along {axis}; expected at most {MOST_SIDE}")
     return max(round(pixels), matrix)
 
 

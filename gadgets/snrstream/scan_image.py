@@ -13,24 +13,31 @@ from .line_store import LineStore
 from .mrd.acquisitions import head_of, mask_of
 from .mrd.header import Encoding
 from .recon.combine import Grid
-from .recon.fft import acquired_share, centred_slice
+from .recon.fft import acquired_share
 from .recon.lattice import Lattice
-from .recon.sampling import find_lattice, largest_block, missing_lines, on_lattice, require_step
+from .recon.sampling import central_block, find_lattice, missing_lines, on_lattice, require_steps
 
 log = logging.getLogger(__name__)
 
 CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
+MOST_LINES = 1 << 20
+FEWEST_ACS_SAMPLES = 16
 MOST_ACS_LINES = 64  # along e1 and e2; more take time and make neither kernels nor maps better
 
 
 class ScanImage:
-    """Lines of one slice, contrast, phase, set and repetition. Lines are pairs (e2, e1) with k = 0 at size // 2."""
+    """Lines of one slice, contrast, phase, set and repetition. Lines are pairs (e2, e1) with k = 0 at size // 2.
 
-    def __init__(self, encoding: Encoding) -> None:
-        self.encoding = encoding
+    lattice: of earlier images; where its lines fit, so does this one's.
+    """
+
+    def __init__(self, encoding: Encoding, lattice: Lattice | None = None) -> None:
+        self.encoding, self._known_lattice = encoding, lattice
         nx, ny, nz = encoding.encoded_matrix
+        if ny * nz > MOST_LINES:
+            raise ScanError(f"encoded matrix has {ny} x {nz} lines; expected at most {MOST_LINES}")
         self.size = nz, ny
         self.shift = nz // 2 - encoding.centre[0], ny // 2 - encoding.centre[1]
         n_pixels = _without_oversampling(encoding)
@@ -39,7 +46,6 @@ class ScanImage:
         self._head: ismrmrd.AcquisitionHeader | None = None
         self._nearest = math.inf
         self._beyond: set[tuple[int, int]] = set()
-        self._central: np.ndarray | None = None  # the line that the head belongs to
 
     @property
     def has_lines(self) -> bool:
@@ -73,7 +79,7 @@ class ScanImage:
             self._both.add(line)
         distance = math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
         if distance < self._nearest:
-            self._nearest, self._head, self._central = distance, head, acquisition.data
+            self._nearest, self._head = distance, head
 
     def complete(self) -> bool:
         """Whether every line that the header lets expect is there."""
@@ -83,21 +89,51 @@ class ScanImage:
         return len(self._missing(lines, lattice, first)) == 0
 
     def calibration(self, device: torch.device) -> Calibration | None:
-        """The largest fully sampled block of the calibration lines, its central part where it is large."""
+        """The largest fully sampled block around k = 0, its central part where it is large.
+
+        Image lines stand in for calibration lines that are missing. Raises ScanError where k = 0 is not acquired.
+        """
         if len(self._calibration) == 0:
             return None
         acquired = np.zeros(self.size, bool)
         acquired[tuple(self._calibration.lines.T)] = True
+        wanted = int(acquired.sum())
+        stand_ins = [line for line in map(tuple, self._image.lines.tolist()) if not acquired[line]]
+        if self._calibration.fits(self._image):
+            low, high = self._calibration.lines.min(axis=0), self._calibration.lines.max(axis=0)
+            for line in stand_ins:
+                if np.all(low <= line) and np.all(line <= high):
+                    acquired[line] = True
+        z, y = central_block(acquired)
+        if z.stop == z.start:
+            raise ScanError(
+                f"calibration lines {self._extent(self._calibration.lines)} do not hold the centre of k-space, "
+                f"{self._extent(np.array([[n // 2 for n in self.size]]))}; expected a block around it"
+            )
+        told: tuple[str, ...] = ()
+        if (z.stop - z.start) * (y.stop - y.start) < (wanted if self.size[0] == 1 else wanted // 2):
+            told = (f"calibration lines {self._extent(self._calibration.lines)} have gaps: not all were used",)
+        samples = self._calibration.readout[0] if self._calibration.readout else 0
+        if samples < min(FEWEST_ACS_SAMPLES, self.encoding.encoded_matrix[0]):
+            told += (f"calibration readouts have {samples} samples; expected at least {FEWEST_ACS_SAMPLES}",)
+        for text in told:
+            log.warning(text)
         block = [
-            range(s.start, s.stop)[centred_slice(min(s.stop - s.start, MOST_ACS_LINES), s.stop - s.start)]
-            for s in largest_block(acquired)
+            slice(max(s.start, n // 2 - MOST_ACS_LINES // 2), min(s.stop, n // 2 + MOST_ACS_LINES // 2))
+            for s, n in zip((z, y), self.size, strict=True)
         ]
-        rows = {(z, y): i * len(block[1]) + j for i, z in enumerate(block[0]) for j, y in enumerate(block[1])}
-        kspace, _ = self._calibration.take(rows, len(rows))
-        kspace = kspace.reshape(len(kspace), len(block[0]), len(block[1]), -1)
-        return Calibration(kspace.to(device), (block[0].start, block[1].start))
+        places = [(z, y) for z in range(block[0].start, block[0].stop) for y in range(block[1].start, block[1].stop)]
+        rows = {place: row for row, place in enumerate(places)}
+        kspace, sd = self._calibration.take(rows, len(rows))
+        lacking = {place: row for place, row in rows.items() if sd[row] == 0}
+        if lacking:
+            kspace = kspace + self._image.copy(lacking, len(rows))
+        kspace = kspace.reshape(len(kspace), block[0].stop - block[0].start, block[1].stop - block[1].start, -1)
+        return Calibration(kspace.to(device), (block[0].start, block[1].start), told)
 
-    def bucket(self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device) -> Bucket:
+    def bucket(
+        self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True
+    ) -> Bucket:
         """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
         lines, lattice, first = self._on_lattice()
         grid = _grid(self.size, lattice, first)
@@ -121,7 +157,8 @@ class ScanImage:
             calibration=calibration,
             voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
             head=self._head,
-            warnings=warnings + own,
+            warnings=warnings + own + (calibration.warnings if calibration is not None else ()),
+            snr_units=snr_units,
         )
 
     def _on_lattice(self) -> tuple[np.ndarray, Lattice, tuple[int, int]]:
@@ -132,13 +169,20 @@ class ScanImage:
         """
         lines = self._image.lines
         only = np.array([tuple(line) not in self._both for line in lines.tolist()])
-        lattice, first = find_lattice(lines[only] if only.any() else lines, math.prod(self.encoding.acceleration))
+        telling = lines[only] if only.any() else lines
+        known = self._known_lattice
+        if known is not None and on_lattice(telling, known, tuple(telling[0])).all():
+            lattice, first = known, (int(telling[0, 0]), int(telling[0, 1]))
+        else:
+            lattice, first = find_lattice(telling, self.encoding.acceleration)
         on = on_lattice(lines, lattice, first)
         if np.any(only & ~on):
-            number = int(lines[only & ~on][0, 1]) - self.shift[1]
-            r = lattice.acceleration[0]
-            raise ScanError(f"line {number} lies between the image lines at R={r}; expected every {r}th line only")
-        require_step(lines[on], lattice)
+            r1, r2 = self.encoding.acceleration
+            raise ScanError(
+                f"line {self._extent(lines[only & ~on][:1])} lies between the image lines at "
+                f"R={r1 if r2 == 1 else f'{r1} x {r2}'}; expected none there"
+            )
+        require_steps(telling, lattice)
         return lines[on], lattice, first
 
     def _missing(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> np.ndarray:
@@ -153,28 +197,32 @@ class ScanImage:
         return missing_lines(sampled, expected, (self.size[0] // 2, self.size[1] // 2))
 
     def _warnings(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> tuple[str, ...]:
-        missing = self._missing(lines, lattice, first) - self.shift
-        numbers = [(int(z), int(y)) for z, y in missing]
+        missing = self._missing(lines, lattice, first)
         told = []
-        if numbers:
-            total = len(numbers) + len(lines)
-            told.append(f"{len(numbers)} of {total} image lines never arrived: {self._listed(numbers)}")
+        if len(missing):
+            total = len(missing) + len(lines)
+            told.append(f"{len(missing)} of {total} image lines never arrived: {self._listed(missing)}")
+        fewest = self._image.fewest_averages
+        if fewest < self.encoding.n_averages:
+            told.append(f"some lines have {fewest} averages; the header lets expect {self.encoding.n_averages}")
         if self._image.n_doubled or self._calibration.n_doubled:
             n_doubled = max(self._image.n_doubled, self._calibration.n_doubled)
             told.append(f"{n_doubled} lines were acquired again in the same average: the latest of each was used")
         if self._beyond:
-            told.append(
-                f"{len(self._beyond)} lines lie beyond the header's limits: {self._listed(sorted(self._beyond))}"
-            )
-        silent = np.flatnonzero(~self._central.any(axis=1)).tolist() if self._central is not None else []
-        if silent:
-            told.append(f"channels {silent} are zero in the central line: they add nothing to the image")
+            beyond = np.array(sorted(self._beyond)) + self.shift
+            told.append(f"{len(beyond)} lines lie beyond the header's limits: {self._listed(beyond)}")
         return tuple(told)
 
-    def _listed(self, numbers: list[tuple[int, int]]) -> str:
-        """Line numbers as the scanner counts them; (e2, e1) of a volume."""
-        names = [str(y) if self.size[0] == 1 else f"({z}, {y})" for z, y in numbers[:MOST_LISTED]]
-        return ", ".join(names) + (" ..." if len(numbers) > MOST_LISTED else "")
+    def _listed(self, lines: np.ndarray) -> str:
+        """The first of the lines, as the scanner counts them; (e2, e1) of a volume."""
+        numbers = (lines[:MOST_LISTED] - self.shift).tolist()
+        names = [str(y) if self.size[0] == 1 else f"({z}, {y})" for z, y in numbers]
+        return ", ".join(names) + (" ..." if len(lines) > MOST_LISTED else "")
+
+    def _extent(self, lines: np.ndarray) -> str:
+        """From the first line to the last."""
+        ends = [self._listed(line[None]) for line in (lines[0], lines[-1])]
+        return ends[0] if len(lines) == 1 else " to ".join(ends)
 
     def _n_within_limits(self) -> int:
         """Fewer than all lines within the limits, by the corners that elliptical scanning leaves out."""

@@ -15,10 +15,16 @@ class SharedBySlice(Generic[Source, Result]):
     def __init__(self) -> None:
         self._slices: dict[int, dict[tuple[int, int], tuple[Source, Result]]] = {}
 
-    def get(self, head: ismrmrd.AcquisitionHeader, source: Source, make: Callable[[], Result]) -> Result:
-        """The result for `source`, made where the slice has none from this very object."""
+    def get(
+        self,
+        head: ismrmrd.AcquisitionHeader,
+        source: Source,
+        make: Callable[[], Result],
+        fits: Callable[[Result], bool] = lambda result: True,
+    ) -> Result:
+        """The result for `source`, made where the slice has none from this very object that `fits`."""
         known = self._slices.setdefault(head.idx.slice, {})
-        found = next((result for other, result in known.values() if other is source), None)
+        found = next((result for other, result in known.values() if other is source and fits(result)), None)
         result = make() if found is None else found
         known[head.idx.contrast, head.idx.set] = source, result
         return result

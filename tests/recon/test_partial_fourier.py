@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snrstream.recon.fft import to_image, to_kspace
-from snrstream.recon.partial_fourier import cut_axes, homodyne, pocs, taper_weights
+from snrstream.recon.partial_fourier import cut_axes, homodyne, pocs, shortfalls, taper_weights
 from snrstream.recon.spectrum import Spectrum
 
 from .replicas import MOST_SPREAD, Reconstruction
@@ -106,9 +106,11 @@ def test_the_taper_ends_k_space_smoothly_at_its_cut_side_alone(share: float) -> 
     e2, weights, ro = taper_weights(cut((1, 64, 16), e1=share), 0.25)
     assert e2 is None and ro is None and weights is not None
     profile = weights if share > 0 else weights.flip(0)
-    assert torch.all(profile[:16] == 0) and torch.all(profile[28:] > 0.999)
-    steps = profile[15:29].diff()
-    assert torch.all(steps > 0) and float(steps.max()) < 0.13  # pi / 2 / 13 in the middle
+    # A quarter of 48 lines would be 12; the cut side has 16 beyond the centre, half of which stay whole.
+    n_rolled = 8
+    assert torch.all(profile[:16] == 0) and torch.all(profile[16 + n_rolled :] > 0.999)
+    steps = profile[15 : 16 + n_rolled].diff()
+    assert torch.all(steps > 0) and float(steps.max()) < 0.2  # pi / 2 / 9 in the middle
     assert taper_weights(Spectrum.white((1, 64, 16)), 0.25) == (None, None, None)
 
 
@@ -199,3 +201,16 @@ def test_k_space_without_its_centre_gives_finite_images(method, lack: float) -> 
     spectrum = cut((1, 40, 16), e1=lack)
     out, _ = method(zero_filled(phantom((1, 40, 16)), spectrum), spectrum)
     assert torch.isfinite(torch.view_as_real(out)).all()
+
+
+def test_the_centre_stays_whole_and_a_short_overscan_is_told() -> None:
+    for first, n_beyond in ((30, 2), (31, 1), (33, 0)):
+        lines = torch.ones(1, 64)
+        lines[:, :first] = 0
+        spectrum = Spectrum.of(lines, torch.ones(16))
+        weights = taper_weights(spectrum, 0.15)[1]
+        assert weights is not None and (first > 32 or float(weights[32]) == 1)
+        told = shortfalls(spectrum)
+        assert (told == ()) == (n_beyond >= 2)
+        if told:
+            assert told == (f"k-space along e1 reaches {n_beyond} of 64 beyond its centre; expected 2 or more",)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from snrstream.errors import ScanError
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.sampling import covered, find_lattice, largest_block, on_lattice
+from snrstream.recon.sampling import central_block, covered, find_lattice, missing_lines, on_lattice, require_steps
 
 from .simulation import lattice_mask
 
@@ -15,12 +16,11 @@ LATTICES = [
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("first", [(0, 0), (1, 1)])
 def test_the_lattice_is_found_with_lines_missing_and_stray_ones(lattice: Lattice, first: tuple[int, int]) -> None:
-    acceleration = lattice.acceleration[0] * lattice.acceleration[1]
     mask = lattice_mask(lattice, 13, 24, first).numpy()
     lines = np.argwhere(mask)
     rng = np.random.default_rng(0)
     kept = np.concatenate([lines[rng.random(len(lines)) > 0.2], np.argwhere(~mask)[:2]])
-    found, start = find_lattice(kept, acceleration)
+    found, start = find_lattice(kept, lattice.acceleration)
     assert found == lattice
     every = np.argwhere(np.ones_like(mask))
     assert np.array_equal(on_lattice(every, found, start).reshape(mask.shape), mask)
@@ -29,11 +29,11 @@ def test_the_lattice_is_found_with_lines_missing_and_stray_ones(lattice: Lattice
 def test_a_shift_along_e2_is_a_lattice_too() -> None:
     """CAIPIRINHA 2 x 2 with a shift of one partition: every partition has every fourth line."""
     mask = np.fromfunction(lambda z, y: (y % 2 == 0) & ((z - y // 2) % 2 == 0), (8, 16))
-    assert find_lattice(np.argwhere(mask), 4)[0] == Lattice((4, 1), 2)
+    assert find_lattice(np.argwhere(mask), (2, 2))[0] == Lattice((4, 1), 2)
 
 
 def test_a_2d_scan_has_one_partition() -> None:
-    assert find_lattice(np.array([(0, y) for y in range(2, 20, 4)]), 4) == (Lattice((4, 1)), (0, 2))
+    assert find_lattice(np.array([(0, y) for y in range(2, 20, 4)]), (4, 1)) == (Lattice((4, 1)), (0, 2))
 
 
 def test_sources_of_shifted_lattices_are_acquired_lines_around_the_missing_ones() -> None:
@@ -54,10 +54,36 @@ def test_regular_sampling_covers_everything_and_partial_fourier_does_not(lattice
     assert known[:, :16].all() and not known[:, 20:].any()
 
 
-def test_largest_block() -> None:
+def test_the_block_around_the_centre() -> None:
     mask = np.zeros((12, 24), bool)
     mask[3:9, 8:16] = True
     mask[5, 4:20] = True
-    assert largest_block(mask) == (slice(3, 9), slice(8, 16))
-    assert largest_block(mask[5:6]) == (slice(0, 1), slice(4, 20))
-    assert largest_block(np.zeros((3, 3), bool)) == (slice(0, 0), slice(0, 0))
+    assert central_block(mask) == (slice(3, 9), slice(8, 16))
+    assert central_block(mask[5:6]) == (slice(0, 1), slice(4, 20))
+    mask[:, 14] = False
+    assert central_block(mask) == (slice(3, 9), slice(8, 14))  # not the larger one beside the gap
+    mask[6, 12] = False
+    assert central_block(mask) == (slice(0, 0), slice(0, 0))
+
+
+def test_lines_of_one_partition_are_taken_to_follow_the_acceleration_that_is_told() -> None:
+    lines = np.array([(2, y) for y in range(1, 24, 2)])
+    assert find_lattice(lines, (2, 2)) == (Lattice((2, 2)), (0, 1))
+
+
+@pytest.mark.parametrize(("told", "axis", "step"), [((2, 1), "e1", 4), ((1, 2), "e2", 4)])
+def test_more_acceleration_than_the_header_tells(told: tuple[int, int], axis: str, step: int) -> None:
+    lines = np.argwhere(lattice_mask(Lattice((4, 1) if axis == "e1" else (1, 4)), 12, 24).numpy())
+    with pytest.raises(ScanError, match=f"steps of {step} along {axis}; the header's acceleration expects 2"):
+        require_steps(lines, Lattice(told))
+
+
+def test_only_corners_may_be_left_out() -> None:
+    z, y = np.mgrid[:16, :20]
+    expected, inside = np.ones((16, 20), bool), np.hypot((z - 8) / 8, (y - 10) / 10) <= 1
+    assert len(missing_lines(inside, expected, (8, 10))) == 0
+    inside[8, 9] = False
+    assert missing_lines(inside, expected, (8, 10)).tolist() == [[8, 9]]
+    short = expected.copy()
+    short[15] = False
+    assert len(missing_lines(short, expected, (8, 10))) == 20

@@ -1,4 +1,7 @@
-"""Acquisition headers without copies: ismrmrd's `getHead` makes a deep one, which takes longer than whitening."""
+"""Acquisition headers without copies: ismrmrd's `getHead` makes a deep one, which takes longer than whitening.
+
+And the masks of flags that more than one gadget asks for.
+"""
 
 import ismrmrd
 import numpy as np
@@ -17,3 +20,16 @@ def with_data(acquisition: ismrmrd.Acquisition, data: np.ndarray) -> ismrmrd.Acq
 def mask_of(*flags: int) -> int:
     """For `head.flags & mask`: any of these flags, which ismrmrd counts from 1."""
     return sum(1 << (flag - 1) for flag in flags)
+
+
+NOISE_FLAG = mask_of(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+NOT_IMAGE_FLAGS = mask_of(
+    ismrmrd.ACQ_IS_NAVIGATION_DATA,
+    ismrmrd.ACQ_IS_PHASECORR_DATA,
+    ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
+    ismrmrd.ACQ_IS_DUMMYSCAN_DATA,
+    ismrmrd.ACQ_IS_RTFEEDBACK_DATA,
+    ismrmrd.ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA,
+    ismrmrd.ACQ_IS_PHASE_STABILIZATION_REFERENCE,
+    ismrmrd.ACQ_IS_PHASE_STABILIZATION,
+)

@@ -12,6 +12,7 @@ from xsdata.formats.dataclass.parsers.config import ParserConfig
 from ..errors import ScanError
 from ..safe_xml import parse_xml
 
+LONGEST_MM = 1e6
 DEFAULT_NOISE_BANDWIDTH_RATIO = 0.793  # Siemens' receivers; what Gadgetron assumes as well
 
 
@@ -96,8 +97,8 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
         fov = (space.fieldOfView_mm.x, space.fieldOfView_mm.y, space.fieldOfView_mm.z)
         if any(n is None or not 1 <= n <= 65535 for n in matrix):
             raise ScanError(f"{name} has matrix size {matrix}; expected numbers from 1 to 65535")
-        if any(length is None or not length > 0 for length in fov):
-            raise ScanError(f"{name} has field of view {fov} mm; expected positive lengths")
+        if any(length is None or not 0 < length <= LONGEST_MM for length in fov):
+            raise ScanError(f"{name} has field of view {fov} mm; expected lengths above 0, to {LONGEST_MM:g}")
         matrices.append(matrix)
         fovs.append(fov)
     parallel, limits = encoding.parallelImaging, encoding.encodingLimits

@@ -27,6 +27,11 @@ def calibration_images(acs: Tensor, start: tuple[int, int], size: tuple[int, int
     line at index `start` of `size`, both (e2, e1). An axis that it spans wholly is not tapered.
     Returns `(channel, e2, e1, ro)`.
     """
+    for axis in (0, 1):  # what lies alike on both sides of k = 0
+        before, n_lines = size[axis] // 2 - start[axis], acs.shape[1 + axis]
+        kept = min(before, n_lines - before), min(before + 1, n_lines - before)
+        acs = acs.narrow(1 + axis, before - kept[0], sum(kept))
+        start = (start[0] + before - kept[0], start[1]) if axis == 0 else (start[0], start[1] + before - kept[0])
     n_channels, n_partitions, n_lines, n_ro = acs.shape
     kspace = acs.new_zeros(n_channels, *size, n_ro)
     tapers = [

@@ -27,6 +27,7 @@ def unscanned_gmaps(
     for gmap, lattice in zip(gmaps, lattices, strict=True):
         acceleration = lattice.acceleration[0] * lattice.acceleration[1]
         by_noise = acceleration >= NOISE_FROM
-        kernel = calibrate(acs, lattice, size=size if by_noise else None) if acceleration > 1 else None
+        centre = size[0] // 2 - start[0], size[1] // 2 - start[1]
+        kernel = calibrate(acs, lattice, size=size if by_noise else None, centre=centre) if acceleration > 1 else None
         gmap[...] = gfactor(unmixing_coefficients(kernel, csm), acceleration)
     return gmaps

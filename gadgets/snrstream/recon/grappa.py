@@ -44,10 +44,12 @@ def calibrate(
     n_partitions: int = 4,
     tikhonov: float = TIKHONOV,
     size: tuple[int, int] | None = None,
+    centre: tuple[int, int] | None = None,
 ) -> Kernel:
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
-    acs: `(channel, e2, e1, ro)` complex64, contiguous lines of prewhitened k-space.
+    acs: `(channel, e2, e1, ro)` complex64, contiguous lines of prewhitened k-space. centre: the line (e2, e1) of
+    these that holds k = 0; the middle one without.
     n_lines, n_partitions: the most acquired lines and partitions; fewer where the ACS is too short to train them.
     Solves `(A^H A + lambda I) W = A^H B`, where each row of A is one window of sources, wholly inside the ACS, and B
     holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`, and with the `size` of all of k-space
@@ -69,7 +71,7 @@ def calibrate(
             raise ScanError(f"ACS has {count} {what}; a kernel of {kernel_size} {what} at R={r} needs at least {reach}")
     if n_ro < n_samples:
         raise ScanError(f"ACS readouts have {n_ro} samples; the kernel needs at least {n_samples}")
-    n_lines, n_partitions = _trainable(lattice, n_lines, n_partitions, (n_e2, n_e1))
+    n_lines, n_partitions = _trainable(lattice, n_lines, n_partitions, (n_e2, n_e1), centre or (n_e2 // 2, n_e1 // 2))
     targets, sources = lattice.missing(), lattice.neighbours(n_lines, n_partitions)
     samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
 
@@ -100,15 +102,18 @@ def _reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int, int]
     return e2, e1
 
 
-def _trainable(lattice: Lattice, n_lines: int, n_partitions: int, acs: tuple[int, int]) -> tuple[int, int]:
-    """The largest kernel, up to the one wanted, every line of which has seen the centre of the ACS.
+def _trainable(
+    lattice: Lattice, n_lines: int, n_partitions: int, acs: tuple[int, int], centre: tuple[int, int]
+) -> tuple[int, int]:
+    """The largest kernel, up to the one wanted, every line of which has seen the centre of k-space.
 
     A source that never held the bright central lines has a weight made of noise, which ruins the lines around the
-    centre. So windows must fit two times more often than in half of the ACS's lines.
+    centre. So as windows move over the ACS, each of their lines must pass the centre and one line beside it.
     """
     while True:
         short = [
-            n - reach + 1 < n // 2 + 2 for n, reach in zip(acs, _reach(lattice, n_lines, n_partitions), strict=True)
+            not reach <= c <= n - reach - 1 or n < reach + 2
+            for n, c, reach in zip(acs, centre, _reach(lattice, n_lines, n_partitions), strict=True)
         ]
         if short[1] and n_lines > 2:
             n_lines -= 1
@@ -160,13 +165,13 @@ def _normal_equations(
     right = to_target.reshape(n_samples * width, -1)
 
     wrapped = [x for x in range(n_ro) if x + samples[0] < 0 or x + samples[-1] >= n_ro]
-    reached = sorted({(x + sample) % n_ro for x in wrapped for sample in samples})
-    column = dict(zip(reached, _windows(acs[..., reached], sources + targets), strict=True))
-    rows = [
-        torch.cat([*(column[(x + sample) % n_ro][:, :width] for sample in samples), column[x][:, width:]], dim=1)
-        for x in wrapped
-    ]
-    if rows:
+    if wrapped:
+        reached = sorted({(x + sample) % n_ro for x in wrapped for sample in samples})
+        column = dict(zip(reached, _windows(acs[..., reached], sources + targets), strict=True))
+        rows = [
+            torch.cat([*(column[(x + sample) % n_ro][:, :width] for sample in samples), column[x][:, width:]], dim=1)
+            for x in wrapped
+        ]
         products = _gram(torch.cat(rows)[None], n_samples * width)[0]
         normal -= products[:, : n_samples * width]
         right -= products[:, n_samples * width :]

@@ -11,6 +11,7 @@ magnitude shows, is 1.20, 1.42, 1.68 g after homodyne detection and 1.23, 1.44, 
 0.60, 0.54, 0.45 g and 0.89, 0.79, 0.61 g. In theory it is sqrt(3 / share - 2) in phase, and less in quadrature.
 """
 
+import functools
 import math
 
 import torch
@@ -23,6 +24,7 @@ from .spectrum import Spectrum
 ACQUIRED = 0.25  # of the largest SD; readouts without oversampling have a soft edge at a cut
 LINES_OF_TOLERANCE = 1
 SHARE_OF_TOLERANCE = 0.04
+SHORT = 32  # of a size: the least share that the cut side should reach beyond k = 0
 TRANSITION = 0.1  # of the acquired extent, over which data gives way to what is estimated
 
 Extents = dict[int, tuple[int, int]]
@@ -44,6 +46,25 @@ def cut_axes(spectrum: Spectrum) -> Extents:
         if max(after - before, before - after - 1) > max(LINES_OF_TOLERANCE, SHARE_OF_TOLERANCE * size):
             found[axis] = (first, last + 1)
     return found
+
+
+def overscan(size: int, extent: tuple[int, int]) -> int:
+    """Lines or samples of the cut side: how far it reaches beyond k = 0."""
+    first, stop = extent
+    return max(0, min(size // 2 - first, stop - 1 - size // 2))
+
+
+@functools.lru_cache(maxsize=64)
+def shortfalls(spectrum: Spectrum) -> tuple[str, ...]:
+    """A warning for each axis whose cut side hardly reaches beyond k = 0: no method makes a faithful image of it."""
+    sizes = (*spectrum.lines.shape, len(spectrum.samples))
+    reach = {axis: overscan(sizes[axis], extent) for axis, extent in cut_axes(spectrum).items()}
+    return tuple(
+        f"k-space along {('e2', 'e1', 'ro')[axis]} reaches {n} of {sizes[axis]} beyond its centre; "
+        f"expected {max(2, sizes[axis] // SHORT)} or more"
+        for axis, n in reach.items()
+        if n < max(2, sizes[axis] // SHORT)
+    )
 
 
 def taper_weights(spectrum: Spectrum, fraction: float) -> Weights:
@@ -109,9 +130,12 @@ def pocs(image: Tensor, spectrum: Spectrum, n_iterations: int = 20, tolerance: f
 
 
 def _rolled_off(size: int, extent: tuple[int, int], fraction: float) -> Tensor:
-    """1, but cos^2 down to 0 over `fraction` of the extent at its cut side, and 0 beyond that. Float64 `(size,)`."""
+    """1, but cos^2 down to 0 over `fraction` of the extent at its cut side, and 0 beyond that. Float64 `(size,)`.
+
+    Over no more than half of what reaches beyond k = 0, so that the bright centre stays whole.
+    """
     first, stop = extent
-    length = fraction * (stop - first)
+    length = min(fraction * (stop - first), overscan(size, extent) / 2)
     k = torch.arange(size, dtype=torch.float64)
     from_end = k - (first - 1) if size // 2 - first < stop - 1 - size // 2 else stop - k
     return torch.sin(math.pi / 2 * (from_end / (length + 1)).clamp(0, 1)) ** 2
