@@ -150,9 +150,8 @@ def test_data_that_nobody_whitened(read_scan) -> None:
 
 
 def test_nothing_to_make_an_image_of(brain) -> None:
-    header, acquisitions = brain
     with pytest.raises(ScanError, match="no image acquisitions"):
-        accumulated(header, [])
+        accumulated(brain[0], [])
     reference = list(scans.acquisitions(random_kspace(2, 1, 16, 8), every(1, 12, first=4), [CALIBRATION]))
     with pytest.raises(ScanError, match="no image acquisitions"):
         accumulated(scans.header((1, 16, 8), (2, 1)), reference)
