@@ -407,3 +407,11 @@ def test_matrices_beyond_memory() -> None:
         accumulated(scans.header((65535, 65535, 8)), lines)
     with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):
         accumulated(scans.header((16, 65535, 65535)), lines)
+
+
+def test_signals_that_single_precision_cannot_hold() -> None:
+    kspace = random_kspace(2, 1, 8, 8)
+    with pytest.raises(ScanError, match="the central line has a signal of .*; expected 1e-12 or more"):
+        accumulated(scans.header((1, 8, 8)), scans.acquisitions(1e-20 * kspace, every(1, 8)))
+    (bucket,) = accumulated(scans.header((1, 8, 8)), scans.acquisitions(0 * kspace, every(1, 8)))
+    assert bucket.warnings == ("the central line is zero: there is no signal",)

@@ -88,7 +88,9 @@ class LineStore:
                 f"{_name(head)} has a dwell time of {head.sample_time_us:g} us; the image began with {self._dwell_us:g}"
             )
         flat = data.reshape(-1).view(np.float32)
-        if not flat.dot(flat) < LARGEST**2:  # which NaN is not either
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy = flat.dot(flat)
+        if not energy < LARGEST**2:  # which NaN is not either
             what = "NaN or infinite samples" if not np.isfinite(flat).all() else f"samples beyond {LARGEST:g}"
             raise ScanError(f"{_name(head)} holds {what}; expected finite ones of less")
         if 8 * (self._n_readouts + 1) * n_channels * self.n_pixels > MOST_BYTES:

@@ -23,6 +23,7 @@ CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
 MOST_LINES = 1 << 20
+FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of less are lost to float32
 FEWEST_ACS_SAMPLES = 16
 MOST_ACS_LINES = 64  # along e1 and e2; more take time and make neither kernels nor maps better
 
@@ -45,6 +46,7 @@ class ScanImage:
         self._both: set[tuple[int, int]] = set()  # image lines that are calibration lines too
         self._head: ismrmrd.AcquisitionHeader | None = None
         self._nearest = math.inf
+        self._central = np.zeros((0, 0), np.complex64)  # the line that the head belongs to
         self._beyond: set[tuple[int, int]] = set()
 
     @property
@@ -79,7 +81,7 @@ class ScanImage:
             self._both.add(line)
         distance = math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
         if distance < self._nearest:
-            self._nearest, self._head = distance, head
+            self._nearest, self._head, self._central = distance, head, acquisition.data
 
     def complete(self) -> bool:
         """Whether every line that the header lets expect is there."""
@@ -140,7 +142,12 @@ class ScanImage:
         stored = (lines - grid.first) // grid.step
         n_stored = grid.stored
         rows = {(z, y): j * n_stored[1] + i for (z, y), (j, i) in zip(lines.tolist(), stored.tolist(), strict=True)}
+        peak = float(np.abs(self._central).max())
+        if 0 < peak < FAINTEST:
+            raise ScanError(f"the central line has a signal of {peak:.2g}; expected {FAINTEST:g} or more")
         own = self._warnings(lines, lattice, first)
+        if peak == 0:
+            own += ("the central line is zero: there is no signal",)
         for text in own:
             log.warning(text)
         kspace, sd = self._image.take(rows, math.prod(n_stored))
