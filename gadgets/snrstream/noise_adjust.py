@@ -148,4 +148,5 @@ def _apply(whiten: np.ndarray, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acqu
             f"acquisition {acquisition.scan_counter} has {acquisition.active_channels} channels; "
             f"the noise measurement has {len(whiten)}"
         )
-    return with_data(acquisition, whiten @ acquisition.data)
+    with np.errstate(over="ignore", invalid="ignore"):  # accumulate refuses what comes of it
+        return with_data(acquisition, whiten @ acquisition.data)
