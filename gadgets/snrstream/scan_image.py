@@ -7,6 +7,7 @@ import ismrmrd
 import numpy as np
 import torch
 
+from .calibration_block import calibration_block
 from .errors import ScanError
 from .items import Bucket, Calibration
 from .line_store import LineStore
@@ -15,7 +16,7 @@ from .mrd.header import Encoding
 from .recon.combine import Grid
 from .recon.fft import acquired_share
 from .recon.lattice import Lattice
-from .recon.sampling import central_block, find_lattice, missing_lines, on_lattice, require_steps
+from .recon.sampling import find_lattice, missing_lines, on_lattice, require_steps
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,6 @@ BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
 MOST_LINES = 1 << 20
 FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of less are lost to float32
-FEWEST_ACS_SAMPLES = 16
-MOST_ACS_LINES = 64  # along e1 and e2; more take time and make neither kernels nor maps better
 
 
 class ScanImage:
@@ -91,47 +90,10 @@ class ScanImage:
         return len(self._missing(lines, lattice, first)) == 0
 
     def calibration(self, device: torch.device) -> Calibration | None:
-        """The largest fully sampled block around k = 0, its central part where it is large.
-
-        Image lines stand in for calibration lines that are missing. Raises ScanError where k = 0 is not acquired.
-        """
+        """What `calibration_block` finds among its calibration lines; None where there are none."""
         if len(self._calibration) == 0:
             return None
-        acquired = np.zeros(self.size, bool)
-        acquired[tuple(self._calibration.lines.T)] = True
-        wanted = int(acquired.sum())
-        stand_ins = [line for line in map(tuple, self._image.lines.tolist()) if not acquired[line]]
-        if self._calibration.fits(self._image):
-            low, high = self._calibration.lines.min(axis=0), self._calibration.lines.max(axis=0)
-            for line in stand_ins:
-                if np.all(low <= line) and np.all(line <= high):
-                    acquired[line] = True
-        z, y = central_block(acquired)
-        if z.stop == z.start:
-            raise ScanError(
-                f"calibration lines {self._extent(self._calibration.lines)} do not hold the centre of k-space, "
-                f"{self._extent(np.array([[n // 2 for n in self.size]]))}; expected a block around it"
-            )
-        told: tuple[str, ...] = ()
-        if (z.stop - z.start) * (y.stop - y.start) < (wanted if self.size[0] == 1 else wanted // 2):
-            told = (f"calibration lines {self._extent(self._calibration.lines)} have gaps: not all were used",)
-        samples = self._calibration.readout[0] if self._calibration.readout else 0
-        if samples < min(FEWEST_ACS_SAMPLES, self.encoding.encoded_matrix[0]):
-            told += (f"calibration readouts have {samples} samples; expected at least {FEWEST_ACS_SAMPLES}",)
-        for text in told:
-            log.warning(text)
-        block = [
-            slice(max(s.start, n // 2 - MOST_ACS_LINES // 2), min(s.stop, n // 2 + MOST_ACS_LINES // 2))
-            for s, n in zip((z, y), self.size, strict=True)
-        ]
-        places = [(z, y) for z in range(block[0].start, block[0].stop) for y in range(block[1].start, block[1].stop)]
-        rows = {place: row for row, place in enumerate(places)}
-        kspace, sd = self._calibration.take(rows, len(rows))
-        lacking = {place: row for place, row in rows.items() if sd[row] == 0}
-        if lacking:
-            kspace = kspace + self._image.copy(lacking, len(rows))
-        kspace = kspace.reshape(len(kspace), block[0].stop - block[0].start, block[1].stop - block[1].start, -1)
-        return Calibration(kspace.to(device), (block[0].start, block[1].start), told)
+        return calibration_block(self._calibration, self._image, self.size, self._extent, device)
 
     def bucket(
         self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True
