@@ -37,7 +37,8 @@ def calibration_block(
     if z.stop == z.start:
         centre = name(np.array([[n // 2 for n in size]]))
         raise ScanError(
-            f"calibration lines {name(lines.lines)} do not hold the centre of k-space, {centre}; expected a block around it"
+            f"calibration lines {name(lines.lines)} do not hold the centre of k-space, {centre}; "
+            "expected a block around it"
         )
     warnings: tuple[str, ...] = ()
     if (z.stop - z.start) * (y.stop - y.start) < (n_lines if size[0] == 1 else n_lines // 2):  # ellipses lose corners
