@@ -5,10 +5,14 @@ from pathlib import Path
 
 import ismrmrd
 import pytest
+import torch
 from ismrmrd import xsd
 
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
+
+# As one scan has: two threads that wait for each other at every small step make the tests twice as slow.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "data"
