@@ -116,7 +116,9 @@ def snr_before_and_after(
     network as in SNRAware, arXiv 2503.18162). The noise that is in the scan stays in all of them.
     """
     white = noise_adjust.process(scan.acquisitions(), header, noise_adjust.Parameters())
-    buckets = grappa.process(accumulate.process(white, header, accumulate.Parameters()), header, grappa.Parameters())
+    buckets = grappa.process(
+        accumulate.process(white, header, accumulate.Parameters(device="cpu")), header, grappa.Parameters()
+    )
     bucket = next(item for item in buckets if isinstance(item, Bucket))
     alpha = float(next(r.image.meta["SNRSTREAM_alpha"] for r in received if r.image.image_series_index == 2))
     original, denoised = reconstruct(bucket, header, alpha)
@@ -125,7 +127,7 @@ def snr_before_and_after(
     for _ in tqdm(range(n_replicas), desc="noise replicas", disable=None):
         noise = 2**0.5 * torch.randn(bucket.kspace.shape, dtype=torch.complex64, generator=generator)
         # Halved in power, the noise of scan and replica together is unit noise again, as the network expects.
-        noisy = (bucket.kspace + noise * bucket.sampled[..., None]) / 2**0.5
+        noisy = (bucket.kspace + noise * bucket.line_sd[..., None]) / 2**0.5
         denoised_replica = reconstruct(dataclasses.replace(bucket, kspace=noisy), header, alpha)[1]
         replicas.append(2**0.5 * denoised_replica.image)
     sd_after = np.sqrt(np.var(np.stack(replicas), axis=0, ddof=1) / 2)
