@@ -1,6 +1,7 @@
 """The gadgets that shape an image's k-space: partial_fourier, kspace_filter, resize."""
 
 import copy
+import dataclasses
 import logging
 
 import ismrmrd
@@ -173,6 +174,12 @@ def test_resize_to_more_pixels_than_memory() -> None:
         passed(resize, recon(), header((65535, 65535, 1), (160.0, 192.0, 5.0)))
     with pytest.raises(ScanError, match="pixels along x; expected at most"):
         passed(resize, recon(), header((48, 48, 1), (1e-200, 192.0, 5.0)))
+
+
+def test_partial_fourier_after_the_taper() -> None:
+    tapered = dataclasses.replace(recon(lacking=12), history=("k-space tapered over 15 %",))
+    with pytest.raises(ScanError, match="expected a pipeline without taper"):
+        passed(partial_fourier, tapered)
 
 
 def test_resize_of_a_slice_to_several_partitions() -> None:

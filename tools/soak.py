@@ -22,6 +22,7 @@ from tools.demo import server  # noqa: E402
 
 MOST_GROWTH = 0.01
 MOST_GIB = 24
+WARM = 20  # repetitions after which memory should not grow
 
 
 def main() -> int:
@@ -31,6 +32,8 @@ def main() -> int:
     parser.add_argument("--channels", type=int, help="16 for repetitions, 32 for the volume by default")
     parser.add_argument("--matrix", type=int, nargs=3, default=(320, 320, 256), metavar=("X", "Y", "Z"))
     options = parser.parse_args()
+    if options.repetitions <= WARM:
+        parser.error(f"repetitions is {options.repetitions}; expected more than {WARM}")
     if options.what == "repetitions":
         return repetitions(options.repetitions, options.channels or 16)
     return whole_volume(tuple(options.matrix), options.channels or 32)
@@ -42,7 +45,7 @@ def repetitions(n_repetitions: int, n_channels: int) -> int:
         resident: dict[int, int] = {}
 
         def watch(n_images: int) -> None:
-            if n_images in (3 * 20, 3 * n_repetitions):
+            if n_images in (3 * WARM, 3 * n_repetitions):
                 resident[n_images // 3] = _resident_bytes(pid)
 
         lines = stream.scan_lines(n_channels)
@@ -50,7 +53,7 @@ def repetitions(n_repetitions: int, n_channels: int) -> int:
         start = time.perf_counter()
         stream.stream(port, b"".join(first), n_repetitions, later, watch)
         seconds = time.perf_counter() - start
-    before, after = resident[20], resident[n_repetitions]
+    before, after = resident[WARM], resident[n_repetitions]
     growth = after / before - 1
     print(
         f"{n_repetitions} repetitions of {n_channels} x 512 x 256 at R = 4 in {seconds:.0f} s; the server holds "

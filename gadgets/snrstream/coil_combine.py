@@ -122,6 +122,7 @@ def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) 
         head=bucket.head,
         history=(*bucket.history, "GRAPPA") if bucket.kernel is not None else bucket.history,
         warnings=bucket.warnings + shortfalls(spectrum),
+        snr_units=bucket.snr_units,
     )
 
 

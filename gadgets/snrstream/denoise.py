@@ -1,6 +1,7 @@
 """Gadget: denoise images in SNR units by a network, blended with the original."""
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from ismrmrd import xsd
 from .denoising.blending import blend
 from .denoising.onnx_model import load_model
 from .items import ReconImage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Parameters:
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Each `ReconImage`, followed by its denoised version; other items pass.
 
+    An image that is not in SNR units has none: a network draws what it pleases from data beyond its range.
     The model is loaded, and its hash checked, before the first item is taken.
     """
     model = load_model(parameters.model)
@@ -43,7 +47,9 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     done = f"denoised by {name}, alpha {alpha:g}" if alpha != 1 else f"alpha 1: not denoised by {name}"
     for item in items:
         yield item
-        if isinstance(item, ReconImage) and not item.denoised:
+        if isinstance(item, ReconImage) and not item.snr_units:
+            log.warning("an image is not in SNR units: not denoised")
+        elif isinstance(item, ReconImage) and not item.denoised:
             network = item.image if alpha == 1 else model.denoise(item.image, item.gmap)
             yield dataclasses.replace(
                 item,

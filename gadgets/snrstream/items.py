@@ -78,7 +78,7 @@ class ReconImage:
 
     image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32. spectrum: how the noise is correlated.
     history: names of the steps that made it; meta: further attributes for the outgoing image.
-    denoised: whether a network had a part in it.
+    denoised: whether a network had a part in it. snr_units: whether the data was prewhitened, as all this presumes.
     """
 
     image: np.ndarray
@@ -90,3 +90,4 @@ class ReconImage:
     meta: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     denoised: bool = False
+    snr_units: bool = True

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ismrmrd import xsd
 
+from .errors import ScanError
 from .items import ReconImage
 from .recon.partial_fourier import cut_axes, homodyne, pocs
 from .shaped_image import shaped, tensors
@@ -34,6 +35,8 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
 
 def _estimated(item: ReconImage, parameters: Parameters) -> ReconImage:
+    if any("tapered" in step for step in item.history):
+        raise ScanError("partial_fourier got an image whose k-space was tapered; expected a pipeline without taper")
     image, gmap, spectrum = tensors(item)
     if parameters.method == "homodyne":
         (image, spectrum), name = homodyne(image, spectrum), "homodyne"

@@ -1,3 +1,5 @@
+import dataclasses
+
 import ismrmrd
 import numpy as np
 import pytest
@@ -66,6 +68,12 @@ def test_blend_is_linear_in_alpha() -> None:
     for alpha in (0.0, 0.1, 0.5, 0.9, 1.0):
         assert np.allclose(blend(a, b, alpha), alpha * a + (1 - alpha) * b, atol=1e-6)
     assert np.array_equal(blend(a, b, 0.0), b)
+
+
+def test_an_image_that_is_not_in_snr_units_is_not_denoised(install) -> None:
+    install()
+    recon = dataclasses.replace(recon_image(), snr_units=False)
+    assert list(denoise.process([recon], None, denoise.Parameters(model="tiny"))) == [recon]
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (2, 5, 7), (3, 16, 3), (19, 4, 5)])
