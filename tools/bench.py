@@ -3,6 +3,7 @@
     python tools/bench.py recon              each stage over the bare FFT of the coil images, and peers
     python tools/bench.py recon --only peers beside others' packages alone (also: 2d, 3d)
     python tools/bench.py stream             a scan through the socket, over the bare FFT of its frames
+    python tools/bench.py wire               reading off a socket, beside bare recv_into and ismrmrd's reader
 
 Absolute times on a shared machine say little; the ratios hold. Times are the minimum of several runs,
 alternating with the bare FFT. A row ends with what is asked of it, and MISSED where it falls short. Peers are
@@ -18,16 +19,19 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "gadgets")) if path not 
 
 import torch  # noqa: E402
 
-from tools.benchmarks import peers, stages, stream  # noqa: E402
+from tools.benchmarks import peers, stages, stream, wire  # noqa: E402
 from tools.benchmarks.timing import Row, show  # noqa: E402
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=["recon", "stream"])
+    parser.add_argument("what", choices=["recon", "stream", "wire"])
     parser.add_argument("--only", choices=["2d", "3d", "peers"], help="of recon: this part alone")
     parser.add_argument("--repetitions", type=int, default=60, help="of the streamed scan (%(default)s)")
     options = parser.parse_args()
+    if options.what == "wire":
+        show(wire.rows())
+        return 0
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; ratios to the bare FFT of the coil images, "
         "but for rows that say times"

@@ -68,16 +68,16 @@ class Link:
         decoder = Decoder()
         while True:
             try:
-                data = self._socket.recv(CHUNK)
+                n_bytes = self._socket.recvmsg_into(decoder.buffers())[0]
             except OSError as exc:
                 raise ConnectionFailed(f"{self.peer} went away: {exc.strerror or exc}") from None
-            if not data:
+            if not n_bytes:
                 try:
                     decoder.finish()
                 except ProtocolError as exc:
                     raise ConnectionFailed(f"{self.peer} went away: {exc}") from None
                 raise ConnectionFailed(f"{self.peer} went away without CLOSE")
-            for message in decoder.receive(data):
+            for message in decoder.received(n_bytes):
                 if isinstance(message, Close):
                     self.closed_by_peer = True
                     return

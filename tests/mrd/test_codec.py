@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from snrstream.errors import ProtocolError
 from snrstream.mrd.decoder import Decoder, Limits
 from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header, Text
+from snrstream.mrd.messages import (
+    Close,
+    ConfigFile,
+    ConfigText,
+    Dependency,
+    Dicom,
+    Fault,
+    Header,
+    Query,
+    Response,
+    Text,
+)
 
 
 def example_messages() -> list:
@@ -18,6 +29,8 @@ def example_messages() -> list:
     acquisition = ismrmrd.Acquisition.from_array(
         data, trajectory=rng.standard_normal((8, 2)).astype(np.float32), scan_counter=7
     )
+    large = ismrmrd.Acquisition.from_array(np.full((16, 400), 1 + 2j, np.complex64), trajectory=np.ones((400, 3)))
+    empty = ismrmrd.Acquisition.from_array(np.zeros((0, 0), np.complex64))
     pixels = rng.integers(0, 65535, (1, 1, 4, 6)).astype(np.uint16)
     image = ismrmrd.Image.from_array(pixels, transpose=False, image_series_index=2)
     image.meta = ismrmrd.Meta({"GADGETRON_ScaleRatio": "10", "list": ["a", "b"]})
@@ -25,7 +38,9 @@ def example_messages() -> list:
     waveform = ismrmrd.Waveform.from_array(rng.integers(0, 99, (2, 5)).astype(np.uint32))
     return [
         ConfigFile("grappa_snr"), ConfigText(b"<configuration/>"), Header(b"<ismrmrdHeader/>"), acquisition, image,
-        complex_image, waveform, Text("hello"), Dependency(b"<ismrmrdMeta/>"), Close(),
+        complex_image, large, waveform, Text("hello"), Query(7, "gadgetron::info"), Response(7, "snrstream"),
+        large, Fault("no"), empty, Dicom(b"DICM", "image.dcm", b"<ismrmrdMeta/>"), Dicom(b"", "", b""),
+        Dependency(b"<ismrmrdMeta/>"), Close(),
     ]  # fmt: skip
 
 
@@ -55,8 +70,38 @@ def test_any_split_gives_the_same_messages(cuts: list[int]) -> None:
     assert [encode(message) for message in decode(STREAM, cuts)] == [encode(m) for m in example_messages()]
 
 
-def test_byte_by_byte() -> None:
-    assert len(decode(STREAM, list(range(1, len(STREAM))))) == len(example_messages())
+def test_a_few_bytes_at_a_time() -> None:
+    for step in (1, 7, 341, 1000):
+        decoded = decode(STREAM, list(range(step, len(STREAM), step)))
+        assert [encode(message) for message in decoded] == [encode(m) for m in example_messages()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 30_000), min_size=1, max_size=40))
+def test_bytes_received_in_place_give_the_same_messages(counts: list[int]) -> None:
+    """As from a socket that fills the decoder's own buffers with as many bytes as it pleases."""
+    decoder, events, at, turn = Decoder(), [], 0, 0
+    while at < len(STREAM):
+        left = counts[turn % len(counts)]
+        n_bytes = 0
+        for buffer in decoder.buffers():
+            part = STREAM[at : at + min(left - n_bytes, len(buffer))]
+            buffer[: len(part)] = part
+            n_bytes, at = n_bytes + len(part), at + len(part)
+        assert n_bytes > 0
+        events += decoder.received(n_bytes)
+        turn += 1
+    decoder.finish()
+    assert [encode(message) for message in events] == [encode(m) for m in example_messages()]
+
+
+def test_arrays_do_not_change_with_what_comes_later() -> None:
+    decoder = Decoder()
+    large = encode(example_messages()[6])
+    first, second = decoder.receive(large), decoder.receive(large[:342] + bytes(len(large) - 342))
+    (first,), (second,) = list(first), list(second)
+    assert np.all(first.data == 1 + 2j) and not second.data.any()
+    assert first.data.flags.writeable and first.data.flags.aligned and second.data.flags.aligned
 
 
 @settings(max_examples=300, deadline=None)
@@ -91,6 +136,10 @@ def test_end_inside_a_message() -> None:
         (struct.pack("<H", 999), "unknown message id 999"),
         (struct.pack("<HI", 3, 0xFFFFFFFF), "header message announces 4294967295 bytes"),
         (struct.pack("<HQ", 1019, 1 << 60), "dependency message announces"),
+        (struct.pack("<HQQQ", 6, 0, 1, 1 << 60), "query message announces"),
+        (struct.pack("<HQQ", 7, 1, 1 << 60), "response message announces"),
+        (struct.pack("<HQ", 8, 1 << 60), "error message announces"),
+        (struct.pack("<HIQ", 1018, 0, 1 << 60), "dicom message announces"),
         (struct.pack("<H", 1008) + b"\xff" * 340, "acquisition message announces"),
         (struct.pack("<H", 1) + b"\xff" * 1024, "config_file message cannot be read"),
     ],

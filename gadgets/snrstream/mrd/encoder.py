@@ -6,8 +6,20 @@ from typing import Any
 import ismrmrd
 
 from ..errors import ProtocolError
-from .decoder import CONFIG_FILE_SIZE
-from .messages import Close, ConfigFile, ConfigText, Dependency, Header, MessageId, Text
+from .messages import (
+    CONFIG_FILE_SIZE,
+    Close,
+    ConfigFile,
+    ConfigText,
+    Dependency,
+    Dicom,
+    Fault,
+    Header,
+    MessageId,
+    Query,
+    Response,
+    Text,
+)
 
 
 def encode(message: Any) -> bytes:
@@ -30,8 +42,16 @@ def encode(message: Any) -> bytes:
             return _counted(MessageId.HEADER, xml)
         case Text(text):
             return _counted(MessageId.TEXT, text.encode())
+        case Query(number, text):
+            return _id(MessageId.QUERY) + struct.pack("<QQ", 0, number) + _long(text.encode())
+        case Response(number, text):
+            return _id(MessageId.RESPONSE) + struct.pack("<Q", number) + _long(text.encode())
+        case Fault(text):
+            return _id(MessageId.ERROR) + _long(text.encode())
         case Dependency(xml):
-            return _id(MessageId.DEPENDENCY) + struct.pack("<Q", len(xml)) + xml
+            return _id(MessageId.DEPENDENCY) + _long(xml)
+        case Dicom(file, name, meta):
+            return _counted(MessageId.DICOM, file) + _long(name.encode()) + _long(meta)
         case Close():
             return _id(MessageId.CLOSE)
     raise ProtocolError(f"a {type(message).__name__} cannot be sent; expected acquisitions, images or waveforms")
@@ -39,6 +59,10 @@ def encode(message: Any) -> bytes:
 
 def _id(number: MessageId) -> bytes:
     return struct.pack("<H", number)
+
+
+def _long(data: bytes) -> bytes:
+    return struct.pack("<Q", len(data)) + data
 
 
 def _counted(number: MessageId, data: bytes) -> bytes:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+CONFIG_FILE_SIZE = 1024
+
 
 class MessageId(IntEnum):
     """The u16 in front of every message, little-endian like all else."""
@@ -12,7 +14,11 @@ class MessageId(IntEnum):
     HEADER = 3
     CLOSE = 4
     TEXT = 5
+    QUERY = 6
+    RESPONSE = 7
+    ERROR = 8
     ACQUISITION = 1008
+    DICOM = 1018
     DEPENDENCY = 1019
     IMAGE = 1022
     WAVEFORM = 1026
@@ -44,6 +50,38 @@ class Text:
     """A line for the user. From a server, one that begins with `ERROR` reports a failure."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question about the server, such as `gadgetron::info`. `id` comes back with the answer."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """The answer to the `Query` of the same `id`."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How an external module tells Gadgetron, or Gadgetron its module, that it failed: the error message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Dicom:
+    """A DICOM file, the name it should get, and meta attributes (XML) or nothing."""
+
+    file: bytes
+    name: str
+    meta: bytes
 
 
 @dataclass(frozen=True)
