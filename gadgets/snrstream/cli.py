@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -81,12 +82,14 @@ def _send(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from .server import serve
+    from .raw_record import record_folder
+    from .server import Options, serve
     from .threads import limit_threads
 
+    folder = record_folder(options.keep_raw) if options.keep_raw is not None else None
     try:
         limit_threads(options.threads)
-        serve(options.host, options.port)
+        serve(options.host, options.port, Options(options.clients, options.patience, folder))
     except KeyboardInterrupt:
         log.info("stopped")
 
@@ -177,17 +180,34 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
     for command in (recon, serve):
-        command.add_argument("--threads", type=_threads, default=1, help="of one scan's reconstruction (%(default)s)")
+        command.add_argument("--threads", type=_count, default=1, help="of one scan's reconstruction (%(default)s)")
     for command in (serve, send):
         command.add_argument("--host", default=DEFAULT_HOST, help="address (%(default)s)")
         command.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port (%(default)s)")
+    serve.add_argument("--clients", type=_count, default=8, help="served at once; more are refused (%(default)s)")
+    serve.add_argument(
+        "--patience", type=_seconds, default=900.0, metavar="S", help="how long a client may be silent (%(default)g s)"
+    )
+    serve.add_argument(
+        "--keep-raw", type=Path, metavar="DIR", help="keep raw data of scans that fail, for `recon --from-stream`"
+    )
     return parser
 
 
-def _threads(text: str) -> int:
+def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"number of threads is {text!r}; expected 1 to 1024")
+        raise argparse.ArgumentTypeError(f"number is {text!r}; expected 1 to 1024")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= 1e6:
+        raise argparse.ArgumentTypeError(f"time is {text!r}; expected seconds, above 0, to 1e6")
+    return seconds
 
 
 def _port(text: str) -> int:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from .chain import chain_file, read_configuration
 from .errors import ConnectionFailed
 from .link import Link
-from .mrd.messages import Close, ConfigFile, ConfigText, Header, Text
+from .mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from .mrd.scan_file import ScanFile
 from .progress import Progress
 
@@ -41,14 +41,13 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
     except (OSError, OverflowError, UnicodeError) as exc:
         raise ConnectionFailed(f"cannot connect to {server}: {getattr(exc, 'strerror', None) or exc}") from None
     with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
-        sock.settimeout(None)
         link = Link(sock, server)
         sender = _Sender(link, [configuration, Header(scan.header_xml)], scan, progress)
         sender.start()
         received: list[Received] = []
         try:
             for message in link:
-                if isinstance(message, Text) and message.text.startswith("ERROR"):
+                if isinstance(message, Fault) or (isinstance(message, Text) and message.text.startswith("ERROR")):
                     raise ConnectionFailed(f"{server}: {message.text}")
                 if isinstance(message, Text):
                     tqdm.write(f"server says: {message.text[:1000]!r}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from .errors import ConfigurationError
@@ -17,21 +17,33 @@ def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T
     that finds a value out of range raises ValueError with what it expected.
     Raises ConfigurationError that names gadget, property and what is known or expected.
     """
-    hints = typing.get_type_hints(cls)
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, text in properties.items():
         if name not in known:
             listed = ", ".join(known) or "none"
             raise ConfigurationError(f"gadget {gadget}: unknown property {name!r}; known: {listed}")
-        try:
-            values[name] = _convert(hints[name], text.strip())
-        except ValueError as exc:
-            raise ConfigurationError(f"gadget {gadget}: property {name} is {text!r}; expected {exc}") from None
+        values[name] = _value(cls, gadget, name, text)
     try:
         return cls(**values)
     except ValueError as exc:
         raise ConfigurationError(f"gadget {gadget}: {exc}") from None
+
+
+def replace_parameter(parameters: T, gadget: str, name: str, text: str) -> T:
+    """`parameters` with another value, from text, of one field. Raises ConfigurationError like `parse_parameters`."""
+    value = _value(type(parameters), gadget, name, text)
+    try:
+        return replace(parameters, **{name: value})  # type: ignore[type-var]
+    except ValueError as exc:
+        raise ConfigurationError(f"gadget {gadget}: {exc}") from None
+
+
+def _value(cls: type, gadget: str, name: str, text: str) -> Any:
+    try:
+        return _convert(typing.get_type_hints(cls)[name], text.strip())
+    except ValueError as exc:
+        raise ConfigurationError(f"gadget {gadget}: property {name} is {text!r}; expected {exc}") from None
 
 
 def _convert(hint: Any, text: str) -> Any:

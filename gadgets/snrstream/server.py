@@ -1,46 +1,59 @@
 """The embedded host: accepts ISMRMRD sessions, runs their stream configuration, streams images back."""
 
 import logging
+import selectors
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-import ismrmrd
-
-from .chain import Chain, is_noise_query, named_chain, parse_chain, preload
-from .errors import ConfigurationError, ConnectionFailed, ProtocolError, SnrstreamError
+from .chain import preload
+from .errors import ConnectionFailed, SnrstreamError
 from .link import Link
-from .mrd.header import parse_header
-from .mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header, Text
-from .progress import Progress
+from .mrd.messages import Close
+from .raw_record import RawRecord
+from .session import LONGEST_TEXT, Session
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
 REFUSED_SECONDS = 0.2
-LONGEST_ERROR = 1000  # characters
-NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
+MOST_REFUSALS = 16  # clients that are told at the same time that there is no room; more are cut off
 
 
-def serve(host: str, port: int) -> None:
-    """Serve until interrupted, each connection in a thread of its own.
+@dataclass(frozen=True)
+class Options:
+    """How `serve` treats its clients.
 
-    Raises ConnectionFailed where the address cannot be bound.
+    clients: how many are served at once. patience: seconds that a client may send, or take, nothing.
+    keep_raw: the folder where raw data of scans that failed stays; None keeps none.
     """
-    with listen(host, port) as listener:
+
+    clients: int = 8
+    patience: float = 900.0
+    keep_raw: Path | None = None
+
+
+def serve(host: str, port: int, options: Options = Options()) -> None:
+    """Serve until SIGTERM, each connection in a thread of its own; then take no more, and finish what runs.
+
+    Raises ConnectionFailed where the address cannot be bound. To be called from the main thread.
+    """
+    with _termination() as terminated, listen(host, port) as listener:
         preload()
-        address = "{}:{}".format(*listener.getsockname()[:2])
-        log.info("listening on %s", address)
-        while True:
-            try:
-                sock, peer = listener.accept()
-                name = "{}:{}".format(*peer[:2])
-                threading.Thread(target=_connection, args=(sock, name), name=name, daemon=True).start()
-            except (OSError, RuntimeError) as exc:  # out of descriptors or threads: others still run
-                log.error("cannot take another client: %s", exc)
-                time.sleep(REFUSED_SECONDS)
+        server = _Server(options)
+        log.info("listening on %s", "{}:{}".format(*listener.getsockname()[:2]))
+        with selectors.DefaultSelector() as selector:
+            for source in (listener, terminated):
+                selector.register(source, selectors.EVENT_READ)
+            while all(key.fileobj is listener for key, _ in selector.select()):
+                server.accept(listener)
+        listener.close()
+        server.finish()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,80 +66,151 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConnectionFailed(f"cannot listen on {host}:{port}: {reason}") from None
 
 
-def _connection(sock: socket.socket, peer: str) -> None:
-    """One session, whatever becomes of it: the client gets its images, or a text that begins ERROR."""
-    with sock:
-        link = Link(sock, peer)
+@contextmanager
+def _termination() -> Iterator[socket.socket]:
+    """A socket that can be read once SIGTERM has come; a second one interrupts."""
+    ours, theirs = socket.socketpair()
+
+    def terminate(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        theirs.send(b"\0")
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        with ours, theirs:
+            yield ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Server:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._running: dict[threading.Thread, tuple[socket.socket, Session]] = {}
+        self._n_refusals = 0
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take the client that waits, or refuse it."""
         try:
-            _session(link)
-            link.send(Close())
-            link.finish(SILENCE_SECONDS)
-        except ConnectionFailed as exc:
-            log.error("%s", exc)
-        except SnrstreamError as exc:
-            log.error("%s: %s", peer, str(exc)[:LONGEST_ERROR])
-            _report(link, str(exc))
-        except Exception as exc:
-            log.exception("%s: a defect of snrstream", peer)
-            _report(link, f"internal error: {type(exc).__name__}: {exc}")
+            sock, address = listener.accept()
+        except OSError as exc:  # out of descriptors: those who are here still run
+            log.error("cannot take another client: %s", exc)
+            time.sleep(REFUSED_SECONDS)
+            return
+        peer = "{}:{}".format(*address[:2])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        session = Session(peer)
+        with self._lock:
+            n_running = len(self._running)
+            if n_running < self._options.clients:
+                thread = threading.Thread(target=self._serve, args=(sock, session), name=peer, daemon=True)
+                self._running[thread] = sock, session
+            elif self._n_refusals < MOST_REFUSALS:
+                thread = threading.Thread(target=self._refuse, args=(sock, session), name=peer, daemon=True)
+                self._n_refusals += 1
+            else:
+                log.error("%s: cut off, %d clients are served and %d refused", peer, n_running, self._n_refusals)
+                sock.close()
+                return
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            log.error("%s: cut off: %s", peer, exc)
+            self._forget(thread)
+            sock.close()
+
+    def finish(self) -> None:
+        """Wait for the scans that run; clients that have not begun are let go."""
+        with self._lock:
+            running = dict(self._running)
+        n_scans = sum(session.begun for _, session in running.values())
+        log.info("stopping; %d scans to finish", n_scans)
+        for thread, (sock, session) in running.items():
+            if not session.begun:
+                _shut(sock)
+            thread.join()
+        log.info("stopped")
+
+    def _serve(self, sock: socket.socket, session: Session) -> None:
+        """One session, whatever becomes of it: the client gets its images, or hears why not."""
+        folder = self._options.keep_raw
+        record = RawRecord(folder, session.peer) if folder is not None else None
+        link = Link(sock, session.peer, self._options.patience, record.write if record is not None else None)
+        failure: str | None = None
+        try:
+            with sock:
+                failure = _run(link, session)
+        finally:
+            if record is not None:
+                _settle(record, session, failure)
+            self._forget(threading.current_thread())
+
+    def _refuse(self, sock: socket.socket, session: Session) -> None:
+        try:
+            with sock:
+                n_clients = self._options.clients
+                text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
+                log.error("%s: refused: %s", session.peer, text)
+                _report(Link(sock, session.peer), session, text)
+        finally:
+            with self._lock:
+                self._n_refusals -= 1
+
+    def _forget(self, thread: threading.Thread) -> None:
+        with self._lock:
+            if self._running.pop(thread, None) is None:
+                self._n_refusals -= 1
 
 
-def _report(link: Link, text: str) -> None:
+def _run(link: Link, session: Session) -> str | None:
+    """The whole session; why it failed, or None."""
+    try:
+        for message in session.answers(iter(link)):
+            link.send(message)
+        link.send(Close())
+        link.finish(SILENCE_SECONDS)
+        return None
+    except ConnectionFailed as exc:
+        log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
+        return str(exc)
+    except SnrstreamError as exc:
+        text = str(exc)
+        log.error("%s: %s", link.peer, text[:LONGEST_TEXT])
+    except MemoryError:
+        text = "out of memory; expected a smaller scan, or a host with more"
+        log.error("%s: %s", link.peer, text)
+    except Exception as exc:
+        text = f"internal error: {type(exc).__name__}: {exc}"
+        log.exception("%s: a defect of snrstream", link.peer)
+    _report(link, session, text)
+    return text
+
+
+def _report(link: Link, session: Session, text: str) -> None:
+    """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away."""
     link.drain(DRAIN_SECONDS, SILENCE_SECONDS)
     try:
-        link.send(Text(f"ERROR: {text[:LONGEST_ERROR]}"))
+        link.send(session.fault(text))
         link.send(Close())
         link.finish(SILENCE_SECONDS)
     except ConnectionFailed as exc:
         log.error("%s: the error above could not be delivered", exc)
 
 
-def _session(link: Link) -> None:
-    messages = iter(link)
-    first = next(messages, None)
-    if first is None:
-        return  # a client that only asks whether anybody listens
-    if isinstance(first, ConfigText) and is_noise_query(first.xml):
-        # A Gadgetron client asks for a stored noise measurement ahead of its scan; none is stored here.
-        for _ in messages:
-            pass
-        link.send(Dependency(NO_NOISE))
+def _settle(record: RawRecord, session: Session, failure: str | None) -> None:
+    """Raw data stays where the scan failed."""
+    if failure is None or not session.has_scan:
+        record.discard()
         return
-    chain, name = _chain(first)
-    second = next(messages, None)
-    if not isinstance(second, Header):
-        raise ProtocolError(f"{_kind(second)} after the configuration; expected the ISMRMRD header")
-    header = parse_header(second.xml)
-    log.info("%s: scan with %s", link.peer, name)
-    with Progress(f"{link.peer} {name}") as progress:
-        for item in chain.run(_items(messages, progress), header):
-            link.send(item)
-            if isinstance(item, ismrmrd.Image):
-                progress.image()
-    log.info("%s: %d acquisitions in, %d images out", link.peer, progress.n_acquisitions, progress.n_images)
+    path = record.keep()
+    if path is not None:
+        log.error("%s: raw data kept in %s", session.peer, path)
 
 
-def _chain(first: Any) -> tuple[Chain, str]:
-    match first:
-        case ConfigFile(name):
-            return named_chain(name), name
-        case ConfigText(xml):
-            return parse_chain(xml, "configuration of the client"), "a configuration of its own"
-    raise ConfigurationError(f"{_kind(first)} begins the session; expected a configuration")
-
-
-def _items(messages: Iterator[Any], progress: Progress) -> Iterator[Any]:
-    """The data of a scan, counted; texts of the client are logged."""
-    for message in messages:
-        if isinstance(message, (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform)):
-            if isinstance(message, ismrmrd.Acquisition):
-                progress.acquisition()
-            yield message
-        elif isinstance(message, Text):
-            log.info("client says: %r", message.text[:LONGEST_ERROR])
-        else:
-            raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
-
-
-def _kind(message: Any) -> str:
-    return "CLOSE" if message is None else type(message).__name__
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

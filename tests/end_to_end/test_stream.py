@@ -95,7 +95,7 @@ def preamble(scan: ScanFile, pipeline: str = "grappa_snr") -> list:
     [
         ([ConfigFile("../secret")], "not a plain name"),
         ([ConfigFile("nope")], "unknown pipeline 'nope'"),
-        ([ConfigText(b"<configuration><gadget name='x'/></configuration>")], "unknown gadget 'x'"),
+        ([ConfigText(b"<configuration><stream><gadget name='x'/></stream></configuration>")], "unknown gadget 'x'"),
         ([Header(b"<a/>")], "Header begins the session; expected a configuration"),
         ([ConfigFile("grappa_snr"), Text("hello")], "Text after the configuration; expected the ISMRMRD header"),
         ([ConfigFile("grappa_snr"), Header(b"<a/>")], "root element 'a'"),

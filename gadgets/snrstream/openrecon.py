@@ -1,0 +1,59 @@
+"""What a user set on the console: the parameters that OpenRecon and FIRE send as JSON after the header."""
+
+import dataclasses
+import json
+import logging
+from typing import Any
+
+from .chain import Chain
+from .parameters import replace_parameter
+
+log = logging.getLogger(__name__)
+
+LONGEST = 1 << 16  # characters
+
+
+def console_parameters(text: str) -> dict[str, Any] | None:
+    """The `parameters` of a text such as `{"parameters": {"config": "grappa_denoise", "alpha": 0.5}}`.
+
+    None where the text is something else.
+    """
+    if len(text) > LONGEST or not text.lstrip().startswith("{"):
+        return None
+    try:
+        found = json.loads(text).get("parameters")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def pipeline_name(parameters: dict[str, Any]) -> str | None:
+    """The pipeline that the parameters name, as python-ismrmrd-server reads them; None where they name none."""
+    names = [str(parameters[key]) for key in ("customconfig", "config") if parameters.get(key)]
+    return names[0] if names else None
+
+
+def adjusted(chain: Chain, parameters: dict[str, Any]) -> Chain:
+    """The chain with those properties of its gadgets that the parameters name.
+
+    A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. A parameter that is no
+    property of exactly one gadget is logged and left alone, for a console may send ones of its own.
+    Raises ConfigurationError for values that the gadget cannot take.
+    """
+    steps = list(chain.steps)
+    for key, value in parameters.items():
+        if key in ("config", "customconfig"):
+            continue
+        found = [
+            (place, field.name)
+            for place, (_, values) in enumerate(steps)
+            for field in dataclasses.fields(values)
+            if field.name.replace("_", "") == key.lower()
+        ]
+        if len(found) != 1:
+            log.warning("parameter %.100r of the console is no property of one of the pipeline's gadgets: ignored", key)
+            continue
+        (place, name), (gadget, values) = found[0], steps[found[0][0]]
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        steps[place] = gadget, replace_parameter(values, f"{gadget}, parameter of the console", name, text)
+    return Chain(tuple(steps))

@@ -1,0 +1,150 @@
+"""One session: what a peer asks for, in which dialect, and what it gets. Messages in, messages out; no sockets."""
+
+import itertools
+import logging
+import xml.etree.ElementTree as ET
+from collections.abc import Generator, Iterator
+from pathlib import PurePath
+from typing import Any
+
+import ismrmrd
+
+from . import openrecon
+from .chain import Chain, is_noise_query, named_chain, parse_chain
+from .errors import ConfigurationError, ConnectionFailed, ProtocolError
+from .mrd.header import parse_header
+from .mrd.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Query, Response, Text
+from .progress import Progress
+from .queries import answer
+from .safe_xml import local_name, parse_xml
+
+log = logging.getLogger(__name__)
+
+DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform)
+LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
+DEFAULT_PIPELINE = "grappa_denoise"
+OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header
+IS_ALIVE = "isalive"
+NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
+
+
+class Session:
+    """One peer's session, whichever dialect it speaks.
+
+    begun: whether the peer has said anything. has_scan: whether it has sent the header of a scan.
+    is_gadgetron: whether it is a Gadgetron that dialled us as its external module, which takes other errors.
+    """
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.begun = self.has_scan = self.is_gadgetron = False
+        self._replies: list[Response] = []  # to queries among the data
+
+    def answers(self, messages: Iterator[Any]) -> Iterator[Any]:
+        """All that goes back to the peer before CLOSE. `messages` ends with the peer's own.
+
+        Raises SnrstreamError where the peer asks for what cannot be had; `fault` is how to tell it.
+        """
+        first = yield from self._next(messages)
+        self.begun = True
+        if isinstance(first, ConfigText) and is_noise_query(first.xml):
+            # A Gadgetron client asks for a stored noise measurement ahead of its scan; none is stored here.
+            for _ in messages:
+                pass
+            yield Dependency(NO_NOISE)
+            return
+        chain, name = self._chain(first)
+        if chain is None and name != OPENRECON:
+            return
+        second = yield from self._next(messages)
+        if second is None:
+            log.info("%s: no scan came with %s", self.peer, name)
+            return
+        if not isinstance(second, Header):
+            raise ProtocolError(f"{_kind(second)} after the configuration; expected the ISMRMRD header")
+        self.has_scan = True
+        header = parse_header(second.xml)
+        third = yield from self._next(messages)
+        parameters = openrecon.console_parameters(third.text) if isinstance(third, Text) else None
+        chain, name = self._on_console(chain, name, parameters)
+        if parameters is None and third is not None:
+            messages = itertools.chain([third], messages)
+        log.info("%s: scan with %s", self.peer, name)
+        with Progress(f"{self.peer} {name}") as progress:
+            for item in chain.run(self._items(messages, progress), header):
+                yield from self._take_replies()
+                yield item
+                if isinstance(item, ismrmrd.Image):
+                    progress.image()
+        yield from self._take_replies()
+        log.info("%s: %d acquisitions in, %d images out", self.peer, progress.n_acquisitions, progress.n_images)
+
+    def fault(self, text: str) -> Text | Fault:
+        """The message that tells the peer of a failure, in its dialect."""
+        text = text[:LONGEST_TEXT]
+        return Fault(f"snrstream: {text}") if self.is_gadgetron else Text(f"ERROR: {text}")
+
+    def _next(self, messages: Iterator[Any]) -> Generator[Any, None, Any]:
+        """The next message that is no query; queries before it are answered. None at the peer's CLOSE."""
+        for message in messages:
+            if not isinstance(message, Query):
+                return message
+            yield Response(message.id, answer(message.text))
+        return None
+
+    def _chain(self, first: Any) -> tuple[Chain | None, str]:
+        """The chain that the first message asks for, and what to call it; None for a peer that wants none (yet)."""
+        match first:
+            case None:
+                return None, "nothing"
+            case ConfigFile(name):
+                stem = PurePath(name).name.removesuffix(".xml")
+                if stem == name.removesuffix(".xml") and stem in (IS_ALIVE, OPENRECON):
+                    return None, stem
+                return named_chain(name), name
+            case ConfigText(xml):
+                self.is_gadgetron = _is_of_module(xml)
+                return parse_chain(xml, "configuration of the client"), "a configuration of its own"
+        raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
+
+    def _on_console(self, chain: Chain | None, name: str, parameters: dict[str, Any] | None) -> tuple[Chain, str]:
+        """The chain as the console's parameters will have it."""
+        chosen = openrecon.pipeline_name(parameters) if parameters else None
+        if chosen is not None:
+            chain, name = named_chain(chosen), chosen
+        if chain is None:
+            log.warning("%s: the console names no pipeline: %s is taken", self.peer, DEFAULT_PIPELINE)
+            chain, name = named_chain(DEFAULT_PIPELINE), DEFAULT_PIPELINE
+        return openrecon.adjusted(chain, parameters or {}), name
+
+    def _items(self, messages: Iterator[Any], progress: Progress) -> Iterator[Any]:
+        """The data of a scan, counted; texts of the peer are logged."""
+        for message in messages:
+            match message:
+                case ismrmrd.Acquisition():
+                    progress.acquisition()
+                    yield message
+                case Text(text):
+                    log.info("%s says: %.1000r", self.peer, text)
+                case Query(number, text):
+                    self._replies.append(Response(number, answer(text)))
+                case Fault(text):
+                    raise ConnectionFailed(f"{self.peer} failed: {text[:LONGEST_TEXT]}")
+                case _ if isinstance(message, DATA):
+                    yield message
+                case _:
+                    raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
+
+    def _take_replies(self) -> Iterator[Response]:
+        while self._replies:
+            yield self._replies.pop(0)
+
+
+def _is_of_module(xml: bytes) -> bool:
+    """Whether this is the bare `<configuration>` of an external module, as Gadgetron sends it, and no client's."""
+    root: ET.Element = parse_xml(xml, "configuration", ConfigurationError)
+    return local_name(root) == "configuration" and all(local_name(child) != "stream" for child in root)
+
+
+def _kind(message: Any) -> str:
+    return type(message).__name__
