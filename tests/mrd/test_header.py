@@ -30,6 +30,19 @@ def test_unknown_elements_trailing_nul_and_missing_parts_are_tolerated(brain_xml
     assert cartesian_encoding(parse_header(bare[:start] + bare[end:])).acceleration == (1, 1)
 
 
+def test_headers_of_other_writers(brain_xml: str) -> None:
+    expected = cartesian_encoding(parse_header(brain_xml))
+    start, end = brain_xml.index("<encodingLimits>"), brain_xml.index("</encodingLimits>") + len("</encodingLimits>")
+    for xml in (
+        brain_xml.replace(' xmlns="http://www.ismrm.org/ISMRMRD"', ""),
+        brain_xml.replace("<encoding>", "<version>99</version><encoding>"),
+        brain_xml[:start] + brain_xml[end:],
+        brain_xml[:start] + "<encodingLimits/>" + brain_xml[end:],
+        brain_xml.replace("<encoding>", "<other/><other/><encoding>"),
+    ):
+        assert cartesian_encoding(parse_header(xml)) == expected
+
+
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
@@ -45,6 +58,10 @@ def test_unknown_elements_trailing_nul_and_missing_parts_are_tolerated(brain_xml
         ("<encodedSpace>", "<encodedSpace/><ignored>", "not well-formed"),
         ("fieldOfView_mm", "somethingElse", "incomplete: encodingSpace lacks 'fieldOfView_mm'"),
         ("<x>256.0</x>", "<x></x>", "incomplete: fieldOfViewMm lacks 'x'"),
+        ("<x>128</x>", "<x>128</x><x>128</x>", "2 elements x in one matrixSize; expected one"),
+        ("<encodingLimits>", "<trajectory>radial</trajectory><encodingLimits>", "2 elements trajectory in one enc"),
+        ("<encodingLimits>", "<a>" * 100_000 + "<encodingLimits>", "too much XML; expected up to 100000 elements"),
+        ("<encodingLimits>", "<a/>" * 200_000 + "<encodingLimits>", "too much XML; .*, 64 levels deep"),
         ("Bandwidth>0.93", "Bandwidth>-1", "relativeReceiverNoiseBandwidth is -1"),
     ],
 )  # fmt: skip

@@ -1,7 +1,10 @@
 """The ISMRMRD XML header, and the few numbers of it that a Cartesian reconstruction needs."""
 
+import dataclasses
 import re
+import typing
 import xml.etree.ElementTree as ET
+from collections import Counter
 from dataclasses import dataclass
 
 from ismrmrd import xsd
@@ -12,6 +15,7 @@ from xsdata.formats.dataclass.parsers.config import ParserConfig
 from ..errors import ScanError
 from ..safe_xml import parse_xml
 
+NAMESPACE = "{http://www.ismrm.org/ISMRMRD}"
 LONGEST_MM = 1e6
 DEFAULT_NOISE_BANDWIDTH_RATIO = 0.793  # Siemens' receivers; what Gadgetron assumes as well
 
@@ -41,16 +45,23 @@ class Encoding:
 
 
 def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
-    """Parse the header's XML; elements that the schema does not know are skipped.
+    """Parse the header's XML. Elements that the schema does not know are skipped; the namespace may be left out.
 
     Raises ScanError where it is not XML, not an ISMRMRD header, or a value has the wrong type.
     """
     root = parse_xml(text, "ISMRMRD header", ScanError)
-    if root.tag != "{http://www.ismrm.org/ISMRMRD}ismrmrdHeader":
+    if root.tag == "ismrmrdHeader":
+        for element in root.iter():
+            element.tag = NAMESPACE + element.tag
+    if root.tag != f"{NAMESPACE}ismrmrdHeader":
         raise ScanError(
             f"ISMRMRD header has root element {root.tag!r}; expected ismrmrdHeader of http://www.ismrm.org/ISMRMRD"
         )
     _drop_empty(root)
+    _require_once(root, xsd.ismrmrdHeader)
+    for encoding in root.iter(f"{NAMESPACE}encoding"):
+        if encoding.find(f"{NAMESPACE}encodingLimits") is None:  # which the schema requires
+            ET.SubElement(encoding, f"{NAMESPACE}encodingLimits")
     config = ParserConfig(fail_on_unknown_properties=False, fail_on_converter_warnings=True)
     try:
         return XmlParser(config=config).from_bytes(ET.tostring(root), xsd.ismrmrdHeader)
@@ -60,6 +71,23 @@ def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
         raise ScanError(f"ISMRMRD header is incomplete: {text}") from None
     except (ParserError, ConverterWarning, ValueError) as exc:
         raise ScanError(f"ISMRMRD header cannot be read: {exc}") from None
+
+
+def _require_once(element: ET.Element, kind: type) -> None:
+    """Of two values of what can have one, readers take either: there is no telling which is meant."""
+    hints = typing.get_type_hints(kind)
+    fields = {f"{NAMESPACE}{f.metadata.get('name', f.name)}": hints[f.name] for f in dataclasses.fields(kind)}
+    counts = Counter(child.tag for child in element)
+    for tag, n in counts.items():
+        if n > 1 and tag in fields and typing.get_origin(fields[tag]) is not list:
+            raise ScanError(
+                f"ISMRMRD header has {n} elements {tag.removeprefix(NAMESPACE)} in one "
+                f"{element.tag.removeprefix(NAMESPACE)}; expected one"
+            )
+    for child in element:
+        for choice in (fields.get(child.tag), *typing.get_args(fields.get(child.tag))):
+            if dataclasses.is_dataclass(choice) and isinstance(choice, type):
+                _require_once(child, choice)
 
 
 def _drop_empty(element: ET.Element) -> None:
