@@ -5,7 +5,6 @@ import xml.etree.ElementTree as ET
 
 from .errors import SnrstreamError
 
-
 DEEPEST = 64  # levels of elements
 MOST_ELEMENTS = 100_000
 
