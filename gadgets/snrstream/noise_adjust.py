@@ -84,9 +84,10 @@ def _told(text: str, snr_units: bool = True) -> ScanWarning:
 def _silent_channels(acquisition: ismrmrd.Acquisition) -> set[int]:
     """Channels that hold nothing but zeros. Raw data shows them; whitening spreads other channels' signal there."""
     some = acquisition.data[:, :: max(1, acquisition.data.shape[1] // 8)]
-    if some.all() or some.any(axis=1).all():
-        return set()
-    return set(np.flatnonzero(~acquisition.data.any(axis=1)).tolist())
+    with np.errstate(invalid="ignore"):  # NaN is not zero
+        if some.all() or some.any(axis=1).all():
+            return set()
+        return set(np.flatnonzero(~acquisition.data.any(axis=1)).tolist())
 
 
 def _whitening(

@@ -70,7 +70,7 @@ def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
         text = f"{lacks[1].removesuffix('Type')} lacks {lacks[2]}" if lacks else str(exc)
         raise ScanError(f"ISMRMRD header is incomplete: {text}") from None
     except (ParserError, ConverterWarning, ValueError) as exc:
-        raise ScanError(f"ISMRMRD header cannot be read: {exc}") from None
+        raise ScanError(f"ISMRMRD header cannot be read: {' '.join(str(exc).split())}") from None
 
 
 def _require_once(element: ET.Element, kind: type) -> None:

@@ -1,0 +1,159 @@
+"""Sessions in every dialect, without a socket."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from snrstream.errors import ConfigurationError, ConnectionFailed, ProtocolError, ScanError
+from snrstream.mrd.messages import (
+    ConfigFile,
+    ConfigText,
+    Dependency,
+    Fault,
+    Header,
+    Query,
+    Response,
+    Text,
+)
+from snrstream.resources import folder
+from snrstream.session import Session
+from tools.benchmarks import fuzz, small_scan
+
+HEADER = Header(small_scan.HEADER)
+
+
+def run(messages: Iterable[Any]) -> list[Any]:
+    """What the peer gets; `messages` without its CLOSE."""
+    return list(Session("peer").answers(iter(messages)))
+
+
+def scan(*opening: Any) -> list[Any]:
+    return run([*opening, *small_scan.acquisitions()])
+
+
+def pixels(answers: list[Any]) -> list[np.ndarray]:
+    return [answer.data for answer in answers if isinstance(answer, ismrmrd.Image)]
+
+
+def assert_same(left: list[Any], right: list[Any]) -> None:
+    assert len(pixels(left)) == len(pixels(right)) > 0
+    for a, b in zip(pixels(left), pixels(right), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[Any]:
+    return scan(ConfigFile("grappa_snr"), HEADER)
+
+
+def test_a_configuration_by_name_and_whole(expected: list[Any]) -> None:
+    assert_same(scan(ConfigFile("grappa_snr.xml"), HEADER), expected)
+    assert_same(scan(ConfigText((folder("pipelines") / "grappa_snr.xml").read_bytes()), HEADER), expected)
+
+
+def test_openrecon_names_the_pipeline_after_the_header(expected: list[Any]) -> None:
+    text = Text(json.dumps({"version": "1.1.0", "parameters": {"config": "grappa_snr"}}))
+    assert_same(scan(ConfigFile("openrecon"), HEADER, text), expected)
+    with pytest.raises(ConfigurationError, match="is not a plain name"):
+        scan(ConfigFile("openrecon"), HEADER, Text('{"parameters": {"config": "../../etc/passwd"}}'))
+
+
+@pytest.mark.parametrize("text", [[], [Text("{}")], [Text("{ broken")], [Text('{"parameters": {"other": 1}}')]])
+def test_openrecon_without_a_pipeline_gets_the_default(text: list[Text]) -> None:
+    series = [image.image_series_index for image in scan(ConfigFile("openrecon"), HEADER, *text)]
+    assert series == [1, 20, 2]
+
+
+def test_the_console_sets_properties_of_gadgets(caplog) -> None:
+    def denoised(alpha: object) -> ismrmrd.Image:
+        text = Text(json.dumps({"parameters": {"config": "grappa_denoise", "alpha": alpha, "sendOriginal": False}}))
+        images = scan(ConfigFile("openrecon"), HEADER, text)
+        return next(image for image in images if image.image_series_index == 2)
+
+    assert denoised(0.5).meta["SNRSTREAM_alpha"] == denoised("0.5").meta["SNRSTREAM_alpha"] == "0.5"
+    assert "parameter 'sendOriginal' of the console is no property" in caplog.text
+    with pytest.raises(ConfigurationError, match="alpha is 7.0; expected a number from 0 to 1"):
+        denoised(7)
+
+
+def test_python_ismrmrd_servers_client_adds_parameters_to_a_name(expected: list[Any]) -> None:
+    assert_same(scan(ConfigFile("grappa_denoise"), HEADER, Text('{"parameters": {"config": "grappa_snr"}}')), expected)
+
+
+def test_texts_and_waveforms_among_the_data_do_no_harm(expected: list[Any]) -> None:
+    waveform = ismrmrd.Waveform.from_array(np.zeros((1, 4), np.uint32))
+    answers = scan(ConfigFile("grappa_snr"), HEADER, Text("hello"), waveform)
+    assert_same(answers, expected)
+
+
+def test_queries_are_answered_at_any_time(expected: list[Any]) -> None:
+    answers = scan(Query(5, "gadgetron::version"), ConfigFile("grappa_snr"), Query(6, "gadgetron::info"), HEADER,
+                   Query(7, "ismrmrd::version"))  # fmt: skip
+    replies = [answer for answer in answers if isinstance(answer, Response)]
+    assert [reply.id for reply in replies] == [5, 6, 7]
+    assert replies[0].text.startswith("snrstream ") and "CUDA devices" in replies[1].text
+    assert_same(answers, expected)
+    among = [ConfigFile("grappa_snr"), HEADER, *small_scan.acquisitions(), Query(8, "gadgetron::cuda::devices")]
+    assert run(among)[-1].id == 8 and run(among)[-1].text.isdecimal()
+    with pytest.raises(ProtocolError, match="unknown query 'x'; known: ismrmrd::version"):
+        run([Query(1, "x")])
+
+
+@pytest.mark.parametrize("name", ["isalive.xml", "isalive", "grappa_snr", "openrecon"])
+def test_a_session_without_a_header_ends_well(name: str) -> None:
+    assert run([ConfigFile(name)]) == []
+    assert run([]) == []
+
+
+def test_the_noise_query_of_gadgetrons_client(test_data) -> None:
+    gadget = b"<gadget><name>n</name><dll>d</dll><classname>NoiseSummaryGadget</classname></gadget>"
+    (answer,) = run([ConfigText(b"<gadgetronStreamConfiguration>" + gadget + b"</gadgetronStreamConfiguration>")])
+    assert isinstance(answer, Dependency) and b"failed" in answer.xml
+
+
+def test_a_gadgetron_that_dials_us_hears_of_faults_as_an_external_modules_host() -> None:
+    session = Session("gadgetron")
+    with pytest.raises(ConfigurationError, match="unknown gadget 'x'"):
+        list(session.answers(iter([ConfigText(b'<configuration><gadget name="x"/></configuration>')])))
+    assert session.fault("no") == Fault("snrstream: no")
+    session = Session("client")
+    with pytest.raises(ConfigurationError, match="unknown pipeline"):
+        list(session.answers(iter([ConfigFile("x")])))
+    assert session.fault("no") == Text("ERROR: no")
+    with pytest.raises(ConnectionFailed, match="peer failed: out of memory"):
+        scan(ConfigFile("grappa_snr"), HEADER, Fault("out of memory"))
+
+
+@pytest.mark.parametrize(
+    ("messages", "error", "match"),
+    [
+        ([HEADER], ProtocolError, "Header begins the session; expected a configuration"),
+        ([Text("x")], ProtocolError, "Text begins the session"),
+        ([ConfigFile("grappa_snr"), Text("x")], ProtocolError, "Text after the configuration; expected the ISMRMRD"),
+        ([ConfigFile("grappa_snr"), HEADER, HEADER], ProtocolError, "Header among the data"),
+        ([ConfigFile("grappa_snr"), HEADER], ScanError, "no image acquisitions"),
+        ([ConfigFile("../isalive")], ConfigurationError, "not a plain name"),
+        ([ConfigFile("a/isalive.xml")], ConfigurationError, "not a plain name"),
+        ([ConfigFile("")], ConfigurationError, "not a plain name"),
+        ([ConfigFile("/etc/passwd")], ConfigurationError, "not a plain name"),
+        ([ConfigText(b"")], ConfigurationError, "not well-formed"),
+        ([ConfigText(b"<x>")], ConfigurationError, "not well-formed"),
+        ([ConfigText(b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><configuration>&a;</configuration>')],
+         ConfigurationError, "document type or entities"),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_place(messages: list[Any], error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        run(messages)
+
+
+def test_mutated_sessions_end_in_images_or_in_an_error_of_ours() -> None:
+    """A sample of what `make soak` does a hundred thousand times."""
+    outcome = fuzz.fuzz(400, seed=7)
+    assert outcome.defects == []
+    assert outcome.counts.total() == 400 and outcome.counts["images"] > 20 and outcome.counts["ProtocolError"] > 50
+    assert outcome.growth_mib < 100
