@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
 REFUSED_SECONDS = 0.2
-MOST_REFUSALS = 16  # clients that are told at the same time that there is no room; more are cut off
+ROOM_SECONDS = 2.0  # how long a client waits for room before it is refused
+MOST_REFUSALS = 16  # clients that wait, or are told that there is no room; more are cut off
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def serve(host: str, port: int, options: Options = Options()) -> None:
     """
     with _termination() as terminated, listen(host, port) as listener:
         preload()
-        server = _Server(options)
+        server = Server(options)
         log.info("listening on %s", "{}:{}".format(*listener.getsockname()[:2]))
         with selectors.DefaultSelector() as selector:
             for source in (listener, terminated):
@@ -83,15 +84,17 @@ def _termination() -> Iterator[socket.socket]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Server:
+class Server:
+    """The clients that are served, each in a thread."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._room = threading.BoundedSemaphore(options.clients)
         self._lock = threading.Lock()
-        self._running: dict[threading.Thread, tuple[socket.socket, Session]] = {}
-        self._n_refusals = 0
+        self._present: dict[threading.Thread, tuple[socket.socket, Session]] = {}
 
     def accept(self, listener: socket.socket) -> None:
-        """Take the client that waits, or refuse it."""
+        """Take the client that waits."""
         try:
             sock, address = listener.accept()
         except OSError as exc:  # out of descriptors: those who are here still run
@@ -102,66 +105,58 @@ class _Server:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session = Session(peer)
-        with self._lock:
-            n_running = len(self._running)
-            if n_running < self._options.clients:
-                thread = threading.Thread(target=self._serve, args=(sock, session), name=peer, daemon=True)
-                self._running[thread] = sock, session
-            elif self._n_refusals < MOST_REFUSALS:
-                thread = threading.Thread(target=self._refuse, args=(sock, session), name=peer, daemon=True)
-                self._n_refusals += 1
-            else:
-                log.error("%s: cut off, %d clients are served and %d refused", peer, n_running, self._n_refusals)
-                sock.close()
-                return
+        thread = threading.Thread(target=self._attend, args=(sock, session), name=peer, daemon=True)
         try:
-            thread.start()
-        except RuntimeError as exc:
+            with self._lock:
+                if len(self._present) >= self._options.clients + MOST_REFUSALS:
+                    raise RuntimeError(f"{len(self._present)} clients are here")
+                thread.start()
+                self._present[thread] = sock, session
+        except RuntimeError as exc:  # or no thread can be had
             log.error("%s: cut off: %s", peer, exc)
-            self._forget(thread)
             sock.close()
 
     def finish(self) -> None:
         """Wait for the scans that run; clients that have not begun are let go."""
         with self._lock:
-            running = dict(self._running)
-        n_scans = sum(session.begun for _, session in running.values())
+            present = dict(self._present)
+        n_scans = sum(session.begun for _, session in present.values())
         log.info("stopping; %d scans to finish", n_scans)
-        for thread, (sock, session) in running.items():
+        for thread, (sock, session) in present.items():
             if not session.begun:
                 _shut(sock)
             thread.join()
         log.info("stopped")
+
+    def _attend(self, sock: socket.socket, session: Session) -> None:
+        try:
+            with sock:
+                # A client may be back before its last session has quite ended.
+                if self._room.acquire(timeout=ROOM_SECONDS):
+                    try:
+                        self._serve(sock, session)
+                    finally:
+                        self._room.release()
+                else:
+                    n_clients = self._options.clients
+                    text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
+                    log.error("%s: refused: %s", session.peer, text)
+                    _report(Link(sock, session.peer), session, text)
+        finally:
+            with self._lock:
+                self._present.pop(threading.current_thread(), None)
 
     def _serve(self, sock: socket.socket, session: Session) -> None:
         """One session, whatever becomes of it: the client gets its images, or hears why not."""
         folder = self._options.keep_raw
         record = RawRecord(folder, session.peer) if folder is not None else None
         link = Link(sock, session.peer, self._options.patience, record.write if record is not None else None)
-        failure: str | None = None
+        failure: str | None = "ended by a defect"
         try:
-            with sock:
-                failure = _run(link, session)
+            failure = _run(link, session)
         finally:
             if record is not None:
                 _settle(record, session, failure)
-            self._forget(threading.current_thread())
-
-    def _refuse(self, sock: socket.socket, session: Session) -> None:
-        try:
-            with sock:
-                n_clients = self._options.clients
-                text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
-                log.error("%s: refused: %s", session.peer, text)
-                _report(Link(sock, session.peer), session, text)
-        finally:
-            with self._lock:
-                self._n_refusals -= 1
-
-    def _forget(self, thread: threading.Thread) -> None:
-        with self._lock:
-            if self._running.pop(thread, None) is None:
-                self._n_refusals -= 1
 
 
 def _run(link: Link, session: Session) -> str | None:

@@ -1,0 +1,253 @@
+"""Whatever breaks: the client hears of it, nothing is lost, and the next client is served."""
+
+import contextlib
+import io
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from snrstream import coil_combine
+from snrstream.link import Link
+from snrstream.mrd.decoder import Decoder
+from snrstream.mrd.encoder import encode
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
+from snrstream.server import Options, Server, listen
+from snrstream.session import Session
+from tools.benchmarks import small_scan
+
+from .conftest import Running, running
+
+OPENING = [ConfigFile("grappa_snr"), Header(small_scan.HEADER)]
+SCAN = [*OPENING, *small_scan.acquisitions()]
+
+
+def dial(address: tuple[str, int]) -> tuple[socket.socket, Link]:
+    sock = socket.create_connection(address, timeout=30)
+    return sock, Link(sock, "server", 30)
+
+
+def converse(address: tuple[str, int], messages: list[Any]) -> list[Any]:
+    """All that the server answers to a client that sends these messages and CLOSE."""
+    sock, link = dial(address)
+    with sock:
+        for message in [*messages, Close()]:
+            link.send(message)
+        return list(link)
+
+
+def pixels(answers: list[Any]) -> list[bytes]:
+    return [answer.data.tobytes() for answer in answers if isinstance(answer, ismrmrd.Image)]
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[bytes]:
+    return pixels(list(Session("test").answers(iter(SCAN))))
+
+
+@contextlib.contextmanager
+def inside(options: Options) -> Iterator[tuple[str, int]]:
+    """A server in this process, into which faults can be put; its address."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(options)
+        listener.settimeout(0.1)
+        stopping = threading.Event()
+
+        def accept() -> None:
+            while not stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    server.accept(listener)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            stopping.set()
+            thread.join()
+            server.finish()
+
+
+def test_a_client_killed_at_every_message_boundary(server, expected: list[bytes]) -> None:
+    """By a reset and by a plain end in turn; also in the middle of the message that follows."""
+    address = server[:2]
+    for n_sent in range(len(SCAN) + 1):
+        for cut in (0, 100):
+            sock, link = dial(address)
+            with sock:
+                for message in SCAN[:n_sent]:
+                    link.send(message)
+                sock.sendall(encode(SCAN[n_sent])[:cut] if n_sent < len(SCAN) else b"")
+                if n_sent % 2:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert pixels(converse(address, SCAN)) == expected
+
+
+@pytest.mark.parametrize("moment", ["start", "middle", "end"])
+def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected: list[bytes]) -> None:
+    """Images made before arrive, then the error; the raw data is kept, and gives the images once the fault is gone."""
+    real = coil_combine.process
+
+    def faulty(items, header, parameters):
+        if moment == "start":
+            raise RuntimeError("broken")
+        for number, item in enumerate(real(items, header, parameters)):
+            yield item
+            if moment == "middle" and number == 0:
+                raise RuntimeError("broken")
+        raise RuntimeError("broken")
+
+    scan = [*SCAN, *(a for a in small_scan.acquisitions(repetition=1) if not a.is_flag_set(19))]
+    with inside(Options(keep_raw=tmp_path)) as address:
+        with monkeypatch.context() as patch:
+            patch.setattr(coil_combine, "process", faulty)
+            *images, error = converse(address, scan)
+        assert isinstance(error, Text) and error.text == "ERROR: internal error: RuntimeError: broken"
+        assert len(pixels(images)) == {"start": 0, "middle": 3, "end": 6}[moment]
+        assert pixels(converse(address, SCAN)) == expected
+    (kept,) = tmp_path.iterdir()
+    assert kept.name.endswith(".mrd")
+    messages = list(Decoder().receive(kept.read_bytes()))
+    assert b"".join(map(encode, messages)) == b"".join(map(encode, [*scan, Close()]))
+    assert len(pixels(list(Session("again").answers(iter(messages[:-1]))))) == 6
+
+
+def test_raw_data_of_scans_that_end_well_or_never_begin_is_not_kept(tmp_path: Path) -> None:
+    with inside(Options(keep_raw=tmp_path)) as address:
+        converse(address, SCAN)
+        converse(address, [ConfigFile("nope")])
+        converse(address, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_data_of_a_client_that_died_is_kept_as_far_as_it_came(tmp_path: Path) -> None:
+    with inside(Options(keep_raw=tmp_path)) as address:
+        sock, link = dial(address)
+        with sock:
+            for message in SCAN[:10]:
+                link.send(message)
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == b"".join(map(encode, SCAN[:10]))
+
+
+def test_a_full_disk_where_raw_data_should_be_kept_costs_no_image(tmp_path: Path, expected, caplog) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(28, os.strerror(28))
+
+    with inside(Options(keep_raw=tmp_path)) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fdopen", lambda descriptor, *args, **kwargs: (os.close(descriptor), Full())[1])
+        assert pixels(converse(address, SCAN)) == expected
+    assert "raw data cannot be kept: No space left on device" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gadgetron_that_dialled_us_gets_its_error_message(server) -> None:
+    xml = b'<configuration><gadget name="nope"/></configuration>'
+    (answer,) = converse(server[:2], [ConfigText(xml), *SCAN[1:]])
+    assert isinstance(answer, Fault) and "unknown gadget 'nope'" in answer.text
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Iterator[Running]:
+    """A server for 8 clients that may be silent for 4 s."""
+    with running(tmp_path / "log", "--clients", 8, "--patience", 4) as found:
+        yield found
+
+
+def test_eight_clients_of_which_three_stall(few: Running, expected: list[bytes]) -> None:
+    stalled = [dial(few.address) for _ in range(3)]
+    # one after its first message, one among the data, one before CLOSE
+    for (_, link), n_sent in zip(stalled, (1, 4, len(SCAN)), strict=True):
+        for message in SCAN[:n_sent]:
+            link.send(message)
+    results: list[list[bytes]] = []
+    threads = [
+        threading.Thread(target=lambda: results.extend(pixels(converse(few.address, SCAN)) for _ in range(3)))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 15
+    for sock, link in stalled:
+        with sock:
+            *images, error = link
+            assert isinstance(error, Text) and "sent nothing for 4 s; expected data or CLOSE" in error.text
+    assert pixels(images) == expected  # of the one that sent all but CLOSE
+    assert pixels(converse(few.address, SCAN)) == expected
+
+
+def test_a_client_too_many_is_told_so_once_its_input_was_read(few: Running, expected: list[bytes]) -> None:
+    others = [dial(few.address) for _ in range(8)]
+    try:
+        for _, link in others:
+            link.send(SCAN[0])
+        time.sleep(0.5)
+        (error,) = converse(few.address, SCAN)
+        assert isinstance(error, Text) and error.text.startswith("ERROR: server is busy: it has 8 clients")
+    finally:
+        for sock, _ in others:
+            sock.close()
+    assert pixels(converse(few.address, SCAN)) == expected
+
+
+def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
+    """The scan that runs gets its images; nobody else is taken; the server ends with status 0."""
+    with running(tmp_path / "log") as found:
+        idle, _ = dial(found.address)
+        sock, link = dial(found.address)
+        with sock, idle:
+            for message in SCAN[:10]:
+                link.send(message)
+            time.sleep(0.5)
+            found.process.send_signal(signal.SIGTERM)
+            for _ in range(50):
+                if "stopping; 1 scans to finish" in found.log.read_text():
+                    break
+                time.sleep(0.1)
+            with pytest.raises(ConnectionRefusedError):
+                dial(found.address)
+            for message in [*SCAN[10:], Close()]:
+                link.send(message)
+            assert pixels(list(link)) == expected
+            assert idle.recv(1) == b""
+        assert found.process.wait(30) == 0
+
+
+def test_many_scans_in_a_row_leave_nothing_behind(server, tmp_path: Path, expected: list[bytes]) -> None:
+    """A short form of `make soak`: no descriptor stays open."""
+    with running(tmp_path / "log") as found:
+        folder = Path(f"/proc/{found.process.pid}/fd")
+        for number in range(30):
+            assert pixels(converse(found.address, SCAN)) == expected
+            if number == 5:
+                before = len(list(folder.iterdir()))
+        time.sleep(0.5)
+        assert len(list(folder.iterdir())) <= before
+
+
+def test_the_ismrmrd_packages_own_stream_is_understood(server, expected: list[bytes]) -> None:
+    """Written by its ProtocolSerializer, read by its ProtocolDeserializer."""
+    from ismrmrd.serialization import ConfigFile as TheirConfigFile
+    from ismrmrd.serialization import ProtocolDeserializer, ProtocolSerializer
+
+    with socket.create_connection(server[:2], timeout=30) as sock, sock.makefile("rwb") as stream:
+        with ProtocolSerializer(stream) as writer:
+            writer.serialize(TheirConfigFile("grappa_snr"))
+            writer.serialize(ismrmrd.xsd.CreateFromDocument(small_scan.HEADER))
+            for acquisition in small_scan.acquisitions():
+                writer.serialize(acquisition)
+        images = list(ProtocolDeserializer(stream).deserialize())
+    assert [image.data.tobytes() for image in images] == expected
+    assert all(np.isfinite(image.data).all() for image in images)
