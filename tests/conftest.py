@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import ismrmrd
@@ -14,8 +15,17 @@ from snrstream.mrd.scan_file import ScanFile
 # As one scan has: two threads that wait for each other at every small step make the tests twice as slow.
 torch.set_num_threads(1)
 
+# Before any test module reads the environment for its subprocesses: noise measurements of tests are not the user's.
+STORE = tempfile.TemporaryDirectory(prefix="snrstream-noise-")
+os.environ["SNRSTREAM_NOISE_STORE"] = STORE.name
+os.environ.pop("GADGETRON_STORAGE_ADDRESS", None)
+
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "data"
+
+
+def pytest_unconfigure() -> None:
+    STORE.cleanup()
 
 
 @pytest.fixture(scope="session")
