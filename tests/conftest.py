@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import ismrmrd
@@ -11,6 +12,8 @@ from ismrmrd import xsd
 
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
+
+from .storage import Storage, serving
 
 # As one scan has: two threads that wait for each other at every small step make the tests twice as slow.
 torch.set_num_threads(1)
@@ -57,3 +60,11 @@ def read_scan(raw_scan):
             return parse_header(scan.header_xml), list(scan.acquisitions())
 
     return read
+
+
+@pytest.fixture
+def storage(monkeypatch) -> Iterator[Storage]:
+    """A storage server whose address the environment gives."""
+    with serving() as server:
+        monkeypatch.setenv("GADGETRON_STORAGE_ADDRESS", f"{server.address}/")
+        yield server
