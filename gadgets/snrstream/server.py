@@ -9,11 +9,12 @@ from typing import Any
 
 import ismrmrd
 
-from .chain import Chain, is_noise_query, named_chain, parse_chain, preload
+from .chain import Chain, named_chain, parse_chain, preload
 from .errors import ConfigurationError, ConnectionFailed, ProtocolError, SnrstreamError
 from .link import Link
 from .mrd.header import parse_header
 from .mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header, Text
+from .noise_query import is_noise_query, noise_summary
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
 REFUSED_SECONDS = 0.2
 LONGEST_ERROR = 1000  # characters
-NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
 
 
 def serve(host: str, port: int) -> None:
@@ -87,10 +87,10 @@ def _session(link: Link) -> None:
     if first is None:
         return  # a client that only asks whether anybody listens
     if isinstance(first, ConfigText) and is_noise_query(first.xml):
-        # A Gadgetron client asks for a stored noise measurement ahead of its scan; none is stored here.
+        # A Gadgetron client asks for a stored noise measurement ahead of its scan.
         for _ in messages:
             pass
-        link.send(Dependency(NO_NOISE))
+        link.send(Dependency(noise_summary(first.xml)))
         return
     chain, name = _chain(first)
     second = next(messages, None)
