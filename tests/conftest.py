@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import ismrmrd
@@ -11,11 +13,22 @@ from ismrmrd import xsd
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 
+from .storage import Storage, serving
+
 # As one scan has: two threads that wait for each other at every small step make the tests twice as slow.
 torch.set_num_threads(1)
 
+# Before any test module reads the environment for its subprocesses: noise measurements of tests are not the user's.
+STORE = tempfile.TemporaryDirectory(prefix="snrstream-noise-")
+os.environ["SNRSTREAM_NOISE_STORE"] = STORE.name
+os.environ.pop("GADGETRON_STORAGE_ADDRESS", None)
+
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "data"
+
+
+def pytest_unconfigure() -> None:
+    STORE.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +60,11 @@ def read_scan(raw_scan):
             return parse_header(scan.header_xml), list(scan.acquisitions())
 
     return read
+
+
+@pytest.fixture
+def storage(monkeypatch) -> Iterator[Storage]:
+    """A storage server whose address the environment gives."""
+    with serving() as server:
+        monkeypatch.setenv("GADGETRON_STORAGE_ADDRESS", f"{server.address}/")
+        yield server

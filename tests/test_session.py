@@ -115,6 +115,11 @@ def test_the_noise_query_of_gadgetrons_client(test_data) -> None:
     assert isinstance(answer, Dependency) and b"failed" in answer.xml
 
 
+def test_a_query_for_all_noise_measurements() -> None:
+    (answer,) = run([ConfigFile("gtquery.xml")])
+    assert isinstance(answer, Dependency) and b"<name>NoiseDependencies</name>" in answer.xml
+
+
 def test_a_gadgetron_that_dials_us_hears_of_faults_as_an_external_modules_host() -> None:
     session = Session("gadgetron")
     with pytest.raises(ConfigurationError, match="unknown gadget 'x'"):

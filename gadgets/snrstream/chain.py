@@ -116,17 +116,6 @@ def read_configuration(path: Path) -> bytes:
         raise ConfigurationError(f"pipeline file {path} cannot be read: {exc.strerror or exc}") from None
 
 
-def is_noise_query(text: bytes) -> bool:
-    """Whether a configuration asks for nothing but a stored noise measurement, as Gadgetron's client does."""
-    try:
-        root = parse_xml(text, "configuration", ConfigurationError)
-    except ConfigurationError:
-        return False
-    return [e.text for e in root.iter() if local_name(e) == "classname" and e.text != "DependencyQueryWriter"] == [
-        "NoiseSummaryGadget"
-    ]
-
-
 def preload() -> None:
     """Import all gadgets, so that a server's first scan does not wait for it."""
     for name in GADGETS:

@@ -77,8 +77,9 @@ def _send(options: argparse.Namespace) -> None:
         _check_output(options)
         received = send_scan(scan, options.host, options.port, options.pipeline)
         _write([r.image for r in received], scan.header_xml, options.output)
-    slowest = max(r.latency_s for r in received)
-    _say(f"last image {1000 * slowest:.0f} ms after the last acquisition was sent")
+    if received:
+        slowest = max(r.latency_s for r in received)
+        _say(f"last image {1000 * slowest:.0f} ms after the last acquisition was sent")
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -98,6 +99,9 @@ def _write(images: "list[ismrmrd.Image]", header_xml: bytes, folder: Path) -> No
     from .mrd.header import parse_header
     from .outputs import write_outputs
 
+    if not images:
+        _say("no images, as of a noise measurement alone")
+        return
     write_outputs(images, header_xml, parse_header(header_xml), folder)
     series = ", ".join(str(n) for n in sorted({image.image_series_index for image in images}))
     _say(f"{len(images)} images (series {series}) in {folder}: images.h5, dicom/, preview.png")
@@ -171,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("-v", "--verbose", action="store_true", help="log more")
     for command in (recon, send):
-        command.add_argument("scan", metavar="SCAN.h5", help="ISMRMRD HDF5 file with its noise measurement")
+        command.add_argument("scan", metavar="SCAN.h5", help="ISMRMRD HDF5 file")
         command.add_argument(
             "--pipeline",
             metavar="NAME|FILE",

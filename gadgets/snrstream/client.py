@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import ismrmrd
@@ -13,11 +14,13 @@ from tqdm import tqdm
 from .chain import chain_file, read_configuration
 from .errors import ConnectionFailed
 from .link import Link
+from .mrd.acquisitions import NOISE_FLAG, head_of
 from .mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from .mrd.scan_file import ScanFile
 from .progress import Progress
 
 CONNECT_SECONDS = 10.0
+NOISE_PIPELINE = "default_measurement_dependencies"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Received:
 def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Received]:
     """Stream `scan` through the server's `pipeline`, a name it knows or the path of a file to send whole.
 
-    Raises ConnectionFailed where nobody listens, the server goes away, or reports an error.
+    No images are right for noise acquisitions alone, and from the pipeline that keeps dependent noise measurements.
+    Raises ConnectionFailed where nobody listens, the server goes away, sends no images, or reports an error.
     """
     file = chain_file(pipeline)
     configuration = ConfigFile(pipeline) if file is None else ConfigText(read_configuration(file))
@@ -68,7 +72,7 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
             f"{server} closed after {progress.n_acquisitions} of {scan.n_acquisitions} acquisitions and "
             f"{len(received)} images; expected it to take the whole scan"
         )
-    if not received:
+    if not received and not sender.only_noise and PurePath(pipeline).stem != NOISE_PIPELINE:
         raise ConnectionFailed(f"{server} sent no images for {scan.n_acquisitions} acquisitions of {scan.path}")
     return received
 
@@ -81,6 +85,7 @@ class _Sender(threading.Thread):
         self._link, self._preamble, self._scan, self._progress = link, preamble, scan, progress
         self.finished_at: float | None = None
         self.error: Exception | None = None
+        self.only_noise = True
 
     def run(self) -> None:
         try:
@@ -89,6 +94,7 @@ class _Sender(threading.Thread):
             for acquisition in self._scan.acquisitions():
                 self._link.send(acquisition)
                 self._progress.acquisition()
+                self.only_noise &= bool(head_of(acquisition).flags & NOISE_FLAG)
             self.finished_at = time.monotonic()
         except ConnectionFailed:
             return  # the receiving side knows more: an error text, or the end of the connection

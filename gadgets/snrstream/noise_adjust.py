@@ -1,4 +1,4 @@
-"""Gadget: prewhiten acquisitions to SNR units by the scan's own noise measurement."""
+"""Gadget: prewhiten acquisitions to SNR units by the scan's own noise measurement, or by the one that it names."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -7,32 +7,38 @@ from typing import Any, Literal
 
 import ismrmrd
 import numpy as np
-import torch
 from ismrmrd import xsd
 
 from .errors import ScanError
 from .items import ScanWarning
 from .mrd.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
-from .mrd.header import noise_bandwidth_ratio
-from .recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
+from .mrd.measurement import noise_dependency
+from .noise_measurement import LONGEST_DWELL_US, check_dwell, measured_noise
+from .whitening import keep_noise, kept_noise, whitening
 
 log = logging.getLogger(__name__)
 
-BIAS_WORTH_A_WARNING = 1.02
 MOST_NOISE_BYTES = 1 << 29
-LONGEST_DWELL_US = 1e5
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """missing_noise: what to do with a scan without a noise measurement: `error`, or `unwhitened` to go
-    on in raw units, with a warning in the log and in every image's meta."""
+    """missing_noise: what to do with a scan that neither holds a noise measurement nor names any: `error`, or
+    `unwhitened` to go on in raw units, with a warning in the log and in every image's meta.
+    missing_dependency: what to do where the noise measurement that a scan names is not stored, or lacks its
+    channels: `warn` to go on in the same way, or `error`.
+    measure_only: whether the noise measurement is all that is wanted: nothing is handed on."""
 
     missing_noise: Literal["error", "unwhitened"] = "error"
+    missing_dependency: Literal["warn", "error"] = "warn"
+    measure_only: bool = False
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Whiten every acquisition; noise acquisitions are used up, other items pass.
+
+    The scan's own noise measurement is kept by the scan's measurement id, also where nothing else follows. A scan
+    without takes the one of the id that its header names.
 
     Afterwards noise has SD 1 per real and imaginary part of each channel. A warning that the images
     should carry is handed on as a `ScanWarning` ahead of the data it concerns. Navigators and other lines that make
@@ -44,10 +50,12 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     silent: set[int] = set()
     ready = late = False
     n_bytes = 0
+    if parameters.measure_only:
+        items = filter(_is_noise, items)
     for item in items:
         if not isinstance(item, ismrmrd.Acquisition) or head_of(item).flags & NOT_IMAGE_FLAGS:
             yield item
-        elif head_of(item).flags & NOISE_FLAG:
+        elif _is_noise(item):
             if not ready:
                 noise.append(item)
                 n_bytes += item.data.nbytes
@@ -74,6 +82,14 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             if own_us not in by_dwell:
                 by_dwell[own_us] = whiten if own_us == dwell_us else whiten * _dwell_factor(item, dwell_us)
             yield _apply(by_dwell[own_us], item)
+    if noise and not ready:
+        keep_noise(measured_noise(noise, header), header)
+    elif parameters.measure_only:
+        raise ScanError("scan holds no noise measurement; measure_only of noise_adjust expects one")
+
+
+def _is_noise(item: Any) -> bool:
+    return isinstance(item, ismrmrd.Acquisition) and head_of(item).flags & (NOISE_FLAG | NOT_IMAGE_FLAGS) == NOISE_FLAG
 
 
 def _told(text: str, snr_units: bool = True) -> ScanWarning:
@@ -91,45 +107,29 @@ def _silent_channels(acquisition: ismrmrd.Acquisition) -> set[int]:
 
 
 def _whitening(
-    noise: list[ismrmrd.Acquisition],
-    first: ismrmrd.Acquisition,
-    header: xsd.ismrmrdHeader,
-    parameters: Parameters,
+    noise: list[ismrmrd.Acquisition], first: ismrmrd.Acquisition, header: xsd.ismrmrdHeader, parameters: Parameters
 ) -> tuple[np.ndarray | None, list[str]]:
-    if not noise:
+    """The matrix for lines with the dwell time of `first`, None where there is no noise; and warnings."""
+    check_dwell("scan", first.sample_time_us)
+    named = noise_dependency(header)
+    if noise:
+        measured = measured_noise(noise, header)
+        found = whitening(measured, first, header)
+        keep_noise(measured, header)
+        return found
+    if named is None:
         if parameters.missing_noise == "error":
             raise ScanError(
-                "scan holds no noise measurement before its image data; SNR units need one "
+                "scan holds no noise measurement before its image data and names none; SNR units need one "
                 "(property missing_noise=unwhitened of noise_adjust goes on without)"
             )
         return None, ["NOT IN SNR UNITS: no noise measurement, data was not prewhitened"]
-    counts = sorted({acquisition.active_channels for acquisition in noise})
-    if len(counts) > 1:
-        raise ScanError(f"noise measurements have {counts} channels; expected one count")
-    dwells = sorted({acquisition.sample_time_us for acquisition in noise})
-    if len(dwells) > 1:
-        raise ScanError(f"noise measurements have dwell times {dwells} us; expected one")
-    samples = torch.from_numpy(np.concatenate([acquisition.data for acquisition in noise], axis=1))
-    n_channels, n_samples = samples.shape
-    for what, dwell in (("noise measurement", dwells[0]), ("scan", first.sample_time_us)):
-        if not 0 <= dwell <= LONGEST_DWELL_US:
-            raise ScanError(f"{what} has a dwell time of {dwell} us; expected 0 (unknown) to {LONGEST_DWELL_US:g} us")
-    covariance = noise_covariance(samples)
-    matrix = prewhitening_matrix(covariance, first.sample_time_us, dwells[0], noise_bandwidth_ratio(header))
-    bias = whitening_bias(n_samples, n_channels)
-    warnings = []
-    if 0 in (dwells[0], first.sample_time_us):
-        warnings.append("dwell time of the scan or its noise measurement is unknown (0): taken to be the same")
-    if bias > BIAS_WORTH_A_WARNING:
-        warnings.append(
-            f"noise covariance of {n_channels} channels comes from {n_samples} samples: "
-            f"whitened noise is {100 * (bias - 1):.1f} % too high (50 samples a channel: 1 %)"
-        )
-    log.info(
-        "prewhitening %d channels by %d noise samples; dwell time of the scan %.2f us, of the noise %.2f us",
-        n_channels, n_samples, first.sample_time_us, dwells[0],
-    )  # fmt: skip
-    return matrix.numpy(), warnings
+    try:
+        return whitening(kept_noise(named, header, first.active_channels), first, header)
+    except ScanError as exc:
+        if parameters.missing_dependency == "error":
+            raise ScanError(f"{exc} (property missing_dependency=warn of noise_adjust goes on without)") from None
+        return None, [f"NOT IN SNR UNITS: {exc}; data was not prewhitened"]
 
 
 def _dwell_factor(acquisition: ismrmrd.Acquisition, first_us: float) -> np.float32:

@@ -10,10 +10,11 @@ from typing import Any
 import ismrmrd
 
 from . import openrecon
-from .chain import Chain, is_noise_query, named_chain, parse_chain
+from .chain import Chain, named_chain, parse_chain
 from .errors import ConfigurationError, ConnectionFailed, ProtocolError
 from .mrd.header import parse_header
 from .mrd.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Query, Response, Text
+from .noise_query import is_noise_query, noise_list, noise_summary
 from .progress import Progress
 from .queries import answer
 from .safe_xml import local_name, parse_xml
@@ -24,8 +25,7 @@ DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform)
 LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
 DEFAULT_PIPELINE = "grappa_denoise"
 OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header
-IS_ALIVE = "isalive"
-NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
+IS_ALIVE, DEPENDENCIES = "isalive", "gtquery"  # of FIRE and Gadgetron's tools
 
 
 class Session:
@@ -48,12 +48,14 @@ class Session:
         first = yield from self._next(messages)
         self.begun = True
         if isinstance(first, ConfigText) and is_noise_query(first.xml):
-            # A Gadgetron client asks for a stored noise measurement ahead of its scan; none is stored here.
+            # A Gadgetron client asks for a stored noise measurement ahead of its scan.
             for _ in messages:
                 pass
-            yield Dependency(NO_NOISE)
+            yield Dependency(noise_summary(first.xml))
             return
         chain, name = self._chain(first)
+        if name == DEPENDENCIES:
+            yield Dependency(noise_list())
         if chain is None and name != OPENRECON:
             return
         second = yield from self._next(messages)
@@ -99,7 +101,7 @@ class Session:
                 return None, "nothing"
             case ConfigFile(name):
                 stem = PurePath(name).name.removesuffix(".xml")
-                if stem == name.removesuffix(".xml") and stem in (IS_ALIVE, OPENRECON):
+                if stem == name.removesuffix(".xml") and stem in (IS_ALIVE, DEPENDENCIES, OPENRECON):
                     return None, stem
                 return named_chain(name), name
             case ConfigText(xml):

@@ -1,0 +1,57 @@
+"""What the ISMRMRD header says of the measurement: its id, the noise measurement it depends on, its channels."""
+
+import re
+
+from ismrmrd import xsd
+
+# Siemens converters make ids of four parts: device, subject, session, measurement.
+_STRUCTURED_ID = re.compile(r"([^_]*)_([^_]*)_([^_]*)_([^_]*)")
+
+
+def measurement_id(header: xsd.ismrmrdHeader) -> str | None:
+    """`measurementID` of this scan."""
+    information = header.measurementInformation
+    return information.measurementID or None if information is not None else None
+
+
+def noise_dependency(header: xsd.ismrmrdHeader) -> str | None:
+    """The id of the noise measurement that this scan names: the first `measurementDependency` of type Noise."""
+    information = header.measurementInformation
+    for dependency in information.measurementDependency if information is not None else ():
+        if (dependency.dependencyType or "").strip().lower() == "noise" and dependency.measurementID:
+            return dependency.measurementID
+    return None
+
+
+def coil_labels(header: xsd.ismrmrdHeader) -> tuple[str, ...]:
+    """`coilName` of the header's coil labels: their order is that of the channels."""
+    system = header.acquisitionSystemInformation
+    return tuple(label.coilName or "" for label in system.coilLabel) if system is not None else ()
+
+
+def storage_tags(header: xsd.ismrmrdHeader | None, measurement: str) -> dict[str, str]:
+    """Subject, device and session under which Gadgetron's storage server keeps what belongs to `measurement`.
+
+    As Gadgetron's IsmrmrdContextVariables finds them: patientID, deviceID and studyID, and what is missing of these
+    from the scan's own id, `DEVICE_SUBJECT_SESSION_MEASUREMENT`. Where that gives no subject, all of them from the
+    id `measurement`. Empty where there is no subject then: the server keeps nothing without one.
+    """
+    found: dict[str, str | None] = {}
+    if header is not None:
+        subject, study = header.subjectInformation, header.studyInformation
+        system = header.acquisitionSystemInformation
+        found = {
+            "subject": subject.patientID if subject is not None else None,
+            "device": system.deviceID if system is not None else None,
+            "session": study.studyID if study is not None else None,
+        }
+        from_id = _of_id(measurement_id(header) or "")
+        found = {name: value or from_id.get(name) for name, value in found.items()}
+    if not found.get("subject"):
+        found = dict(_of_id(measurement))
+    return {name: value for name, value in found.items() if value} if found.get("subject") else {}
+
+
+def _of_id(measurement: str) -> dict[str, str]:
+    parts = _STRUCTURED_ID.fullmatch(measurement)
+    return {"device": parts[1], "subject": parts[2], "session": parts[3]} if parts else {}
