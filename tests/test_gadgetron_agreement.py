@@ -1,6 +1,7 @@
 """The pipeline grappa_snr against what Gadgetron 4.7.2 made of the same raw data."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,19 @@ def test_pixel_by_pixel(read_scan, test_data: Path, name: str) -> None:
     reference = test_data / "gadgetron_4.7.2" / f"{name}.npz"
     if not reference.is_file():
         pytest.skip(f"Gadgetron's result {reference.name} is not at hand")
-    theirs = np.load(reference)
-    ours = reconstruct(read_scan, name)
+    with np.load(reference) as theirs:
+        print(name, require_agreement(reconstruct(read_scan, name), theirs))
+
+
+def require_agreement(ours: dict[int, np.ndarray], theirs: Mapping[str, np.ndarray]) -> str:
+    """Series 1, 20 and 300 against Gadgetron's where there is signal, within the limits; the figures."""
     region = np.abs(theirs["snr"]) > WORTH_COMPARING
     assert np.count_nonzero(region) > 1000
     image = nrmse(np.abs(ours[1])[region], np.abs(theirs["image"])[region])
     snr = nrmse(ours[300][region], np.abs(theirs["snr"])[region])
     g = float(np.median(np.abs(ours[20] - np.abs(theirs["gmap"]))[region]))
-    print(f"{name}: NRMSE of the image {image:.2%}, of the SNR map {snr:.2%}, median difference of g {g:.4f}")
     assert image <= 0.005 and snr <= 0.01 and g <= 0.01
+    return f"NRMSE of the image {image:.2%}, of the SNR map {snr:.2%}, median difference of g {g:.4f}"
 
 
 def test_against_recorded_figures(read_scan) -> None:

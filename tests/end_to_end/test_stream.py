@@ -14,7 +14,7 @@ from snrstream.client import send_scan
 from snrstream.errors import ConnectionFailed
 from snrstream.link import Link
 from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header, Text
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Text
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
 
@@ -119,29 +119,6 @@ def test_bytes_that_are_no_messages(server) -> None:
         sock.shutdown(socket.SHUT_WR)
         (answer,) = link
     assert answer.text.startswith("ERROR: unknown message id 17735")
-
-
-def test_a_client_that_dies_does_not_harm_the_next(server, raw_scan) -> None:
-    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
-        messages = [*preamble(scan), *scan.acquisitions()]
-        for n_sent in (0, 1, 2, 3, 30, len(messages)):
-            sock, link = dial(server)
-            with sock:
-                for message in messages[:n_sent]:
-                    link.send(message)
-                if n_sent == 30:
-                    sock.sendall(encode(messages[30])[:1000])
-        assert len(send_scan(scan, *server[:2], "grappa_snr")) == 3
-
-
-def test_the_noise_query_of_gadgetron_clients_is_answered(server) -> None:
-    sock, link = dial(server)
-    gadget = b"<gadget><name>n</name><dll>d</dll><classname>NoiseSummaryGadget</classname></gadget>"
-    with sock:
-        link.send(ConfigText(b"<gadgetronStreamConfiguration>" + gadget + b"</gadgetronStreamConfiguration>"))
-        link.send(Close())
-        (answer,) = link
-    assert isinstance(answer, Dependency) and b"failed" in answer.xml
 
 
 def test_an_image_leaves_before_the_next_repetition_is_sent(server, raw_scan) -> None:
