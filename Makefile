@@ -1,6 +1,7 @@
 # make demo   stream the shipped brain scan through a server on loopback; results in out/demo
 # make test   all tests
-# make soak   what takes long: memory over 2,000 repetitions, and a volume of 320 x 320 x 256 (16 GiB of memory and disk)
+# make soak   what takes hours: memory over 2,000 repetitions and 200 scans, a volume of 320 x 320 x 256 (16 GiB of
+#             memory and disk), 100,000 mutated sessions
 # make lint   ruff
 # make image  the container, where a Docker engine runs
 
@@ -18,6 +19,8 @@ test: .venv/installed
 soak: .venv/installed
 	$(BIN)/python tools/soak.py repetitions
 	$(BIN)/python tools/soak.py volume
+	$(BIN)/python tools/soak.py scans
+	$(BIN)/python tools/soak.py fuzz
 
 lint: .venv/installed
 	$(BIN)/ruff check gadgets tools tests

@@ -20,6 +20,7 @@ from .scan_image import ScanImage
 log = logging.getLogger(__name__)
 
 MOST_OPEN_IMAGES = 4096
+MOST_BYTES = 12 << 30  # of images under way, as of one
 LAST_IN_SLICE = mask_of(ismrmrd.ACQ_LAST_IN_SLICE)
 LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 
@@ -107,6 +108,12 @@ class _Images:
             yield from self._finish(other)
         if len(self.started) >= MOST_OPEN_IMAGES:
             raise ScanError(f"more than {MOST_OPEN_IMAGES} images are incomplete; expected flags that end them")
+        n_bytes = sum(image.n_bytes for image in self.started.values())
+        if n_bytes > MOST_BYTES:
+            raise ScanError(
+                f"{len(self.started)} incomplete images hold {n_bytes >> 20} MiB; expected at most {MOST_BYTES >> 20} "
+                "MiB, and flags that end images"
+            )
 
     def _finish(self, key: Key) -> Iterator[Bucket]:
         image = self.started.pop(key, None)

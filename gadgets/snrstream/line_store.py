@@ -46,6 +46,11 @@ class LineStore:
         """Of any line."""
         return min(Counter(key[:2] for key in self._order).values(), default=0)
 
+    @property
+    def n_bytes(self) -> int:
+        """Of all readouts, oversampling removed."""
+        return 8 * self._n_readouts * self.n_channels * self.n_pixels
+
     def fits(self, other: "LineStore") -> bool:
         """Whether lines of `other` may stand in for lacking ones: same channels, readout and dwell time."""
         mine = self.n_channels, self.readout, self._dwell_us
@@ -93,7 +98,7 @@ class LineStore:
         if not energy < LARGEST**2:  # which NaN is not either
             what = "NaN or infinite samples" if not np.isfinite(flat).all() else f"samples beyond {LARGEST:g}"
             raise ScanError(f"{_name(head)} holds {what}; expected finite ones of less")
-        if 8 * (self._n_readouts + 1) * n_channels * self.n_pixels > MOST_BYTES:
+        if self.n_bytes > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
         self._order[(*line, head.idx.average)] = self._n_readouts
         self._n_readouts += 1

@@ -53,6 +53,11 @@ class ScanImage:
         """Whether it has image lines, and not calibration lines alone."""
         return len(self._image) > 0
 
+    @property
+    def n_bytes(self) -> int:
+        """Of the lines that it holds."""
+        return self._image.n_bytes + self._calibration.n_bytes
+
     def add(self, acquisition: ismrmrd.Acquisition) -> None:
         """Raises ScanError for a line outside of k-space, and what `LineStore.add` finds."""
         head = head_of(acquisition)
