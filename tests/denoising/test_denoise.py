@@ -133,5 +133,5 @@ def test_a_network_that_answers_with_nan_or_fails(install) -> None:
     with pytest.raises(ModelError, match="NaN"):
         run(recon_image(), alpha=0.5)
     install(divisor=1, name="undivided")
-    with pytest.raises(ModelError, match="undivided failed on 1 x 5 x 5"):
+    with pytest.raises(ModelError, match="model undivided: failed on 1 x 5 x 5"):
         load_model("undivided").denoise(random_image((1, 5, 5)), np.ones((1, 5, 5), np.float32))
