@@ -1,4 +1,4 @@
-"""Real ONNX models that load and do harm: one that hangs, one that cannot be interrupted, one that wants petabytes."""
+"""Real ONNX models that do harm: they hang, cannot be interrupted, or want petabytes."""
 
 import onnx
 from onnx import TensorProto, helper
@@ -56,26 +56,32 @@ def hungry_model() -> onnx.ModelProto:
     return _model(nodes, [_integers("times", 1 << 20, 1, 1, 1, 1 << 20)])
 
 
-def stubborn_model(n: int, when_loaded: bool) -> onnx.ModelProto:
-    """One product of two n x n matrices of integers, a single step that nothing interrupts: 20 s for n = 3000.
-
-    when_loaded: whether it does not depend on the input, so that ONNX Runtime computes it while it loads the model.
-    """
-    value = helper.make_tensor("value", TensorProto.INT64, [1], [1])
-    shape = "size" if when_loaded else "size_of_input"
+def stubborn_model() -> onnx.ModelProto:
+    """The overlaps of 300,000 boxes with each other: a minute in one step, which nothing interrupts."""
+    n = 300_000
     nodes = [
-        helper.make_node("ConstantOfShape", [shape], ["ones"], value=value),
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("ReduceMin", ["shape"], ["one"], keepdims=0),  # or all would be computed at loading
+        helper.make_node("Mul", ["boxes_size", "one"], ["boxes_size_now"]),
+        helper.make_node("Mul", ["scores_size", "one"], ["scores_size_now"]),
+        helper.make_node("ConstantOfShape", ["boxes_size_now"], ["boxes"]),
+        helper.make_node("ConstantOfShape", ["scores_size_now"], ["scores"]),
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "all"], ["apart"]),
+        helper.make_node("ReduceMax", ["apart"], ["last"], keepdims=0),
+        helper.make_node("Cast", ["last"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["parts", "real"], ["y"]),
+    ]
+    return _model(nodes, [_integers("boxes_size", 1, n, 4), _integers("scores_size", 1, 1, n), _integers("all", n)])
+
+
+def slowly_loading_model() -> onnx.ModelProto:
+    """The product of two large matrices of integers, half a minute, which ONNX Runtime computes while it loads."""
+    one = helper.make_tensor("value", TensorProto.INT64, [1], [1])
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["ones"], value=one),
         helper.make_node("MatMul", ["ones", "ones"], ["product"]),
         helper.make_node("ReduceMax", ["product"], ["largest"], keepdims=0),
         helper.make_node("Cast", ["largest"], ["real"], to=TensorProto.FLOAT),
         helper.make_node("Add", ["parts", "real"], ["y"]),
     ]
-    if not when_loaded:
-        nodes = [
-            helper.make_node("Shape", ["x"], ["shape"]),
-            helper.make_node("ReduceProd", ["shape"], ["pixels"], keepdims=0),
-            helper.make_node("Mul", ["pixels", "zero"], ["nothing"]),
-            helper.make_node("Add", ["nothing", "size"], ["size_of_input"]),
-            *nodes,
-        ]
-    return _model(nodes, [_integers("size", n, n), helper.make_tensor("zero", TensorProto.INT64, [], [0])])
+    return _model(nodes, [_integers("size", 4000, 4000)])

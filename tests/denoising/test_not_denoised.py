@@ -18,7 +18,7 @@ from snrstream import denoise, image_finish
 from snrstream.denoising import time_limit
 from snrstream.items import ReconImage
 
-from .broken_models import hanging_model, hungry_model, stubborn_model
+from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
 from .conftest import halving_model
 from .images import recon_image
 
@@ -183,11 +183,14 @@ CHILD = """
 """
 
 
-@pytest.mark.parametrize("when_loaded", [False, True])
-def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(install, when_loaded) -> None:
+@pytest.mark.parametrize(
+    ("model", "failure"),
+    [(stubborn_model, "failed on 1 x 13 x 18"), (slowly_loading_model, "model.onnx cannot be loaded")],
+)
+def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(install, model, failure) -> None:
     """In a process of its own, which ends in time although the thread that it left behind still computes."""
     models = install().parent
-    install(stubborn_model(4000, when_loaded), name="stubborn")
+    install(model(), name="stubborn")
     root = Path(__file__).parents[2]
     child = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(CHILD), str(models)],
@@ -198,7 +201,6 @@ def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(ins
     )
     assert child.returncode == 0 and "Traceback" not in child.stderr, child.stderr
     first, again, other = (json.loads(line) for line in child.stdout.splitlines())
-    failure = "model.onnx cannot be loaded" if when_loaded else "failed on 1 x 13 x 18"
     assert first[:2] == [False, [f"not denoised: model stubborn: {failure}: no answer within 1 s"]]
     refused = f"not denoised: model stubborn: {failure}: an earlier run that exceeded its time limit still goes on"
     assert again[:2] == [False, [refused]]
