@@ -409,6 +409,14 @@ def test_matrices_beyond_memory() -> None:
         accumulated(scans.header((16, 65535, 65535)), lines)
 
 
+def test_images_that_never_end_are_bounded_in_memory(monkeypatch) -> None:
+    monkeypatch.setattr(accumulate, "MOST_BYTES", 2**16)
+    kspace = random_kspace(2, 1, 16, 16)
+    lines = [a for n in range(40) for a in scans.acquisitions(kspace, every(1, 15), end=False, repetition=n)]
+    with pytest.raises(ScanError, match="18 incomplete images hold .*expected at most 0 MiB, and flags that end"):
+        accumulated(scans.header((1, 16, 16)), lines)
+
+
 def test_signals_that_single_precision_cannot_hold() -> None:
     kspace = random_kspace(2, 1, 8, 8)
     with pytest.raises(ScanError, match="the central line has a signal of .*; expected 1e-12 or more"):

@@ -58,6 +58,11 @@ def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:
         (configuration('<gadget name="denoise"><property name="alpha" value="1.5"/></gadget>'),
          "alpha is 1.5; expected a number from 0 to 1"),
         (configuration('<gadget name="denoise"><property name="alpha" value="nan"/></gadget>'), "from 0 to 1"),
+        *((configuration(f'<gadget name="denoise"><property name="timeout_s" value="{value}"/></gadget>'),
+           "timeout_s is") for value in ("0", "-1", "nan", "inf", "3601", "soon")),
+        *((configuration(f'<gadget name="denoise"><property name="model" value="{name}"/></gadget>'),
+           "gadget denoise in test: model .* is not a plain name; expected the name of a folder in models/")
+          for name in ("../x", "a/b", "/x", "", "..")),
         (configuration('<gadget name="image_finish"><property name="output" value="png"/></gadget>'),
          "expected one of complex, magnitude"),
         (configuration('<gadget name="image_finish"><property name="gmap" value="1"/></gadget>'), "true or false"),

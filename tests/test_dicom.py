@@ -346,6 +346,18 @@ def test_provenance_survives_long_histories(header):
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", "DENOISED"]
 
 
+def test_what_is_not_denoised_says_so_and_is_a_series_of_its_own(header):
+    pixels = np.ones((4, 4), np.float32)
+    meta = {"SNRSTREAM_denoised": "false", "SeriesDescriptionAdditional": "_not denoised"}
+    (marked,) = to_dicom(make_image(pixels, meta, image_series_index=2), header)
+    assert "not denoised" in marked.DerivationDescription.split("; ")
+    assert "DENOISED" not in marked.ImageType
+    meta = {"SNRSTREAM_denoised": "true", "SNRSTREAM_model": "a 1", "SeriesDescriptionAdditional": "_denoised"}
+    (denoised,) = to_dicom(make_image(pixels, meta, image_series_index=2), header)
+    assert "not denoised" not in denoised.DerivationDescription
+    assert marked.SeriesInstanceUID != denoised.SeriesInstanceUID
+
+
 @pytest.mark.parametrize(
     ("series", "role", "expected"),
     [(20, None, "GFACTOR"), (5, "Gfactor", "GFACTOR"), (300, None, "SNR_MAP"), (6, "SNR_MAP", "SNR_MAP")],

@@ -76,6 +76,16 @@ def test_identical_images_have_a_flat_difference():
     assert np.all(difference == 128)
 
 
+def test_a_series_2_that_is_not_denoised_has_no_difference():
+    pixels = np.random.default_rng(1).uniform(0, 30, (32, 32)).astype(np.float32)
+    marked = make_image(pixels, 2, meta={"SNRSTREAM_denoised": "false"})
+    plain = make_image(pixels, 2)
+    first, second = panels_of(preview([make_image(pixels, 1), marked], "t"), 2)
+    assert np.array_equal(first, second)
+    titles = [np.asarray(preview([image], "t")) for image in (marked, plain)]
+    assert not np.array_equal(*titles), "Not denoised, Denoised"
+
+
 def test_images_of_different_size_have_no_difference():
     images = [make_image(np.ones((n, n), np.float32), series) for n, series in ((32, 1), (64, 2))]
     panels_of(preview(images, "t"), 2)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from snrstream import accumulate, coil_combine, denoise, grappa, noise_adjust
 from snrstream.client import Received, send_scan
-from snrstream.errors import ConnectionFailed, SnrstreamError
+from snrstream.errors import ConnectionFailed, ModelError, SnrstreamError
 from snrstream.items import Bucket, ReconImage
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
@@ -57,8 +57,10 @@ def run(output: Path, n_replicas: int) -> None:
             first = send_scan(scan, "127.0.0.1", port, PIPELINE)
             received = send_scan(scan, "127.0.0.1", port, PIPELINE)
         write_outputs([r.image for r in received], scan.header_xml, header, output)
+        meta = next(r.image.meta for r in received if r.image.image_series_index == 2)
+        if meta["SNRSTREAM_denoised"] != "true":
+            raise ModelError(f"the images in {output} are {meta['SNRSTREAM_warning']}")
         before, after, n_pixels = snr_before_and_after(scan, header, received, n_replicas)
-    meta = next(r.image.meta for r in received if r.image.image_series_index == 2)
     factors = header.encoding[0].parallelImaging.accelerationFactor
     rows = [
         ("scan", f"{SCAN.name}: {header.acquisitionSystemInformation.receiverChannels} channels, "

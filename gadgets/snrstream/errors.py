@@ -6,6 +6,7 @@ SnrstreamError
 +-- ProtocolError        bytes on the wire that are not a session of ISMRMRD messages
 +-- ConnectionFailed     a peer that is not there, went away or reported a failure
 +-- ModelError           a model folder, manifest or file that cannot be trusted or run
+    +-- ModelTimeout     one that did not load or answer within its time limit
 
 Their text is one line that names what, got and expected: it is what a user sees, on the
 terminal or in the client's console.
@@ -34,3 +35,7 @@ class ConnectionFailed(SnrstreamError):
 
 class ModelError(SnrstreamError):
     """A model's folder, manifest or file is missing, does not match or does not run."""
+
+
+class ModelTimeout(ModelError):
+    """A model did not load or answer within its time limit."""

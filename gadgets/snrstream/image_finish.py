@@ -47,6 +47,7 @@ class _Kind:
 
 _ORIGINAL = _Kind(SERIES_IMAGE, "Image", "original", False)
 _DENOISED = _Kind(SERIES_DENOISED, "Image", "denoised", False)
+_STAND_IN = _Kind(SERIES_DENOISED, "Image", "not denoised", False)
 _GMAP = _Kind(SERIES_G_MAP, "Gfactor", "g-factor", True)
 _SNR = _Kind(SERIES_SNR_MAP, "SNR_MAP", "SNR map", True)
 
@@ -64,9 +65,10 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
         if not isinstance(item, ReconImage):
             yield item
             continue
-        original = original if item.denoised else item
-        yield finish(item, item.image, _DENOISED if item.denoised else _ORIGINAL, parameters.scale)
-        if item.denoised:
+        kind = _DENOISED if item.denoised else _STAND_IN if item.stand_in else _ORIGINAL
+        original = item if kind is _ORIGINAL else original
+        yield finish(item, item.image, kind, parameters.scale)
+        if kind is not _ORIGINAL:
             continue
         if parameters.gmap:
             yield finish(item, item.gmap, _GMAP, parameters.gmap_scale)

@@ -78,7 +78,8 @@ class ReconImage:
 
     image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32. spectrum: how the noise is correlated.
     history: names of the steps that made it; meta: further attributes for the outgoing image.
-    denoised: whether a network had a part in it. snr_units: whether the data was prewhitened, as all this presumes.
+    denoised: whether a network had a part in it. stand_in: whether it is its original once more, in the place of a
+    denoised one. snr_units: whether the data was prewhitened, as all this presumes.
     """
 
     image: np.ndarray
@@ -90,4 +91,5 @@ class ReconImage:
     meta: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     denoised: bool = False
+    stand_in: bool = False
     snr_units: bool = True

@@ -14,6 +14,7 @@ from .image_values import (
     SERIES_G_MAP,
     SERIES_IMAGE,
     SERIES_SNR_MAP,
+    meta_values,
     physical_values,
     quantile_range,
     unit,
@@ -53,7 +54,8 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     """An RGB picture of the middle image of each series, one panel each, in physical units.
 
     Original (series 1) and denoised (2) share one window, so that brightness compares; their difference
-    is amplified within the same window. A scan with other series only shows the first of them.
+    is amplified within the same window, and left out where series 2 says that it is not denoised. A scan
+    with other series only shows the first of them.
 
     Raises ScanError where there is no image, or one with pixels that are not finite.
     """
@@ -85,14 +87,15 @@ def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
     original = _pick(series, SERIES_IMAGE, None)
     denoised = _pick(series, SERIES_DENOISED, original)
     shown = original or denoised
+    stand_in = denoised is not None and meta_values(denoised, "SNRSTREAM_denoised") == ["false"]
     panels = []
     if shown is not None:
         center, width = window(shown)
         low, high = center - width / 2, center + width / 2
-        for image, name in ((original, "Original"), (denoised, "Denoised")):
+        for image, name in ((original, "Original"), (denoised, "Not denoised" if stand_in else "Denoised")):
             if image is not None:
                 panels.append(_panel(image, name, low, high))
-        if len(panels) == 2 and panels[0].values.shape == panels[1].values.shape:
+        if len(panels) == 2 and not stand_in and panels[0].values.shape == panels[1].values.shape:
             panels.append(_difference(*panels))
     for number, name in ((SERIES_G_MAP, "g-map"), (SERIES_SNR_MAP, "SNR map")):
         image = _pick(series, number, shown)

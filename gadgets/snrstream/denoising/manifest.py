@@ -9,6 +9,8 @@ from typing import Any
 from ..errors import ModelError
 from ..resources import folder, is_plain_name
 
+LARGEST_DIVISOR = 1024  # images are padded to multiples of it
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -53,8 +55,15 @@ def load_manifest(model: str) -> tuple[Manifest, Path]:
     """The manifest of `models/<model>` and the path of its model file, whose hash has been checked.
 
     Raises ModelError where the name leaves the folder, a key is missing, unknown or of the wrong type,
-    a value is not supported, or the file is missing or does not match its hash.
+    a value is not supported, or a file is missing, cannot be read or does not match its hash.
     """
+    try:
+        return _checked(model)
+    except (OSError, RecursionError) as exc:
+        raise ModelError(f"model {model}: its folder cannot be read: {exc}") from None
+
+
+def _checked(model: str) -> tuple[Manifest, Path]:
     models = folder("models")
     if not is_plain_name(model):
         raise ModelError(f"model name {model!r} is not a plain name; expected the name of a folder in models/")
@@ -75,7 +84,7 @@ def load_manifest(model: str) -> tuple[Manifest, Path]:
 def _read(path: Path, model: str) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as exc:
+    except ValueError as exc:
         raise ModelError(f"model {model}: manifest.json cannot be read: {exc}") from None
     if not isinstance(raw, dict):
         raise ModelError(f"model {model}: manifest.json holds a {type(raw).__name__}; expected an object")
@@ -88,12 +97,14 @@ def _read(path: Path, model: str) -> Manifest:
         accepted = kinds.get(kind, (dict,))
         if not isinstance(raw[key], accepted) or isinstance(raw[key], bool):
             raise ModelError(f"model {model}: {key} in manifest.json is {raw[key]!r}; expected {accepted[-1].__name__}")
+        if kind is str and not raw[key].isprintable():
+            raise ModelError(f"model {model}: {key} in manifest.json is {raw[key]!r}; expected printable characters")
     manifest = Manifest(**raw)
     for key, values in SUPPORTED.items():
         if getattr(manifest, key) not in values:
             raise ModelError(f"model {model}: {key} is {getattr(manifest, key)!r}; supported: {', '.join(values)}")
     if not 0 <= manifest.default_alpha <= 1:
         raise ModelError(f"model {model}: default_alpha is {manifest.default_alpha}; expected 0 to 1")
-    if manifest.divisor < 1:
-        raise ModelError(f"model {model}: divisor is {manifest.divisor}; expected 1 or more")
+    if not 1 <= manifest.divisor <= LARGEST_DIVISOR:
+        raise ModelError(f"model {model}: divisor is {manifest.divisor}; expected 1 to {LARGEST_DIVISOR}")
     return manifest

@@ -51,6 +51,8 @@ def _derivation(image: ismrmrd.Image) -> str:
         meta_values(image, "GADGETRON_ImageProcessingHistory"),
     )
     parts = [f"snrstream {__version__}"]
+    if meta_values(image, "SNRSTREAM_denoised") == ["false"]:
+        parts.append("not denoised")
     if model:
         parts.append("denoised by " + " ".join(model))
     if sha256:

@@ -1,0 +1,47 @@
+"""Work with a time limit, in a thread that is left behind where it does not end."""
+
+import concurrent.futures
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+GRACE_S = 1.0  # for work that was told to end, which takes until its present step is done
+
+_left_behind: list[tuple[str, threading.Thread]] = []
+_lock = threading.Lock()
+
+
+def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callable[[], None]) -> Result:
+    """What `work` returns, or the exception that it raises, from a thread of its own.
+
+    After `limit_s` seconds, `cancel` tells the work to end. A thread that goes on for `GRACE_S` all the same is left
+    behind, for no thread can be ended from outside. Until it ends by itself, work of the same `key` is refused, so
+    that one scan after the other cannot pile up threads.
+
+    Raises TimeoutError after the limit, RuntimeError where work is refused.
+    """
+    with _lock:
+        _left_behind[:] = [entry for entry in _left_behind if entry[1].is_alive()]
+        if any(other == key for other, _ in _left_behind):
+            raise RuntimeError("an earlier run that exceeded its time limit still goes on")
+    answer: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as exc:
+            answer.set_exception(exc)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    concurrent.futures.wait([answer], limit_s)
+    if answer.done():
+        return answer.result()
+    cancel()
+    worker.join(GRACE_S)
+    if worker.is_alive():
+        with _lock:
+            _left_behind.append((key, worker))
+    raise TimeoutError(f"no answer within {limit_s:g} s")
