@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import ismrmrd
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
 
 from .chain import Chain, is_noise_query, named_chain, parse_chain, preload
 from .errors import ConfigurationError, ConnectionFailed, ProtocolError, SnrstreamError
@@ -20,6 +23,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
 REFUSED_SECONDS = 0.2
+DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
 LONGEST_ERROR = 1000  # characters
 NO_NOISE = b'<?xml version="1.0"?>\n<ismrmrdMeta><meta><name>status</name><value>failed</value></meta></ismrmrdMeta>'
 
@@ -118,7 +122,7 @@ def _chain(first: Any) -> tuple[Chain, str]:
 def _items(messages: Iterator[Any], progress: Progress) -> Iterator[Any]:
     """The data of a scan, counted; texts of the client are logged."""
     for message in messages:
-        if isinstance(message, (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform)):
+        if isinstance(message, DATA):
             if isinstance(message, ismrmrd.Acquisition):
                 progress.acquisition()
             yield message

@@ -15,6 +15,8 @@ import numpy as np
 from ismrmrd.image import get_dtype_from_data_type
 
 from ..errors import ProtocolError
+from .gadgetron_codecs import Whole, read_bucket, read_image_array, read_recon_data
+from .gadgetron_sizes import bucket_size, image_array_size, recon_data_size
 from .messages import Close, ConfigFile, ConfigText, Dependency, Header, MessageId, Text
 
 CONFIG_FILE_SIZE = 1024
@@ -162,7 +164,10 @@ _SIZES: dict[int, Callable[[memoryview, Limits], int]] = {
     MessageId.ACQUISITION: _acquisition_size,
     MessageId.DEPENDENCY: _counted(_U64),
     MessageId.IMAGE: _image_size,
+    MessageId.RECON_DATA: recon_data_size,
+    MessageId.IMAGE_ARRAY: image_array_size,
     MessageId.WAVEFORM: _waveform_size,
+    MessageId.BUCKET: bucket_size,
 }
 
 _PARSERS: dict[int, Callable[[memoryview], Any]] = {
@@ -174,5 +179,8 @@ _PARSERS: dict[int, Callable[[memoryview], Any]] = {
     MessageId.ACQUISITION: _acquisition,
     MessageId.DEPENDENCY: lambda view: Dependency(bytes(view[10:]).rstrip(b"\0")),
     MessageId.IMAGE: lambda view: ismrmrd.Image.from_bytes(bytes(view[2:])),
+    MessageId.RECON_DATA: lambda view: read_recon_data(Whole(view[2:])),
+    MessageId.IMAGE_ARRAY: lambda view: read_image_array(Whole(view[2:])),
     MessageId.WAVEFORM: lambda view: ismrmrd.Waveform.from_bytes(bytes(view[2:])),
+    MessageId.BUCKET: lambda view: read_bucket(Whole(view[2:])),
 }
