@@ -34,7 +34,11 @@ GADGETS = (
     "image_finish",
 )
 OUR_MODULE = "snrstream.gadgetron"
-COMPLETION = {"grappa": {}, "coil_combine": {}, "image_finish": {"output": "complex"}}  # from acquired lines to images
+COMPLETION: dict[str, dict[str, Any]] = {
+    "grappa": {},
+    "coil_combine": {},
+    "image_finish": {"output": "complex"},
+}  # from acquired lines to images
 
 log = logging.getLogger(__name__)
 

@@ -1,13 +1,17 @@
-"""A real server in a process of its own."""
+"""A real server, and a module of Gadgetron, each in a process of its own."""
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from snrstream.link import Link
+from snrstream.mrd.messages import Close, ConfigText, Header
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "gadgets")}
@@ -34,3 +38,30 @@ def server(tmp_path_factory) -> tuple[str, int, Path]:
         process.terminate()
         process.wait(10)
     assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def module():
+    """The socket of a module process that dialled us, as Gadgetron's would."""
+    with socket.create_server(("localhost", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "gadgetron", str(port), "snrstream.gadgetron", "chain"]
+        process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
+        listener.settimeout(60)
+        sock, _ = listener.accept()
+    with sock:
+        sock.settimeout(60)
+        yield sock
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def exchange(sock: socket.socket, configuration: str, header: bytes, items: list) -> list:
+    """What a module sends back for a whole session."""
+    link = Link(sock, "module")
+    for message in [ConfigText(configuration.encode()), Header(header), *items, Close()]:
+        link.send(message)
+    return list(link)
