@@ -1,18 +1,23 @@
 """Items of Gadgetron's own gadgets at the head of a chain: the shipped brain scan, and arrays."""
 
+import contextlib
 import copy
 import ctypes
 
 import ismrmrd
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from snrstream import accumulate, noise_adjust
 from snrstream.chain import parse_chain
-from snrstream.errors import ScanError
+from snrstream.errors import ScanError, SnrstreamError
 from snrstream.gadgetron_items import adapted
 from snrstream.items import Bucket, ReconImage
 from snrstream.mrd.acquisitions import head_of
+from snrstream.mrd.decoder import Decoder
+from snrstream.mrd.encoder import encode
 from snrstream.recon.spectrum import Spectrum
 
 from . import gadgetron_objects, scans
@@ -255,6 +260,8 @@ def test_images_that_cannot_be_taken() -> None:
     pixels[0, 0, 3, 3] = np.nan
     with pytest.raises(ScanError, match="NaN or infinite"):
         images([image(pixels)])
+    with pytest.raises(ScanError, match="NaN or infinite"):
+        images([image(random(1, 1, 8, 12), {"GADGETRON_ScaleRatio": "1e-60"})])
     array = gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [{}])
     array.meta[1] = "<ismrmrdMeta>"
     with pytest.raises(ScanError, match="attributes of image 1 of an array cannot be read"):
@@ -296,3 +303,23 @@ def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
     lines = list(adapted([item], header, "accumulate"))
     assert head_of(lines[-1]).flags & accumulate.LAST_IN_SLICE
     assert [bytes(head) for head in item[0].data.headers.ravel()] == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["grappa", "accumulate", "denoise"]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_flipped_bytes_end_in_items_or_an_error_of_ours(first: str, flips: list[tuple[float, int]]) -> None:
+    lines = list(scans.acquisitions(random(2, 1, 8, 12), [(0, y) for y in range(8)], [gadgetron_objects.BOTH]))
+    meta = {"encoded_matrix": ["12", "8", "1"], "sampling_limits_E1": ["0", "4", "5"], "GADGETRON_ScaleRatio": "10"}
+    item = (
+        gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [meta])
+        if first == "denoise"
+        else gadgetron_objects.recon_data(lines, 1, 8)
+    )
+    data = bytearray(encode(item))
+    for position, value in flips:
+        data[2 + int(position * (len(data) - 2))] = value
+    with contextlib.suppress(SnrstreamError):
+        list(chain(first).run(Decoder().receive(data), header_of(1)))

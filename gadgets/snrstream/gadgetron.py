@@ -42,6 +42,7 @@ def chain(connection: "Connection") -> None:
     """
     # gadgetron's own reader waits for ever where the peer is gone.
     connection.socket.read = functools.partial(_read, connection.socket.socket)
+    # The package's own codecs of these fail at much of what Gadgetron sends (see `mrd.gadgetron_codecs`).
     connection.add_reader(MessageId.RECON_DATA, read_recon_data)
     connection.add_reader(MessageId.IMAGE_ARRAY, read_image_array)
     connection.add_reader(MessageId.BUCKET, read_bucket)

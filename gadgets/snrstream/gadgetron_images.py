@@ -1,6 +1,7 @@
 """Gadgetron's image arrays and images as images in SNR units: scaling divided out, and paired with their g-maps."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 SAME_FIELDS = ("version", "measurement_uid", "position", "read_dir", "phase_dir", "slice_dir",
                "patient_table_position", "acquisition_time_stamp", "physiology_time_stamp", "user_int",
                "user_float")  # fmt: skip
+LINE_NUMBER = re.compile("[0-9]{1,5}")
 SAME_COUNTERS = ("average", "slice", "contrast", "phase", "repetition", "set")
 
 GMaps = dict[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray]
@@ -39,7 +41,7 @@ def recon_images(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[An
             if not isinstance(image, ismrmrd.Image):
                 yield image
             elif role(image) is Role.G_MAP:
-                gmap = np.abs(_pixels(image)).astype(np.float32)
+                gmap = np.abs(_pixels(image))
                 gmaps |= {(counters, gmap.shape): gmap for counters in _counters(image)}
             elif role(image) is Role.IMAGE and _is_complex(image) and not meta_values(image, "SNRSTREAM_model"):
                 yield _recon_image(image, gmaps, accelerated)
@@ -78,12 +80,14 @@ def _is_complex(image: ismrmrd.Image) -> bool:
 
 
 def _pixels(image: ismrmrd.Image) -> np.ndarray:
-    """In SNR units, or as g-factors: `(e2, e1, ro)`."""
+    """In SNR units, or as g-factors: `(e2, e1, ro)` complex64."""
     if len(image.data) != 1 or image.data.size == 0:
         raise ScanError(f"{name(image)} has shape {image.data.shape}; expected pixels of one channel, combined")
-    if not np.isfinite(image.data).all():
+    with np.errstate(all="ignore"):
+        pixels = (image.data[0] / (scale_ratio(image) or 1)).astype(np.complex64)
+    if not np.isfinite(pixels).all():
         raise ScanError(f"{name(image)} has pixels that are NaN or infinite; expected none")
-    return image.data[0] / np.float32(scale_ratio(image) or 1)
+    return pixels
 
 
 def _counters(image: ismrmrd.Image) -> Iterator[tuple[int, ...]]:
@@ -94,7 +98,7 @@ def _counters(image: ismrmrd.Image) -> Iterator[tuple[int, ...]]:
 
 
 def _recon_image(image: ismrmrd.Image, gmaps: GMaps, accelerated: bool) -> ReconImage:
-    pixels = _pixels(image).astype(np.complex64)
+    pixels = _pixels(image)
     shape = pixels.shape
     gmap = next((gmaps[key] for key in ((c, shape) for c in _counters(image)) if key in gmaps), None)
     warnings = tuple(meta_values(image, "SNRSTREAM_warning"))
@@ -105,7 +109,7 @@ def _recon_image(image: ismrmrd.Image, gmaps: GMaps, accelerated: bool) -> Recon
         image=pixels,
         gmap=np.ones(shape, np.float32) if gmap is None else gmap,
         spectrum=_spectrum(image),
-        voxel_mm=tuple(fov / n for fov, n in zip(image.field_of_view, image.matrix_size, strict=True)),
+        voxel_mm=tuple(fov / n for fov, n in zip(image.field_of_view, shape[::-1], strict=True)),
         head=_head(image),
         meta={key: meta_values(image, key) for key in image.meta if key != "SNRSTREAM_warning"},
         warnings=warnings,
@@ -129,7 +133,7 @@ def _spectrum(image: ismrmrd.Image) -> Spectrum:
     for size, encoded, axis in zip(
         image.data.shape[:0:-1], [*meta_values(image, "encoded_matrix"), "", "", ""], ("RO", "E1", "E2"), strict=False
     ):
-        limits = [text for text in meta_values(image, f"sampling_limits_{axis}") if text.isdecimal()]
+        limits = [text for text in meta_values(image, f"sampling_limits_{axis}") if LINE_NUMBER.fullmatch(text)]
         profile = torch.ones(size)
         if encoded == str(size) and len(limits) == 3 and int(limits[0]) <= int(limits[2]) < size:
             profile = torch.zeros(size)
