@@ -1,6 +1,6 @@
 import pytest
 
-from snrstream import grappa
+from snrstream import grappa, image_finish
 from snrstream.chain import GADGETS, named_chain, parse_chain
 from snrstream.errors import ConfigurationError
 from snrstream.resources import folder
@@ -23,7 +23,32 @@ def test_properties_become_typed_parameters() -> None:
     chain = parse_chain(
         configuration('<gadget name="grappa"><property name="kernel_ro" value=" 7 "/></gadget>'), "test"
     )
-    assert chain.steps == (("grappa", grappa.Parameters(kernel_ro=7)),)
+    assert chain.steps[0] == ("grappa", grappa.Parameters(kernel_ro=7))
+
+
+@pytest.mark.parametrize(
+    ("last", "added"),
+    [
+        ("noise_adjust", []),
+        ("accumulate", ["grappa", "coil_combine", "image_finish"]),
+        ("compress_channels", ["grappa", "coil_combine", "image_finish"]),
+        ("grappa", ["coil_combine", "image_finish"]),
+        ("taper", ["coil_combine", "image_finish"]),
+        ("coil_combine", ["image_finish"]),
+        ("denoise", ["image_finish"]),
+        ("image_finish", []),
+    ],
+)
+def test_a_chain_goes_on_to_images(last: str, added: list[str], caplog) -> None:
+    """Acquisitions may leave as they are; whoever named no image_finish gets complex images."""
+    caplog.set_level("INFO")
+    steps = parse_chain(configuration(f'<gadget name="{last}"/>'), "mine").steps
+    assert [name for name, _ in steps] == [last, *added]
+    if "image_finish" in added:
+        assert steps[-1][1] == image_finish.Parameters(output="complex")
+        assert f"mine ends with {last}: completed by {', '.join(added)}" in caplog.text
+    else:
+        assert caplog.text == ""
 
 
 def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:

@@ -15,7 +15,7 @@ from .mrd.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from .mrd.header import Encoding, cartesian_encoding
 from .recon.device import find_device
 from .recon.lattice import Lattice
-from .scan_image import ScanImage
+from .scan_image import CALIBRATION, ScanImage, as_acquired, has_oversampling
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ class Parameters:
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Acquisitions to `Bucket`s, one for each slice, contrast, phase, set and repetition; averages are averaged.
 
-    A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or
+    Readouts that come without their oversampling, as Gadgetron's RemoveROOversampling leaves them, are told by their
+    length. A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or
     measurement; where no flag comes, when it is complete and the next repetition of it begins, or at the
     end of the stream. Items that are not acquisitions pass.
     """
@@ -65,6 +66,8 @@ class _Images:
         self.device = find_device(parameters.device)
         self.warnings: tuple[str, ...] = ()
         self.snr_units = True
+        self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
+        self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
         self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
         self.started: dict[Key, ScanImage] = {}
@@ -74,6 +77,22 @@ class _Images:
         self.n_images = 0
 
     def add(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
+        if self.undecided:
+            self.waiting.append(acquisition)
+            if head_of(acquisition).flags & (CALIBRATION | NOT_IMAGE_FLAGS):
+                return
+            self.encoding = as_acquired(self.encoding, head_of(acquisition))
+            yield from self._decided()
+        else:
+            yield from self._add(acquisition)
+
+    def _decided(self) -> Iterator[Bucket]:
+        self.undecided = False
+        waiting, self.waiting = self.waiting, []
+        for acquisition in waiting:
+            yield from self._add(acquisition)
+
+    def _add(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         head = head_of(acquisition)
         idx, flags = head.idx, head.flags
         key = (idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition)
@@ -90,6 +109,7 @@ class _Images:
                     yield from self._finish(other)
 
     def end(self) -> Iterator[Bucket]:
+        yield from self._decided()
         for key in list(self.started):
             yield from self._finish(key)
         if self.n_images == 0:

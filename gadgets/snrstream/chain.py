@@ -5,6 +5,7 @@ A gadget is a module with a frozen dataclass `Parameters` and a generator functi
 """
 
 import importlib
+import logging
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ GADGETS = (
     "image_finish",
 )
 OUR_MODULE = "snrstream.gadgetron"
+COMPLETION: dict[str, dict[str, Any]] = {
+    "grappa": {},
+    "coil_combine": {},
+    "image_finish": {"output": "complex"},
+}  # from acquired lines to images
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,13 @@ class Chain:
     steps: tuple[tuple[str, Any], ...]
 
     def run(self, items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
-        """What the last gadget makes of `items`. Lazy: an item is taken when an output is asked for."""
+        """What the last gadget makes of `items`, those of Gadgetron's own gadgets among them (`adapted`).
+
+        Lazy: an item is taken when an output is asked for.
+        """
+        from .gadgetron_items import adapted
+
+        items = adapted(items, header, self.steps[0][0])
         for name, parameters in self.steps:
             items = _module(name).process(items, header, parameters)
         yield from (item for item in items if not isinstance(item, ScanWarning))
@@ -52,8 +66,9 @@ def parse_chain(text: bytes | str, source: str) -> Chain:
     """The chain of a stream configuration.
 
     Accepted are a Gadgetron configuration, whose stream may hold only external modules of this package,
-    and the bare `<configuration>` of such a module, as Gadgetron sends it. Raises ConfigurationError,
-    naming `source`, on anything else, and on unknown gadgets, properties and values.
+    and the bare `<configuration>` of such a module, as Gadgetron sends it. Gadgets that end with something which
+    cannot leave the chain are followed by those that make images of it. Raises ConfigurationError, naming `source`,
+    on anything else, and on unknown gadgets, properties and values.
     """
     root = parse_xml(text, f"stream configuration {source}", ConfigurationError)
     if local_name(root) != "configuration":
@@ -77,7 +92,7 @@ def parse_chain(text: bytes | str, source: str) -> Chain:
             f"{source} has the gadgets {', '.join(names[:20])}; expected each at most once, in this order: "
             f"{', '.join(GADGETS)}"
         )
-    return Chain(steps)
+    return Chain(steps + _completion(names[-1], source))
 
 
 def named_chain(name: str) -> Chain:
@@ -168,6 +183,15 @@ def _step(element: ET.Element, source: str) -> tuple[str, Any]:
             raise ConfigurationError(f"{source}: gadget {name} sets property {key!r} twice")
         properties[key] = value
     return name, parse_parameters(_module(name).Parameters, f"{name} in {source}", properties)
+
+
+def _completion(last: str, source: str) -> tuple[tuple[str, Any], ...]:
+    """The steps from what the gadget `last` hands on to complex ISMRMRD images; acquisitions may leave as they are."""
+    later = GADGETS[GADGETS.index(last) + 1 :]
+    names = [name for name in COMPLETION if name in later] if last != "noise_adjust" else []
+    if names:
+        log.info("%s ends with %s: completed by %s", source, last, ", ".join(names))
+    return tuple((name, _module(name).Parameters(**COMPLETION[name])) for name in names)
 
 
 def _module(name: str) -> Any:

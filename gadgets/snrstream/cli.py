@@ -129,7 +129,7 @@ def _only_images(items: Iterator[Any], pipeline: str) -> "Iterator[ismrmrd.Image
     for item in items:
         if not isinstance(item, ismrmrd.Image):
             raise ScanError(
-                f"pipeline {pipeline} ends with a {type(item).__name__}; expected images, as image_finish makes them"
+                f"pipeline {pipeline} lets {type(item).__name__}s pass; expected the gadget accumulate in it"
             )
         yield item
 

@@ -14,8 +14,16 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
+
 from .chain import parse_chain
 from .errors import ConnectionFailed, SnrstreamError
+from .mrd.encoder import encode
+from .mrd.gadgetron_codecs import read_bucket, read_image_array, read_recon_data
+from .mrd.header import parse_header
+from .mrd.messages import MessageId
 from .threads import limit_threads
 
 if TYPE_CHECKING:
@@ -34,11 +42,19 @@ def chain(connection: "Connection") -> None:
     """
     # gadgetron's own reader waits for ever where the peer is gone.
     connection.socket.read = functools.partial(_read, connection.socket.socket)
+    # The package's own codecs of these fail at much of what Gadgetron sends (see `mrd.gadgetron_codecs`).
+    connection.add_reader(MessageId.RECON_DATA, read_recon_data)
+    connection.add_reader(MessageId.IMAGE_ARRAY, read_image_array)
+    connection.add_reader(MessageId.BUCKET, read_bucket)
+    connection.add_writer(
+        lambda item: isinstance(item, (ReconData, ImageArray, AcquisitionBucket)),
+        lambda peer, item: peer.write(encode(item)),
+    )
     items = iter(connection)
     limit_threads(1)
     try:
         gadgets = parse_chain(connection.raw_bytes.config, "configuration of the external module")
-        for item in gadgets.run(items, connection.header):
+        for item in gadgets.run(items, parse_header(connection.raw_bytes.header)):
             connection.send(item)
         return
     except ConnectionFailed:
@@ -55,7 +71,7 @@ def chain(connection: "Connection") -> None:
         pass
 
 
-def _read(sock: socket.socket, n_bytes: int) -> bytes:
+def _read(sock: socket.socket, n_bytes: int) -> bytearray:
     """Exactly `n_bytes`. Raises ConnectionFailed at the end of the connection."""
     data = bytearray()
     while len(data) < n_bytes:
@@ -63,4 +79,4 @@ def _read(sock: socket.socket, n_bytes: int) -> bytes:
         if not chunk:
             raise ConnectionFailed(f"Gadgetron went away after {len(data)} of {n_bytes} bytes")
         data += chunk
-    return bytes(data)
+    return data

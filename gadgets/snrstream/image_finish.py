@@ -137,7 +137,9 @@ def _meta(
     """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
     alpha = f", alpha {recon.meta['SNRSTREAM_alpha']}" if "SNRSTREAM_alpha" in recon.meta else ""
     comment = f"snrstream {kind.description}{alpha}, x{scale:g}"
+    before = recon.meta.get("GADGETRON_ImageProcessingHistory", [])
     meta = {
+        **recon.meta,
         "DataRole": "Quantitative" if kind.quantitative else "Image",
         "SeriesDescriptionAdditional": f"_{kind.description}",
         "SequenceDescriptionAdditional": f"_{kind.description}",
@@ -147,14 +149,13 @@ def _meta(
         "GADGETRON_ScaleRatio": f"{scale:g}",
         "GADGETRON_ImageComment": comment,
         "GADGETRON_SeqDescription": f"_{kind.description}",
-        "GADGETRON_ImageProcessingHistory": ["snrstream", *recon.history],
+        "GADGETRON_ImageProcessingHistory": [*before, "snrstream", *recon.history],
         "Keep_image_geometry": "1",
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
         "WindowCenter": str((window[0] + window[1]) // 2),
         "WindowWidth": str(window[1] - window[0]),
         "image_index": str(number),
-        **recon.meta,
     }
     correlation = [round(value, 2) for value in recon.spectrum.correlation]
     if any(correlation):

@@ -88,7 +88,7 @@ class ReconImage:
     voxel_mm: tuple[float, float, float]
     head: ismrmrd.AcquisitionHeader
     history: tuple[str, ...] = ()
-    meta: dict[str, str] = field(default_factory=dict)
+    meta: dict[str, str | list[str]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     denoised: bool = False
     stand_in: bool = False

@@ -1,5 +1,6 @@
 """One image of a scan while its lines come in, and the bucket that it becomes."""
 
+import dataclasses
 import logging
 import math
 
@@ -208,6 +209,29 @@ def _grid(size: tuple[int, int], lattice: Lattice, first: tuple[int, int]) -> Gr
     r1, r2 = lattice.acceleration
     step = (r2 if size[0] % r2 == 0 else 1, r1 if size[1] % r1 == 0 and lattice.shift == 0 else 1)
     return Grid(size, (first[0] % step[0], first[1] % step[1]), step)
+
+
+def has_oversampling(encoding: Encoding) -> bool:
+    """Whether the header tells of more samples than pixels along the readout."""
+    return _without_oversampling(encoding) < encoding.encoded_matrix[0]
+
+
+def as_acquired(encoding: Encoding, head: ismrmrd.AcquisitionHeader) -> Encoding:
+    """The encoding without readout oversampling where an image line lacks it, which the header does not tell.
+
+    Such a line reaches half the pixels from k = 0, to both sides or, of an asymmetric echo, to one.
+    """
+    n_pixels = _without_oversampling(encoding)
+    n_samples = head.number_of_samples - head.discard_pre - head.discard_post
+    centre = head.center_sample - head.discard_pre
+    reach = max(centre, n_samples - centre)
+    if n_samples > n_pixels or abs(reach - n_pixels / 2) > 1:
+        return encoding
+    return dataclasses.replace(
+        encoding,
+        encoded_matrix=(n_pixels, *encoding.encoded_matrix[1:]),
+        encoded_fov_mm=(encoding.recon_fov_mm[0], *encoding.encoded_fov_mm[1:]),
+    )
 
 
 def _without_oversampling(encoding: Encoding) -> int:

@@ -8,6 +8,9 @@ from pathlib import PurePath
 from typing import Any
 
 import ismrmrd
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
 
 from . import openrecon
 from .chain import Chain, named_chain, parse_chain
@@ -21,7 +24,7 @@ from .safe_xml import local_name, parse_xml
 
 log = logging.getLogger(__name__)
 
-DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform)
+DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
 LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
 DEFAULT_PIPELINE = "grappa_denoise"
 OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header

@@ -1,8 +1,9 @@
-"""A real server in a process of its own."""
+"""A real server, and a module of Gadgetron, each in a process of its own."""
 
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from snrstream.link import Link
+from snrstream.mrd.messages import Close, ConfigText, Header
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "gadgets")}
@@ -55,3 +59,30 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int, Path]]:
     log = tmp_path_factory.mktemp("server") / "log"
     with running(log) as found:
         yield (*found.address, log)
+
+
+@pytest.fixture
+def module():
+    """The socket of a module process that dialled us, as Gadgetron's would."""
+    with socket.create_server(("localhost", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "gadgetron", str(port), "snrstream.gadgetron", "chain"]
+        process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
+        listener.settimeout(60)
+        sock, _ = listener.accept()
+    with sock:
+        sock.settimeout(60)
+        yield sock
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def exchange(sock: socket.socket, configuration: str, header: bytes, items: list) -> list:
+    """What a module sends back for a whole session."""
+    link = Link(sock, "module")
+    for message in [ConfigText(configuration.encode()), Header(header), *items, Close()]:
+        link.send(message)
+    return list(link)

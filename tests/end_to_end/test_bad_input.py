@@ -154,7 +154,7 @@ def test_pipelines(recon_fails, brain, tmp_path) -> None:
         ("<configuration><gadget name='nope'/></configuration>", "unknown gadget 'nope'"),
         ("<configuration><gadget name='grappa'><property name='k' value='1'/></gadget></configuration>",
          "unknown property 'k'; known: kernel_e1"),
-        ("<configuration><gadget name='noise_adjust'/></configuration>", "ends with a Acquisition; expected images"),
+        ("<configuration><gadget name='noise_adjust'/></configuration>", "expected the gadget accumulate"),
         ("<configuration><gadget name='denoise'><property name='model' value='../x'/></gadget></configuration>",
          "not a plain name"),
     ]:  # fmt: skip

@@ -2,8 +2,6 @@
 
 import socket
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import ismrmrd
@@ -17,36 +15,10 @@ from snrstream.mrd.header import parse_header
 from snrstream.mrd.messages import Close, ConfigText, Header
 from snrstream.mrd.scan_file import ScanFile
 
-from .conftest import ENVIRONMENT
+from .conftest import exchange
 
 GADGETS = "".join(f'<gadget name="{name}"/>' for name in ("accumulate", "grappa", "coil_combine"))
 FINISH = '<gadget name="image_finish"><property name="output" value="complex"/></gadget>'
-
-
-@pytest.fixture
-def module():
-    """The socket of a module process that dialled us, as Gadgetron's would."""
-    with socket.create_server(("localhost", 0)) as listener:
-        port = listener.getsockname()[1]
-        command = [sys.executable, "-m", "gadgetron", str(port), "snrstream.gadgetron", "chain"]
-        process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
-        listener.settimeout(60)
-        sock, _ = listener.accept()
-    with sock:
-        sock.settimeout(60)
-        yield sock
-    try:
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def exchange(sock: socket.socket, configuration: str, header: bytes, items: list) -> list:
-    link = Link(sock, "module")
-    for message in [ConfigText(configuration.encode()), Header(header), *items, Close()]:
-        link.send(message)
-    return list(link)
 
 
 def test_a_scan_through_the_module(module, raw_scan) -> None:

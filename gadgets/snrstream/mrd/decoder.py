@@ -11,12 +11,14 @@ import ismrmrd
 import numpy as np
 
 from ..errors import ProtocolError
+from .gadgetron_sizes import GADGETRON_SIZES
 from .messages import MessageId
 from .parsers import PARSERS
 from .sizes import ACQUISITION_START, DEFAULT_LIMITS, SIZES, U16, Limits, acquisition_shape, message_name, too_long
 
 STAGE = 1 << 18  # bytes that may wait for their message to be complete
 DIRECT = 1 << 14  # bytes of an acquisition that lack: so many go right into its array
+ALL_SIZES = SIZES | GADGETRON_SIZES
 
 
 class Decoder:
@@ -134,10 +136,10 @@ class Decoder:
     def _other(self, number: int) -> Any | None:
         """The staged message of another kind, or None where it is not all there."""
         staged = self._stage[self._start : self._end]
-        if number not in SIZES:
+        if number not in ALL_SIZES:
             known = [message.value for message in MessageId]
             raise ProtocolError(f"unknown message id {number}; expected one of {known}")
-        size = SIZES[number](staged, self._limits)
+        size = ALL_SIZES[number](staged, self._limits)
         if size > len(staged):
             self._needed = size
             return None

@@ -4,8 +4,12 @@ import struct
 from typing import Any
 
 import ismrmrd
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
 
 from ..errors import ProtocolError
+from .gadgetron_codecs import bucket_bytes, image_array_bytes, recon_data_bytes
 from .messages import (
     CONFIG_FILE_SIZE,
     Close,
@@ -31,6 +35,12 @@ def encode(message: Any) -> bytes:
             return _id(MessageId.IMAGE) + message.to_bytes()
         case ismrmrd.Waveform():
             return _id(MessageId.WAVEFORM) + message.to_bytes()
+        case ReconData():
+            return _id(MessageId.RECON_DATA) + recon_data_bytes(message)
+        case ImageArray():
+            return _id(MessageId.IMAGE_ARRAY) + image_array_bytes(message)
+        case AcquisitionBucket():
+            return _id(MessageId.BUCKET) + bucket_bytes(message)
         case ConfigFile(name):
             data = name.encode()
             if len(data) >= CONFIG_FILE_SIZE:

@@ -21,7 +21,10 @@ class MessageId(IntEnum):
     DICOM = 1018
     DEPENDENCY = 1019
     IMAGE = 1022
+    RECON_DATA = 1023
+    IMAGE_ARRAY = 1024
     WAVEFORM = 1026
+    BUCKET = 1050
 
 
 @dataclass(frozen=True)

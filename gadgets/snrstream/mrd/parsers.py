@@ -5,6 +5,7 @@ from typing import Any
 
 import ismrmrd
 
+from .gadgetron_codecs import Whole, read_bucket, read_image_array, read_recon_data
 from .messages import (
     Close,
     ConfigFile,
@@ -52,5 +53,8 @@ PARSERS: dict[int, Callable[[memoryview], Any]] = {
     MessageId.DICOM: _dicom,
     MessageId.DEPENDENCY: lambda view: Dependency(_bytes(view, 10)),
     MessageId.IMAGE: lambda view: ismrmrd.Image.from_bytes(bytes(view[2:])),
+    MessageId.RECON_DATA: lambda view: read_recon_data(Whole(view[2:])),
+    MessageId.IMAGE_ARRAY: lambda view: read_image_array(Whole(view[2:])),
+    MessageId.BUCKET: lambda view: read_bucket(Whole(view[2:])),
     MessageId.WAVEFORM: lambda view: ismrmrd.Waveform.from_bytes(bytes(view[2:])),
 }
