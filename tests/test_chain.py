@@ -62,6 +62,20 @@ def test_a_gadgetron_stream_and_the_bare_configuration_mean_the_same() -> None:
         assert parse_chain(whole, "whole") == parse_chain(inner, "bare")
 
 
+def test_the_dialect_of_gadgetrons_older_clients() -> None:
+    old = (
+        '<gadgetronStreamConfiguration xmlns="http://gadgetron.sf.net/gadgetron"><reader><slot>1008</slot></reader>'
+        "<writer><slot>1022</slot></writer><gadget><name>Acc</name><dll>snrstream</dll><classname>accumulate</classname>"
+        "</gadget><gadget><name>grappa</name><property><name>kernel_ro</name><value>7</value></property></gadget>"
+        "</gadgetronStreamConfiguration>"
+    )
+    grappa_7 = '<gadget name="grappa"><property name="kernel_ro" value="7"/></gadget>'
+    new = configuration('<gadget name="accumulate"/>', grappa_7)
+    assert parse_chain(old, "old") == parse_chain(new, "new")
+    with pytest.raises(ConfigurationError, match="old: unknown gadget 'NoiseAdjustGadget'; known"):
+        parse_chain(old.replace(">accumulate<", ">NoiseAdjustGadget<"), "old")
+
+
 @pytest.mark.parametrize(
     ("xml", "match"),
     [

@@ -6,7 +6,6 @@ A gadget is a module with a frozen dataclass `Parameters` and a generator functi
 
 import importlib
 import logging
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any
 
 from ismrmrd import xsd
 
+from .configuration import configured_gadgets
 from .errors import ConfigurationError
 from .items import ScanWarning
 from .parameters import parse_parameters
 from .resources import folder, is_plain_name
-from .safe_xml import local_name, parse_xml
 
 GADGETS = (
     "noise_adjust",
@@ -33,7 +32,6 @@ GADGETS = (
     "resize",
     "image_finish",
 )
-OUR_MODULE = "snrstream.gadgetron"
 COMPLETION: dict[str, dict[str, Any]] = {
     "grappa": {},
     "coil_combine": {},
@@ -65,27 +63,14 @@ class Chain:
 def parse_chain(text: bytes | str, source: str) -> Chain:
     """The chain of a stream configuration.
 
-    Accepted are a Gadgetron configuration, whose stream may hold only external modules of this package,
-    and the bare `<configuration>` of such a module, as Gadgetron sends it. Gadgets that end with something which
-    cannot leave the chain are followed by those that make images of it. Raises ConfigurationError, naming `source`,
-    on anything else, and on unknown gadgets, properties and values.
+    Gadgets that end with something which cannot leave the chain are followed by those that make images of it. Raises
+    ConfigurationError, naming `source`, on what `configured_gadgets` finds, on unknown properties and values, and on
+    gadgets in another order.
     """
-    root = parse_xml(text, f"stream configuration {source}", ConfigurationError)
-    if local_name(root) != "configuration":
-        raise ConfigurationError(f"{source} has root element {local_name(root)!r}; expected 'configuration'")
-    streams = [child for child in root if local_name(child) == "stream"]
-    if len(streams) > 1:
-        raise ConfigurationError(f"{source} has {len(streams)} streams; expected one")
-    if streams:
-        beside = {local_name(child) for child in root} - {"version", "readers", "writers", "stream"}
-        if beside:
-            raise ConfigurationError(f"{source} has {', '.join(sorted(beside))} beside its stream; expected none")
-        elements = list(_stream_gadgets(streams[0], source))
-    else:
-        elements = _gadget_elements(root, source)
-    if not elements:
-        raise ConfigurationError(f"{source} names no gadget; expected some of: {', '.join(GADGETS)}")
-    steps = tuple(_step(element, source) for element in elements)
+    steps = tuple(
+        (name, parse_parameters(_module(name).Parameters, f"{name} in {source}", properties))
+        for name, properties in configured_gadgets(text, source, GADGETS)
+    )
     names = [name for name, _ in steps]
     if names != [name for name in GADGETS if name in names]:
         raise ConfigurationError(
@@ -135,54 +120,6 @@ def preload() -> None:
     """Import all gadgets, so that a server's first scan does not wait for it."""
     for name in GADGETS:
         _module(name)
-
-
-def _stream_gadgets(stream: ET.Element, source: str) -> Iterator[ET.Element]:
-    """The gadgets inside the external modules of a Gadgetron stream."""
-    for node in stream:
-        kind = local_name(node)
-        children = {local_name(child): child for child in node}
-        if kind == "gadget" and "name" in node.attrib:
-            yield node
-        elif kind == "external":
-            execute, configuration = children.get("execute"), children.get("configuration")
-            if len(children) != len(node):
-                raise ConfigurationError(f"{source}: an external module has an element twice; expected each once")
-            ours = {"name": OUR_MODULE, "target": "chain", "type": "python"}
-            if execute is not None and execute.attrib != ours:
-                raise ConfigurationError(f"{source}: external module {execute.attrib} cannot run here; expected {ours}")
-            if configuration is not None:
-                yield from _gadget_elements(configuration, source)
-        else:
-            name = children.get("classname", children.get("name"))
-            label = name.text if name is not None else "without a name"
-            raise ConfigurationError(
-                f"{source}: {kind} {label} is not one of ours and needs a real Gadgetron; "
-                f"expected gadgets among: {', '.join(GADGETS)}"
-            )
-
-
-def _gadget_elements(parent: ET.Element, source: str) -> list[ET.Element]:
-    for child in parent:
-        if local_name(child) != "gadget":
-            raise ConfigurationError(f"{source}: unknown element {local_name(child)!r}; expected 'gadget'")
-    return list(parent)
-
-
-def _step(element: ET.Element, source: str) -> tuple[str, Any]:
-    name = element.get("name")
-    if name not in GADGETS:
-        label = name or next((c.text for c in element if local_name(c) == "classname"), "without a name")
-        raise ConfigurationError(f"{source}: unknown gadget {label!r}; known: {', '.join(GADGETS)}")
-    properties: dict[str, str] = {}
-    for child in element:
-        key, value = child.get("name"), child.get("value")
-        if local_name(child) != "property" or key is None or value is None:
-            raise ConfigurationError(f'{source}: gadget {name} has an element other than <property name="" value=""/>')
-        if key in properties:
-            raise ConfigurationError(f"{source}: gadget {name} sets property {key!r} twice")
-        properties[key] = value
-    return name, parse_parameters(_module(name).Parameters, f"{name} in {source}", properties)
 
 
 def _completion(last: str, source: str) -> tuple[tuple[str, Any], ...]:

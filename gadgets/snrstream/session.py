@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import xml.etree.ElementTree as ET
 from collections.abc import Generator, Iterator
 from pathlib import PurePath
 from typing import Any
@@ -14,13 +13,13 @@ from gadgetron.types.recon_data import ReconData
 
 from . import openrecon
 from .chain import Chain, named_chain, parse_chain
-from .errors import ConfigurationError, ConnectionFailed, ProtocolError
+from .configuration import is_of_module
+from .errors import ConnectionFailed, ProtocolError
 from .mrd.header import parse_header
 from .mrd.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Query, Response, Text
 from .noise_query import is_noise_query, noise_list, noise_summary
 from .progress import Progress
 from .queries import answer
-from .safe_xml import local_name, parse_xml
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ class Session:
                     return None, stem
                 return named_chain(name), name
             case ConfigText(xml):
-                self.is_gadgetron = _is_of_module(xml)
+                self.is_gadgetron = is_of_module(xml)
                 return parse_chain(xml, "configuration of the client"), "a configuration of its own"
         raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
 
@@ -143,12 +142,6 @@ class Session:
     def _take_replies(self) -> Iterator[Response]:
         while self._replies:
             yield self._replies.pop(0)
-
-
-def _is_of_module(xml: bytes) -> bool:
-    """Whether this is the bare `<configuration>` of an external module, as Gadgetron sends it, and no client's."""
-    root: ET.Element = parse_xml(xml, "configuration", ConfigurationError)
-    return local_name(root) == "configuration" and all(local_name(child) != "stream" for child in root)
 
 
 def _kind(message: Any) -> str:

@@ -16,7 +16,7 @@ from snrstream.mrd.messages import Close
 
 from .timing import Row
 
-N_SAMPLES, N_BYTES, N_ROUNDS = 512, 1 << 28, 7
+N_SAMPLES, N_BYTES, N_ROUNDS = 256, 1 << 27, 9
 BUFFERS = (1 << 14, 1 << 16, 1 << 18, 1 << 20)
 
 Reader = Callable[[socket.socket], int]  # reads to the end; how many acquisitions came
