@@ -19,8 +19,9 @@ from snrstream.mrd.acquisitions import head_of
 from snrstream.mrd.decoder import Decoder
 from snrstream.mrd.encoder import encode
 from snrstream.recon.spectrum import Spectrum
+from tools.benchmarks import gadgetron_objects
 
-from . import gadgetron_objects, scans
+from . import scans
 
 GMAP = {"GADGETRON_DataRole": "Gfactor"}
 SAME_ARITHMETIC = 1e-5  # relative, of the largest value: float32, summed in another order

@@ -15,8 +15,8 @@ from snrstream.mrd.decoder import Decoder
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
+from tools.benchmarks import gadgetron_objects
 
-from .. import gadgetron_objects
 from .conftest import exchange
 
 # What stands before our module and behind it, and what Gadgetron sends it.

@@ -38,11 +38,15 @@ class Outcome:
 def fuzz(n_streams: int, seed: int = 0) -> Outcome:
     """Run `n_streams` mutated sessions through decoder, session and reconstruction."""
     logging.disable(logging.CRITICAL)
-    parts = [encode(message) for message in small_scan.messages()]
+    kinds = [small_scan.messages(), *small_scan.gadgetron_messages().values()]
+    sessions = [[encode(message) for message in messages] for messages in kinds]
     outcome = Outcome()
-    _run(b"".join(parts))  # what is loaded once counts as memory of nobody
+    for parts in sessions:
+        _run(b"".join(parts))  # what is loaded once counts as memory of nobody
     before = _peak_mib()
-    for number in tqdm(range(n_streams), desc="mutated streams", disable=None):
+    for number in tqdm(range(n_streams), desc="mutated sessions", disable=None):
+        # Every other one is a client's, the others a Gadgetron's.
+        parts = sessions[0 if number % 2 else 1 + number // 2 % 3]
         data = mutated(parts, np.random.default_rng((seed, number)))
         try:
             with _alarm():

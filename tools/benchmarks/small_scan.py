@@ -6,8 +6,9 @@ from typing import Any
 import ismrmrd
 import numpy as np
 
-from snrstream.mrd.messages import Close, ConfigFile, Header, Query, Text
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Query, Text
 
+from . import gadgetron_objects
 from .header import cartesian_header
 
 N_CHANNELS, N_E1, N_SAMPLES = 4, 24, 32
@@ -19,11 +20,35 @@ HEADER = cartesian_header(
 
 def messages(pipeline: str = "grappa_snr", seed: int = 0) -> list[Any]:
     """A whole session, with one message of every kind that a client may send."""
-    waveform = ismrmrd.Waveform.from_array(np.arange(8, dtype=np.uint32).reshape(2, 4))
     return [
-        Query(1, "gadgetron::info"), ConfigFile(pipeline), Header(HEADER), Text("hello"), waveform,
+        Query(1, "gadgetron::info"), ConfigFile(pipeline), Header(HEADER), Text("hello"), _waveform(),
         *acquisitions(seed), Close(),
     ]  # fmt: skip
+
+
+def gadgetron_messages(seed: int = 0) -> dict[str, list[Any]]:
+    """Sessions with a Gadgetron that dialled us as its external module, by what it sends."""
+    lines = [a for a in acquisitions(seed) if not a.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)]
+    pixels = _complex(np.random.default_rng(seed), (1, 1, 1, 1, 1, N_E1, N_SAMPLES))
+    size = {"field_of_view": (2.0 * N_SAMPLES, 2.0 * N_E1, 5.0), "read_dir": (1, 0, 0), "phase_dir": (0, 1, 0)}
+    arrays = [
+        gadgetron_objects.image_array(pixels, [{"GADGETRON_DataRole": role}], **size, image_series_index=series)
+        for role, series in (("Gfactor", 20), ("Image", 1))
+    ]
+    sent = {
+        "accumulate": [gadgetron_objects.bucket(lines, [_waveform()])],
+        "grappa": [gadgetron_objects.recon_data(lines, 1, N_E1)],
+        "kspace_filter": arrays,
+    }
+    return {gadget: [_module(gadget), Header(HEADER), *items, Close()] for gadget, items in sent.items()}
+
+
+def _module(gadget: str) -> ConfigText:
+    return ConfigText(f'<configuration><gadget name="{gadget}"/></configuration>'.encode())
+
+
+def _waveform() -> ismrmrd.Waveform:
+    return ismrmrd.Waveform.from_array(np.arange(8, dtype=np.uint32).reshape(2, 4))
 
 
 def acquisitions(seed: int = 0, repetition: int = 0) -> Iterator[ismrmrd.Acquisition]:
