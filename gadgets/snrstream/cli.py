@@ -83,8 +83,9 @@ def _send(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from .conversation import Options
     from .raw_record import record_folder
-    from .server import Options, serve
+    from .server import serve
     from .threads import limit_threads
 
     folder = record_folder(options.keep_raw) if options.keep_raw is not None else None

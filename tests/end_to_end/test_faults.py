@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 
 from snrstream import coil_combine
+from snrstream.conversation import Options
 from snrstream.link import Link
 from snrstream.mrd.decoder import Decoder
 from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
-from snrstream.server import Options, Server, listen
+from snrstream.server import Server, listen
 from snrstream.session import Session
 from tools.benchmarks import small_scan
 

@@ -1,0 +1,86 @@
+"""A session on a socket, whatever becomes of it: the client gets its images, or hears why not."""
+
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ConnectionFailed, SnrstreamError
+from .link import Link
+from .mrd.messages import Close
+from .raw_record import RawRecord
+from .session import LONGEST_TEXT, Session
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How `serve` treats its clients.
+
+    clients: how many are served at once. patience: seconds that a client may send, or take, nothing.
+    keep_raw: the folder where raw data of scans that failed stays; None keeps none.
+    """
+
+    clients: int = 8
+    patience: float = 900.0
+    keep_raw: Path | None = None
+
+
+def converse(sock: socket.socket, session: Session, options: Options) -> None:
+    """Hold the session to its end. Raw data of a scan that fails is kept where the options say so."""
+    record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
+    link = Link(sock, session.peer, options.patience, record.write if record is not None else None)
+    failure: str | None = "ended by a defect"
+    try:
+        failure = _run(link, session)
+    finally:
+        if record is not None:
+            _settle(record, session, failure)
+
+
+def _run(link: Link, session: Session) -> str | None:
+    """The whole session; why it failed, or None."""
+    try:
+        for message in session.answers(iter(link)):
+            link.send(message)
+        link.send(Close())
+        link.finish(SILENCE_SECONDS)
+        return None
+    except ConnectionFailed as exc:
+        log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
+        return str(exc)
+    except SnrstreamError as exc:
+        text = str(exc)
+        log.error("%s: %s", link.peer, text[:LONGEST_TEXT])
+    except MemoryError:
+        text = "out of memory; expected a smaller scan, or a host with more"
+        log.error("%s: %s", link.peer, text)
+    except Exception as exc:
+        text = f"internal error: {type(exc).__name__}: {exc}"
+        log.exception("%s: a defect of snrstream", link.peer)
+    report(link, session, text)
+    return text
+
+
+def report(link: Link, session: Session, text: str) -> None:
+    """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away."""
+    link.drain(DRAIN_SECONDS, SILENCE_SECONDS)
+    try:
+        link.send(session.fault(text))
+        link.send(Close())
+        link.finish(SILENCE_SECONDS)
+    except ConnectionFailed as exc:
+        log.error("%s: the error above could not be delivered", exc)
+
+
+def _settle(record: RawRecord, session: Session, failure: str | None) -> None:
+    """Raw data stays where the scan failed."""
+    if failure is None or not session.has_scan:
+        record.discard()
+        return
+    path = record.keep()
+    if path is not None:
+        log.error("%s: raw data kept in %s", session.peer, path)
