@@ -76,7 +76,8 @@ def _is_accelerated(header: xsd.ismrmrdHeader) -> bool:
 
 def _is_complex(image: ismrmrd.Image) -> bool:
     """By its pixels: Gadgetron calls complex images magnitude images, and keeps magnitudes as complex numbers."""
-    return np.iscomplexobj(image.data) and bool(image.data.imag.any())
+    with np.errstate(invalid="ignore"):  # NaN is not zero
+        return np.iscomplexobj(image.data) and bool(image.data.imag.any())
 
 
 def _pixels(image: ismrmrd.Image) -> np.ndarray:

@@ -4,6 +4,8 @@ import contextlib
 import logging
 import resource
 import signal
+import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,10 +51,12 @@ def fuzz(n_streams: int, seed: int = 0) -> Outcome:
         parts = sessions[0 if number % 2 else 1 + number // 2 % 3]
         data = mutated(parts, np.random.default_rng((seed, number)))
         try:
-            with _alarm():
+            with _alarm(), warnings.catch_warnings():
+                warnings.simplefilter("error")
                 outcome.counts[_run(data)] += 1
         except Exception as exc:
-            outcome.defects.append(f"stream {number} of seed {seed}: {type(exc).__name__}: {exc}")
+            place = traceback.extract_tb(exc.__traceback__)[-1]
+            outcome.defects.append(f"session {number} of seed {seed}: {exc!r} at {place.filename}:{place.lineno}")
     outcome.growth_mib = _peak_mib() - before
     logging.disable(logging.NOTSET)
     return outcome

@@ -14,7 +14,16 @@ from ..errors import ProtocolError
 from .gadgetron_sizes import GADGETRON_SIZES
 from .messages import MessageId
 from .parsers import PARSERS
-from .sizes import ACQUISITION_START, DEFAULT_LIMITS, SIZES, U16, Limits, acquisition_shape, message_name, too_long
+from .sizes import (
+    ACQUISITION_SHAPE,
+    ACQUISITION_START,
+    DEFAULT_LIMITS,
+    SIZES,
+    U16,
+    Limits,
+    message_name,
+    too_long,
+)
 
 STAGE = 1 << 18  # bytes that may wait for their message to be complete
 DIRECT = 1 << 14  # bytes of an acquisition that lack: so many go right into its array
@@ -106,7 +115,7 @@ class Decoder:
         if staged < ACQUISITION_START:
             self._needed = ACQUISITION_START
             return None
-        samples, channels, dimensions = acquisition_shape(stage, begin)
+        samples, channels, dimensions = ACQUISITION_SHAPE.unpack_from(stage, begin)
         n_trajectory, n_data = 4 * samples * dimensions, 8 * samples * channels
         if n_trajectory + n_data > self._limits.data:
             raise too_long("acquisition message", n_trajectory + n_data, self._limits.data)

@@ -19,8 +19,7 @@ IMAGE_HEAD = ctypes.sizeof(ismrmrd.ImageHeader)
 WAVEFORM_HEAD = ctypes.sizeof(ismrmrd.WaveformHeader)
 
 
-# of the whole message: number_of_samples, active_channels, trajectory_dimensions
-_SHAPE = struct.Struct("<36xH2xH136xH")
+ACQUISITION_SHAPE = struct.Struct("<36xH2xH136xH")  # of the message: samples, channels, dimensions of the trajectory
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,6 @@ def bounded(length: int, limit: int, view: memoryview) -> int:
 def too_long(name: str, length: int, limit: int) -> ProtocolError:
     """The error for a message that announces more than it may."""
     return ProtocolError(f"{name} announces {length} bytes; expected at most {limit}")
-
-
-def acquisition_shape(view: memoryview, start: int) -> tuple[int, int, int]:
-    """Samples, channels and dimensions of the trajectory, of the acquisition message that begins at `start`."""
-    samples, channels, dimensions = _SHAPE.unpack_from(view, start)
-    return samples, channels, dimensions
 
 
 def _counted(length: struct.Struct, before: int = 0) -> Size:
