@@ -110,7 +110,8 @@ def test_channels_in_another_order(server, brain, send) -> None:
 @pytest.mark.parametrize("named", ["1_1_1_300", "../../x", 10_000 * "x"])
 def test_a_missing_dependency_travels_in_the_images(brain, send, named: str) -> None:
     images = send("grappa_denoise", brain.header("1_1_1_301", named), brain.lines)
-    assert [image.image_series_index for image in images] == [1, 20]
+    assert [image.image_series_index for image in images] == [1, 20, 2]
+    assert images[2].meta["SNRSTREAM_denoised"] == "false"
     for image in images:
         told = image.meta["SNRSTREAM_warning"]
         text = told if isinstance(told, str) else told[0]
