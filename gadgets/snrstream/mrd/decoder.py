@@ -26,7 +26,7 @@ from .sizes import (
 )
 
 STAGE = 1 << 18  # bytes that may wait for their message to be complete
-DIRECT = 1 << 14  # bytes of an acquisition that lack: so many go right into its array
+DIRECT = 1 << 14  # bytes of an acquisition: from so many on, what lacks goes right into its array
 ALL_SIZES = SIZES | GADGETRON_SIZES
 
 
@@ -107,7 +107,7 @@ class Decoder:
         self._stage, self._start, self._end = stage, 0, len(staged)
 
     def _acquired(self) -> ismrmrd.Acquisition | None:
-        """The staged one, or None where it is not all there. Much that lacks goes right into its array.
+        """The staged one, or None where it is not all there. What a large one lacks goes right into its array.
 
         Bytes are copied as bytes: numpy takes ten times as long from odd addresses.
         """
@@ -121,7 +121,7 @@ class Decoder:
             raise too_long("acquisition message", n_trajectory + n_data, self._limits.data)
         start = begin + ACQUISITION_START + n_trajectory
         end = start + n_data
-        if start > self._end or 0 < end - self._end < DIRECT:
+        if start > self._end or (end > self._end and n_data < DIRECT):
             self._needed = end - begin
             return None
         head = ismrmrd.AcquisitionHeader.from_buffer_copy(stage, begin + 2)
