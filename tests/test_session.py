@@ -103,6 +103,13 @@ def test_queries_are_answered_at_any_time(expected: list[Any]) -> None:
         run([Query(1, "x")])
 
 
+def test_queries_without_end() -> None:
+    flood = [Query(n, "gadgetron::info") for n in range(1001)]
+    for messages in (flood, [ConfigFile("grappa_snr"), HEADER, *small_scan.acquisitions(), *flood]):
+        with pytest.raises(ProtocolError, match="more than 1000 queries in one session"):
+            run(messages)
+
+
 @pytest.mark.parametrize("name", ["isalive.xml", "isalive", "grappa_snr", "openrecon"])
 def test_a_session_without_a_header_ends_well(name: str) -> None:
     assert run([ConfigFile(name)]) == []

@@ -1,5 +1,6 @@
 """Answers to the questions that Gadgetron's clients ask about a server, such as `gadgetron::info`."""
 
+import functools
 import os
 import platform
 from collections.abc import Callable
@@ -16,6 +17,7 @@ def answer(query: str) -> str:
     return _ANSWERS[query]()
 
 
+@functools.cache
 def _info() -> str:
     n_gib = _memory() / 2**30
     return (

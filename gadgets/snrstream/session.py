@@ -24,6 +24,7 @@ from .queries import answer
 log = logging.getLogger(__name__)
 
 DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
+MOST_QUERIES = 1000  # of one session
 LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
 DEFAULT_PIPELINE = "grappa_denoise"
 OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header
@@ -41,6 +42,7 @@ class Session:
         self.peer = peer
         self.begun = self.has_scan = self.is_gadgetron = False
         self._replies: list[Response] = []  # to queries among the data
+        self._n_queries = 0
 
     def answers(self, messages: Iterator[Any]) -> Iterator[Any]:
         """All that goes back to the peer before CLOSE. `messages` ends with the peer's own.
@@ -93,8 +95,14 @@ class Session:
         for message in messages:
             if not isinstance(message, Query):
                 return message
-            yield Response(message.id, answer(message.text))
+            yield self._response(message)
         return None
+
+    def _response(self, query: Query) -> Response:
+        self._n_queries += 1
+        if self._n_queries > MOST_QUERIES:
+            raise ProtocolError(f"more than {MOST_QUERIES} queries in one session; expected fewer")
+        return Response(query.id, answer(query.text))
 
     def _chain(self, first: Any) -> tuple[Chain | None, str]:
         """The chain that the first message asks for, and what to call it; None for a peer that wants none (yet)."""
@@ -130,8 +138,8 @@ class Session:
                     yield message
                 case Text(text):
                     log.info("%s says: %.1000r", self.peer, text)
-                case Query(number, text):
-                    self._replies.append(Response(number, answer(text)))
+                case Query():
+                    self._replies.append(self._response(message))
                 case Fault(text):
                     raise ConnectionFailed(f"{self.peer} failed: {text[:LONGEST_TEXT]}")
                 case _ if isinstance(message, DATA):
