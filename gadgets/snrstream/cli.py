@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _recon(options: argparse.Namespace) -> None:
+    _check_source(options)
     from .chain import chain_file, named_chain, parse_chain, read_configuration
     from .mrd.header import parse_header
     from .mrd.scan_file import ScanFile
@@ -58,6 +59,12 @@ def _recon(options: argparse.Namespace) -> None:
     limit_threads(options.threads)
     file = chain_file(options.pipeline)
     chain = named_chain(options.pipeline) if file is None else parse_chain(read_configuration(file), file.name)
+    if options.from_stream:
+        from .pipe_ends import standard_pipes
+        from .pipes import reconstruct
+
+        reconstruct(chain, *standard_pipes())
+        return
     with ScanFile(options.scan) as scan:
         header = parse_header(scan.header_xml)
         _check_output(options)
@@ -106,6 +113,16 @@ def _write(images: "list[ismrmrd.Image]", header_xml: bytes, folder: Path) -> No
     write_outputs(images, header_xml, parse_header(header_xml), folder)
     series = ", ".join(str(n) for n in sorted({image.image_series_index for image in images}))
     _say(f"{len(images)} images (series {series}) in {folder}: images.h5, dicom/, preview.png")
+
+
+def _check_source(options: argparse.Namespace) -> None:
+    """A file and a folder for its images, or a pipe."""
+    of_file = {"SCAN.h5": options.scan, "--output": options.output}
+    if options.from_stream and any(of_file.values()):
+        raise ConfigurationError("--from-stream reads stdin and writes stdout; expected no SCAN.h5 and no --output")
+    missing = [name for name, value in of_file.items() if value is None]
+    if missing and not options.from_stream:
+        raise ConfigurationError(f"the following arguments are required: {', '.join(missing)} (or --from-stream)")
 
 
 def _check_output(options: argparse.Namespace) -> None:
@@ -169,21 +186,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snrstream {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
-    recon = commands.add_parser("recon", help="reconstruct a raw data file in this process")
+    recon = commands.add_parser("recon", help="reconstruct a raw data file, or a stream, in this process")
     serve = commands.add_parser("serve", help="reconstruct what clients stream to this host")
     send = commands.add_parser("send", help="stream a raw data file to a server and save the images")
     for command, run in ((recon, _recon), (serve, _serve), (send, _send)):
         command.set_defaults(run=run)
         command.add_argument("-v", "--verbose", action="store_true", help="log more")
     for command in (recon, send):
-        command.add_argument("scan", metavar="SCAN.h5", help="ISMRMRD HDF5 file")
+        optional = {"nargs": "?"} if command is recon else {}
+        command.add_argument("scan", metavar="SCAN.h5", help="ISMRMRD HDF5 file", **optional)
         command.add_argument(
             "--pipeline",
             metavar="NAME|FILE",
             default=DEFAULT_PIPELINE,
             help="grappa_snr, grappa_denoise (default) or an XML file of your own",
         )
-        command.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+        command.add_argument(
+            "--output", metavar="DIR", type=Path, required=command is send, help="folder for the results"
+        )
+    recon.add_argument(
+        "--from-stream", action="store_true", help="in place of SCAN.h5: a stream on stdin, its images on stdout"
+    )
     for command in (recon, serve):
         command.add_argument("--threads", type=_count, default=1, help="of one scan's reconstruction (%(default)s)")
     for command in (serve, send):
