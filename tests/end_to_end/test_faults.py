@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ from snrstream.server import Server, listen
 from snrstream.session import Session
 from tools.benchmarks import small_scan
 
-from .conftest import Running, running
+from .conftest import ENVIRONMENT, Running, running
 
 OPENING = [ConfigFile("grappa_snr"), Header(small_scan.HEADER)]
 SCAN = [*OPENING, *small_scan.acquisitions()]
@@ -120,6 +122,22 @@ def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected
     messages = list(Decoder().receive(kept.read_bytes()))
     assert b"".join(map(encode, messages)) == b"".join(map(encode, [*scan, Close()]))
     assert len(pixels(list(Session("again").answers(iter(messages[:-1]))))) == 6
+
+
+def test_kept_raw_data_is_reconstructed_from_a_pipe(tmp_path: Path, monkeypatch, expected: list[bytes]) -> None:
+    def broken(items, header, parameters):
+        raise RuntimeError("broken")
+        yield
+
+    with inside(Options(keep_raw=tmp_path)) as address:
+        monkeypatch.setattr(coil_combine, "process", broken)
+        converse(address, SCAN)
+    (kept,) = tmp_path.iterdir()
+    command = [sys.executable, "-m", "snrstream.cli", "recon", "--from-stream", "--pipeline", "grappa_snr"]
+    with open(kept, "rb") as stdin:
+        done = subprocess.run(command, stdin=stdin, env=ENVIRONMENT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert pixels(list(Decoder().receive(done.stdout))) == expected
 
 
 def test_raw_data_of_scans_that_end_well_or_never_begin_is_not_kept(tmp_path: Path) -> None:
