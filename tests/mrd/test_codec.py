@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snrstream.errors import ProtocolError
+from snrstream.mrd.acquisitions import acquisition_of
 from snrstream.mrd.decoder import Decoder, Limits
 from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import (
@@ -147,6 +148,13 @@ def test_end_inside_a_message() -> None:
 def test_hostile_messages_are_refused_before_memory_is_taken(data: bytes, match: str) -> None:
     with pytest.raises(ProtocolError, match=match):
         list(Decoder(Limits()).receive(data))
+
+
+def test_an_acquisition_made_of_its_parts_is_what_ismrmrd_makes_of_them() -> None:
+    theirs = example_messages()[3]
+    ours = acquisition_of(theirs.getHead(), theirs.data.copy(), theirs.traj.copy())
+    assert type(ours) is type(theirs) and vars(ours).keys() == vars(theirs).keys()
+    assert ours == theirs and ours.to_bytes() == theirs.to_bytes()
 
 
 def test_what_cannot_travel() -> None:

@@ -16,8 +16,8 @@ from snrstream.mrd.messages import Close
 
 from .timing import Row
 
-N_SAMPLES, N_BYTES, N_ROUNDS = 256, 1 << 27, 9
-BUFFERS = (1 << 14, 1 << 16, 1 << 18, 1 << 20)
+N_SAMPLES, N_BYTES, N_ROUNDS = 256, 1 << 27, 7
+BUFFERS = (1 << 16, 1 << 18)
 
 Reader = Callable[[socket.socket], int]  # reads to the end; how many acquisitions came
 

@@ -12,9 +12,16 @@ def head_of(acquisition: ismrmrd.Acquisition) -> ismrmrd.AcquisitionHeader:
     return acquisition._head
 
 
+def acquisition_of(head: ismrmrd.AcquisitionHeader, data: np.ndarray, trajectory: np.ndarray) -> ismrmrd.Acquisition:
+    """`ismrmrd.Acquisition(head, data, trajectory)`, whose constructor defines three functions at every call."""
+    acquisition = object.__new__(ismrmrd.Acquisition)
+    acquisition.__dict__.update(_head=head, _Acquisition__data=data, _Acquisition__traj=trajectory)
+    return acquisition
+
+
 def with_data(acquisition: ismrmrd.Acquisition, data: np.ndarray) -> ismrmrd.Acquisition:
     """The acquisition with other samples of the same shape; header and trajectory are shared with it."""
-    return ismrmrd.Acquisition(head_of(acquisition), data=data, trajectory=acquisition.traj)
+    return acquisition_of(head_of(acquisition), data, acquisition.traj)
 
 
 def mask_of(*flags: int) -> int:

@@ -11,6 +11,7 @@ import ismrmrd
 import numpy as np
 
 from ..errors import ProtocolError
+from .acquisitions import acquisition_of
 from .gadgetron_sizes import GADGETRON_SIZES
 from .messages import MessageId
 from .parsers import PARSERS
@@ -42,7 +43,7 @@ class Decoder:
         self._start = self._end = 0  # of what is staged
         self._needed = 2  # staged bytes that complete a message, as far as they tell
         self._acquisition: ismrmrd.Acquisition | None = None  # whose data is on its way
-        self._rest = memoryview(b"")  # of that data
+        self._rest = self._next = memoryview(b"")  # where the rest of it goes, and then the head of another one
 
     def receive(self, data: bytes | bytearray | memoryview) -> Iterator[Any]:
         """The messages that `data` completes, in order. Raises ProtocolError."""
@@ -60,7 +61,7 @@ class Decoder:
     def buffers(self) -> list[memoryview]:
         """Where the next bytes go, to be filled in this order, in full or in part; never empty."""
         if self._acquisition is not None:
-            return [self._rest, self._stage[:ACQUISITION_START]]  # and the head of the next one
+            return [self._rest, self._next]
         if self._start == self._end:
             self._start = self._end = 0
         elif self._start + self._needed > len(self._stage):
@@ -70,12 +71,12 @@ class Decoder:
     def received(self, n_bytes: int) -> Iterator[Any]:
         """The messages that `n_bytes` more in `buffers` complete, in order. Raises ProtocolError."""
         if self._acquisition is not None:
-            n_direct = min(n_bytes, len(self._rest))
-            self._rest = self._rest[n_direct:]
-            if len(self._rest):
+            n_rest = len(self._rest)
+            if n_bytes < n_rest:
+                self._rest = self._rest[n_bytes:]
                 return
             acquisition, self._acquisition = self._acquisition, None
-            self._end = n_bytes - n_direct
+            self._end = n_bytes - n_rest
             yield acquisition
         else:
             self._end += n_bytes
@@ -132,13 +133,15 @@ class Decoder:
         if end <= self._end:
             data = np.ndarray((channels, samples), np.complex64, bytearray(stage[start:end]))
             self._start = end
-            return ismrmrd.Acquisition(head, data=data, trajectory=trajectory)
+            return acquisition_of(head, data, trajectory)
         data = np.empty((channels, samples), np.complex64)
-        n_here = self._end - start
         self._rest = memoryview(data).cast("B")
-        self._rest[:n_here] = stage[start : self._end]
-        self._rest = self._rest[n_here:]
-        self._acquisition = ismrmrd.Acquisition(head, data=data, trajectory=trajectory)
+        n_here = self._end - start
+        if n_here:
+            self._rest[:n_here] = stage[start : self._end]
+            self._rest = self._rest[n_here:]
+        self._acquisition = acquisition_of(head, data, trajectory)
+        self._next = stage[:ACQUISITION_START]
         self._start = self._end = 0
         return None
 
