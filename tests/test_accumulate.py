@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream import accumulate
+from snrstream import accumulate, scan_image
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.items import Bucket
 from snrstream.recon.combine import Grid
@@ -401,12 +401,23 @@ def test_a_volume_cut_short_goes_by_the_lattice_of_the_repetition_before() -> No
     assert "21 of 24 image lines never arrived" in second.warnings[0]
 
 
-def test_matrices_beyond_memory() -> None:
+def test_matrices_beyond_memory(monkeypatch) -> None:
     lines = list(scans.acquisitions(random_kspace(2, 1, 8, 8), every(1, 8)))
     with pytest.raises(ScanError, match="encoded matrix has 65535 x 65535 lines; expected at most"):
         accumulated(scans.header((65535, 65535, 8)), lines)
+    with pytest.raises(ScanError, match="8 of 809962 image lines came; expected at least 2 % of them"):
+        accumulated(scans.header((16, 65535, 65535)), lines)
+    monkeypatch.setattr(scan_image, "LEAST_SHARE", 0)
     with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):
         accumulated(scans.header((16, 65535, 65535)), lines)
+
+
+def test_calibration_lines_without_end_ahead_of_the_first_image_line(monkeypatch) -> None:
+    monkeypatch.setattr(accumulate, "MOST_WAITING_BYTES", 2**12)
+    kspace = random_kspace(2, 1, 16, 32)
+    header = scans.header((1, 16, 32), recon=(16, 16, 1))
+    with pytest.raises(ScanError, match="MiB of calibration lines and navigators came ahead of the first image line"):
+        accumulated(header, scans.acquisitions(kspace, every(1, 16), [CALIBRATION]))
 
 
 def test_images_that_never_end_are_bounded_in_memory(monkeypatch) -> None:

@@ -105,7 +105,7 @@ def test_the_dialect_of_gadgetrons_older_clients() -> None:
         (configuration('<gadget name="image_finish"><property name="output" value="png"/></gadget>'),
          "expected one of complex, magnitude"),
         (configuration('<gadget name="image_finish"><property name="gmap" value="1"/></gadget>'), "true or false"),
-        (configuration('<gadget name="image_finish"><property name="scale" value="0"/></gadget>'), "positive"),
+        (configuration('<gadget name="image_finish"><property name="scale" value="0"/></gadget>'), "from 1e-6"),
         ("<configuration><stream><gadget><dll>x</dll><classname>RemoveROOversampling</classname></gadget></stream>"
          "</configuration>", "gadget RemoveROOversampling is not one of ours"),
         ('<configuration><stream><external><execute name="other.module" target="x" type="python"/></external></stream>'

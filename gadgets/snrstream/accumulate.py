@@ -20,6 +20,7 @@ from .scan_image import CALIBRATION, ScanImage, as_acquired, has_oversampling
 log = logging.getLogger(__name__)
 
 MOST_OPEN_IMAGES = 4096
+MOST_WAITING_BYTES = 2 << 30
 MOST_BYTES = 12 << 30  # of images under way, as of one
 LAST_IN_SLICE = mask_of(ismrmrd.ACQ_LAST_IN_SLICE)
 LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
@@ -68,6 +69,7 @@ class _Images:
         self.snr_units = True
         self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
         self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
+        self.waiting_bytes = 0
         self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
         self.started: dict[Key, ScanImage] = {}
@@ -79,6 +81,12 @@ class _Images:
     def add(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         if self.undecided:
             self.waiting.append(acquisition)
+            self.waiting_bytes += acquisition.data.nbytes
+            if self.waiting_bytes > MOST_WAITING_BYTES:
+                raise ScanError(
+                    f"more than {MOST_WAITING_BYTES >> 20} MiB of calibration lines and navigators came ahead of the "
+                    "first image line; expected less"
+                )
             if head_of(acquisition).flags & (CALIBRATION | NOT_IMAGE_FLAGS):
                 return
             self.encoding = as_acquired(self.encoding, head_of(acquisition))

@@ -1,6 +1,8 @@
 """A session on a socket, whatever becomes of it: the client gets its images, or hears why not."""
 
+import contextlib
 import logging
+import math
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,8 @@ from .session import LONGEST_TEXT, Session
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS, SILENCE_SECONDS = 120.0, 2.0
+DRAIN_SECONDS = 30.0  # how long a client that has no scan may go on after its failure
+SILENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,17 @@ class Options:
 def converse(sock: socket.socket, session: Session, options: Options) -> None:
     """Hold the session to its end. Raw data of a scan that fails is kept where the options say so."""
     record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
-    link = Link(sock, session.peer, options.patience, record.write if record is not None else None)
+    link = Link(sock, session.peer, options.patience, record.write if record is not None else None, spool=True)
     failure: str | None = "ended by a defect"
     try:
-        failure = _run(link, session)
+        failure = _run(link, session, SILENCE_SECONDS if record is None else options.patience)
     finally:
         if record is not None:
-            _settle(record, session, failure)
+            _settle(record, session, failure, link.closed_by_peer)
 
 
-def _run(link: Link, session: Session) -> str | None:
-    """The whole session; why it failed, or None."""
+def _run(link: Link, session: Session, patience: float) -> str | None:
+    """The whole session; why it failed, or None. patience: with a client that still sends after a failure."""
     try:
         for message in session.answers(iter(link)):
             link.send(message)
@@ -51,6 +54,8 @@ def _run(link: Link, session: Session) -> str | None:
         return None
     except ConnectionFailed as exc:
         log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
+        if session.begun:
+            _tell_all_the_same(link, session, str(exc))
         return str(exc)
     except SnrstreamError as exc:
         text = str(exc)
@@ -61,26 +66,40 @@ def _run(link: Link, session: Session) -> str | None:
     except Exception as exc:
         text = f"internal error: {type(exc).__name__}: {exc}"
         log.exception("%s: a defect of snrstream", link.peer)
-    report(link, session, text)
+    report(link, session, text, patience)
     return text
 
 
-def report(link: Link, session: Session, text: str) -> None:
-    """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away."""
-    link.drain(DRAIN_SECONDS, SILENCE_SECONDS)
+def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
+    """A peer that only stopped sending can still read."""
+    with contextlib.suppress(ConnectionFailed):
+        link.send(session.fault(text))
+        link.send(Close())
+
+
+def report(link: Link, session: Session, text: str, patience: float = SILENCE_SECONDS) -> None:
+    """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away.
+
+    One that pauses hears of it in the pause; what it sends afterwards is read on, as long as `patience` lasts.
+    """
+    seconds = math.inf if session.has_scan else DRAIN_SECONDS
+    link.drain(SILENCE_SECONDS, seconds)
     try:
         link.send(session.fault(text))
         link.send(Close())
-        link.finish(SILENCE_SECONDS)
     except ConnectionFailed as exc:
         log.error("%s: the error above could not be delivered", exc)
+        return
+    if not link.closed_by_peer:
+        link.drain(patience, seconds)
+    link.finish(SILENCE_SECONDS)
 
 
-def _settle(record: RawRecord, session: Session, failure: str | None) -> None:
+def _settle(record: RawRecord, session: Session, failure: str | None, complete: bool) -> None:
     """Raw data stays where the scan failed."""
     if failure is None or not session.has_scan:
         record.discard()
         return
     path = record.keep()
     if path is not None:
-        log.error("%s: raw data kept in %s", session.peer, path)
+        log.error("%s: raw data kept in %s%s", session.peer, path, "" if complete else ", as far as it came: no CLOSE")

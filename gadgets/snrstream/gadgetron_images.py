@@ -15,6 +15,7 @@ from .errors import ScanError
 from .image_values import Role, meta_values, name, role, scale_ratio
 from .items import ReconImage
 from .recon.spectrum import Spectrum
+from .safe_xml import parse_xml
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,11 @@ def _images_of(array: ImageArray) -> Iterator[ismrmrd.Image]:
         n, s, slice_ = place[::-1]
         pixels = np.ascontiguousarray(array.data[..., n, s, slice_].T)
         try:
+            if array.meta and array.meta[number].strip("\0 \n"):
+                parse_xml(array.meta[number], f"image {number} of an array: attributes", ScanError)
             meta = ismrmrd.Meta.deserialize(array.meta[number]) if array.meta else ismrmrd.Meta()
+        except ScanError:
+            raise
         except Exception as exc:  # whatever ismrmrd makes of another's XML
             raise ScanError(f"attributes of image {number} of an array cannot be read: {exc}") from None
         yield ismrmrd.Image(array.headers[n, s, slice_], data=pixels, meta=meta)

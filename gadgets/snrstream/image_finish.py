@@ -33,8 +33,8 @@ class Parameters:
     snr_map: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 < self.scale <= 1e6 and 0 < self.gmap_scale <= 1e6):
-            raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected positive numbers to 1e6")
+        if not (1e-6 <= self.scale <= 1e6 and 1e-6 <= self.gmap_scale <= 1e6):
+            raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected numbers from 1e-6 to 1e6")
 
 
 @dataclass(frozen=True)

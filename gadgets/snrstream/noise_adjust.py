@@ -19,6 +19,7 @@ from .whitening import keep_noise, kept_noise, whitening
 log = logging.getLogger(__name__)
 
 MOST_NOISE_BYTES = 1 << 29
+MOST_DWELLS = 32
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 continue
             own_us = head_of(item).sample_time_us
             if own_us not in by_dwell:
+                if len(by_dwell) == MOST_DWELLS:
+                    raise ScanError(f"scan has more than {MOST_DWELLS} dwell times; expected few")
                 by_dwell[own_us] = whiten if own_us == dwell_us else whiten * _dwell_factor(item, dwell_us)
             yield _apply(by_dwell[own_us], item)
     if noise and not ready:

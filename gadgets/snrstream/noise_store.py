@@ -58,11 +58,7 @@ def find(measurement: str) -> NoiseMeasurement | None:
     path: Path | None = None
     try:
         path = _path(measurement)
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise ValueError(f"it exceeds {MOST_BYTES >> 20} MiB")
-        noise, found, written_at = _unpacked(data)
+        noise, found, written_at = _unpacked(_read(path))
         if found != measurement:
             raise ValueError("it holds another measurement")
     except FileNotFoundError:
@@ -85,7 +81,7 @@ def measurements() -> list[str]:
     found = []
     for path in paths:
         with contextlib.suppress(Exception):  # as in find; whoever asks for this one will see the warning
-            _, measurement, written_at = _unpacked(path.read_bytes())
+            _, measurement, written_at = _unpacked(_read(path))
             if time.time() - written_at <= LIFETIME_S:
                 found.append(measurement)
     return sorted(found)
@@ -117,6 +113,14 @@ def _packed(measurement: str, noise: NoiseMeasurement) -> bytes:
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     np.savez(file, allow_pickle=False, covariance=noise.covariance, about=text)
     return file.getvalue()
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it exceeds {MOST_BYTES >> 20} MiB")
+    return data
 
 
 def _unpacked(data: bytes) -> tuple[NoiseMeasurement, str, float]:

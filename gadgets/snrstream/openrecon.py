@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from .chain import Chain
+from .errors import ConfigurationError
 from .parameters import replace_parameter
 
 log = logging.getLogger(__name__)
@@ -13,18 +14,25 @@ log = logging.getLogger(__name__)
 LONGEST = 1 << 16  # characters
 
 
-def console_parameters(text: str) -> dict[str, Any] | None:
+def console_parameters(text: str, expected: bool) -> dict[str, Any] | None:
     """The `parameters` of a text such as `{"parameters": {"config": "grappa_denoise", "alpha": 0.5}}`.
 
-    None where the text is something else.
+    None where the text is something else; a ConfigurationError where they are `expected`, for what the user set would
+    be lost.
     """
-    if len(text) > LONGEST or not text.lstrip().startswith("{"):
-        return None
     try:
-        found = json.loads(text).get("parameters")
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        if len(text) > LONGEST:
+            raise ValueError(f"it has {len(text)} characters; expected at most {LONGEST}")
+        content = json.loads(text)
+        found = content.get("parameters", {}) if isinstance(content, dict) else None
+        if not isinstance(found, dict):
+            raise ValueError('expected {"parameters": {...}}')
+    except (ValueError, RecursionError) as exc:
+        if not expected:
+            return None
+        reason = " ".join(str(exc).split())
+        raise ConfigurationError(f"parameters of the console cannot be read: {text[:100]!r}: {reason}") from None
+    return found
 
 
 def pipeline_name(parameters: dict[str, Any]) -> str | None:

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 class RawRecord:
     """The messages of one peer, as they came, in a file that `snrstream recon --from-stream` reads.
 
+    It ends in `.mrd.part` while the scan runs, and stays so where the process is killed.
+
     A disk that is full, or gone, ends the record with a warning, not the scan.
     """
 
@@ -24,7 +26,7 @@ class RawRecord:
         name = f"{time.strftime('%Y%m%dT%H%M%S')}_{re.sub(r'[^A-Za-z0-9.]+', '-', peer)}_"
         try:
             descriptor, path = tempfile.mkstemp(".mrd.part", name, folder)
-            self._file = os.fdopen(descriptor, "wb", buffering=1 << 20)
+            self._file = os.fdopen(descriptor, "wb", buffering=0)  # what came is there, should the process be killed
             self._path = Path(path)
         except OSError as exc:
             self._give_up(exc)
@@ -34,7 +36,8 @@ class RawRecord:
         if self._path is None:
             return
         try:
-            self._file.write(data)
+            while data:
+                data = data[self._file.write(data) :]
         except OSError as exc:
             self._give_up(exc)
 
@@ -53,18 +56,15 @@ class RawRecord:
         """The images are sent: the file goes."""
         if self._path is not None:
             path, self._path = self._path, None
-            self._close()
-            path.unlink(missing_ok=True)
+            try:
+                self._file.close()
+                path.unlink(missing_ok=True)
+            except OSError as exc:
+                log.warning("%s: raw data cannot be removed: %s", self._peer, exc)
 
     def _give_up(self, exc: OSError) -> None:
         log.warning("%s: raw data cannot be kept: %s", self._peer, exc.strerror or exc)
         self.discard()
-
-    def _close(self) -> None:
-        try:
-            self._file.close()
-        except OSError:  # what is buffered does not fit on the disk either
-            self._file.raw.close()
 
 
 def record_folder(path: Path) -> Path:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
+LEAST_SHARE = 0.02  # of the lines that the header lets expect
 MOST_LINES = 1 << 20
 FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of less are lost to float32
 
@@ -106,6 +107,7 @@ class ScanImage:
     ) -> Bucket:
         """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
         lines, lattice, first = self._on_lattice()
+        self._require_share(lines, lattice, first)
         grid = _grid(self.size, lattice, first)
         stored = (lines - grid.first) // grid.step
         n_stored = grid.stored
@@ -170,6 +172,14 @@ class ScanImage:
         sampled = np.zeros(self.size, bool)
         sampled[tuple(lines.T)] = True
         return missing_lines(sampled, expected, (self.size[0] // 2, self.size[1] // 2))
+
+    def _require_share(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> None:
+        """A few lines of a large volume are no image of it, and would take its memory and time."""
+        n_expected = len(lines) + len(self._missing(lines, lattice, first))
+        if len(lines) < LEAST_SHARE * n_expected:
+            raise ScanError(
+                f"{len(lines)} of {n_expected} image lines came; expected at least {100 * LEAST_SHARE:g} % of them"
+            )
 
     def _warnings(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> tuple[str, ...]:
         missing = self._missing(lines, lattice, first)

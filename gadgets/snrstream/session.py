@@ -41,7 +41,6 @@ class Session:
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.begun = self.has_scan = self.is_gadgetron = False
-        self._replies: list[Response] = []  # to queries among the data
         self._n_queries = 0
 
     def answers(self, messages: Iterator[Any]) -> Iterator[Any]:
@@ -71,18 +70,20 @@ class Session:
         self.has_scan = True
         header = parse_header(second.xml)
         third = yield from self._next(messages)
-        parameters = openrecon.console_parameters(third.text) if isinstance(third, Text) else None
+        parameters = None
+        if isinstance(third, Text):
+            parameters = openrecon.console_parameters(third.text, expected=name == OPENRECON)
         chain, name = self._on_console(chain, name, parameters)
         if parameters is None and third is not None:
             messages = itertools.chain([third], messages)
         log.info("%s: scan with %s", self.peer, name)
         with Progress(f"{self.peer} {name}") as progress:
             for item in chain.run(self._items(messages, progress), header):
-                yield from self._take_replies()
+                if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
+                    continue  # Gadgetron's client fails at messages that it does not expect back
                 yield item
                 if isinstance(item, ismrmrd.Image):
                     progress.image()
-        yield from self._take_replies()
         log.info("%s: %d acquisitions in, %d images out", self.peer, progress.n_acquisitions, progress.n_images)
 
     def fault(self, text: str) -> Text | Fault:
@@ -139,17 +140,13 @@ class Session:
                 case Text(text):
                     log.info("%s says: %.1000r", self.peer, text)
                 case Query():
-                    self._replies.append(self._response(message))
+                    yield self._response(message)  # which every gadget passes on
                 case Fault(text):
-                    raise ConnectionFailed(f"{self.peer} failed: {text[:LONGEST_TEXT]}")
+                    raise ConnectionFailed(f"{self.peer} failed: {' '.join(text[:LONGEST_TEXT].split())}")
                 case _ if isinstance(message, DATA):
                     yield message
                 case _:
                     raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
-
-    def _take_replies(self) -> Iterator[Response]:
-        while self._replies:
-            yield self._replies.pop(0)
 
 
 def _kind(message: Any) -> str:

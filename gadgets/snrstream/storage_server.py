@@ -4,17 +4,16 @@ The address is the environment variable GADGETRON_STORAGE_ADDRESS, `http://host:
 external modules. Nothing goes anywhere else: no proxies, no redirections. Nothing that goes wrong here stops a scan.
 """
 
+import contextlib
 import http.client
 import logging
 import os
-import time
-import urllib.error
+import socket
 import urllib.parse
-import urllib.request
-from typing import Any
 
 from ismrmrd import xsd
 
+from .denoising.time_limit import within
 from .errors import ProtocolError
 from .mrd.measurement import storage_tags
 from .mrd.noise_blob import decode_noise, encode_noise
@@ -58,36 +57,55 @@ def _ask(what: str, measurement: str, header: xsd.ismrmrdHeader | None, blob: by
     query = {**tags, "name": "noise_covariance", "measurement": measurement}
     if blob is not None:
         query["_ttl"] = f"{LIFETIME_S}s"
-    url = f"{address}/v1/blobs/data{'/latest' if blob is None else ''}?{_query(query)}"
+    path = f"/v1/blobs/data{'/latest' if blob is None else ''}?{_query(query)}"
     try:
-        if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-            raise ValueError("expected an address that begins with http:// or https://")
-        return _body(urllib.request.Request(url, data=blob, headers={"Content-Type": "application/octet-stream"}))
-    except (OSError, http.client.HTTPException, ValueError) as exc:
+        connection, prefix = _connection(address)
+        opened: list[socket.socket] = []
+        # A server that sends a byte now and then keeps every limit on silence.
+        return within(
+            WHOLE_S,
+            "storage server",
+            lambda: _answer(connection, opened, prefix + path, blob),
+            lambda: _cut(opened),
+        )
+    except (OSError, http.client.HTTPException, ValueError, RuntimeError) as exc:
         log.warning("storage server %.100r could not %s noise measurement %.100r: %s", address, what, measurement, exc)
-        if isinstance(exc, urllib.error.HTTPError):
-            exc.close()
         return None
+
+
+def _connection(address: str) -> tuple[http.client.HTTPConnection, str]:
+    """Not yet open, and the path that the address begins with. There are no proxies and no redirections."""
+    url = urllib.parse.urlsplit(address)
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    if url.scheme not in kinds or not url.hostname:
+        raise ValueError("expected an address that begins with http:// or https://")
+    return kinds[url.scheme](url.hostname, url.port, timeout=SILENCE_S), url.path
+
+
+def _answer(
+    connection: http.client.HTTPConnection, opened: list[socket.socket], path: str, blob: bytes | None
+) -> bytes:
+    """The body. `opened` gets the socket, for http.client forgets it before the answer is read."""
+    with contextlib.closing(connection):
+        connection.connect()
+        opened.append(connection.sock)
+        method = "GET" if blob is None else "POST"
+        connection.request(method, path, blob, {"Content-Type": "application/octet-stream"})
+        with connection.getresponse() as response:
+            if not 200 <= response.status < 300:
+                raise ValueError(f"HTTP Error {response.status}: {response.reason}")
+            data = response.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"its answer exceeds {MOST_BYTES >> 20} MiB")
+    return data
+
+
+def _cut(opened: list[socket.socket]) -> None:
+    """Wakes whoever reads it."""
+    for sock in opened:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _query(tags: dict[str, str]) -> str:
     return urllib.parse.urlencode(tags, quote_via=urllib.parse.quote, errors="replace")
-
-
-def _body(request: urllib.request.Request) -> bytes:
-    began = time.monotonic()
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirection)
-    data = bytearray()
-    with opener.open(request, timeout=SILENCE_S) as response:
-        while chunk := response.read1(1 << 16):
-            data += chunk
-            if len(data) > MOST_BYTES:
-                raise ValueError(f"its answer exceeds {MOST_BYTES >> 20} MiB")
-            if time.monotonic() - began > WHOLE_S:
-                raise TimeoutError(f"no whole answer within {WHOLE_S:g} s")
-    return bytes(data)
-
-
-class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any) -> None:
-        """None: the redirection is the answer, and an error."""

@@ -45,6 +45,12 @@ def example_messages() -> list:
     ]  # fmt: skip
 
 
+def image_with(attributes: bytes) -> bytes:
+    head = ismrmrd.ImageHeader(version=1, data_type=ismrmrd.DATATYPE_FLOAT, channels=1)
+    head.matrix_size = (1, 1, 1)
+    return struct.pack("<H", 1022) + bytes(head) + struct.pack("<Q", len(attributes)) + attributes + bytes(4)
+
+
 STREAM = b"".join(encode(message) for message in example_messages())
 
 
@@ -141,7 +147,11 @@ def test_end_inside_a_message() -> None:
         (struct.pack("<HQQ", 7, 1, 1 << 60), "response message announces"),
         (struct.pack("<HQ", 8, 1 << 60), "error message announces"),
         (struct.pack("<HIQ", 1018, 0, 1 << 60), "dicom message announces"),
-        (struct.pack("<H", 1008) + b"\xff" * 340, "acquisition message announces"),
+        (struct.pack("<H", 1008) + b"\xff\xff" + bytes(8) + b"\xff" * 330, "acquisition message announces"),
+        (struct.pack("<HHQ", 1008, 1, 1 << 52) + bytes(330), "acquisition message is compressed"),
+        (image_with(b"<a>"), "image attributes is not well-formed XML"),
+        (image_with(b"<a/>"), "image attributes have root element 'a'; expected 'ismrmrdMeta'"),
+        (image_with(b"<!DOCTYPE x []><ismrmrdMeta/>"), "image attributes declares a document type"),
         (struct.pack("<H", 1) + b"\xff" * 1024, "config_file message cannot be read"),
     ],
 )
@@ -155,6 +165,17 @@ def test_an_acquisition_made_of_its_parts_is_what_ismrmrd_makes_of_them() -> Non
     ours = acquisition_of(theirs.getHead(), theirs.data.copy(), theirs.traj.copy())
     assert type(ours) is type(theirs) and vars(ours).keys() == vars(theirs).keys()
     assert ours == theirs and ours.to_bytes() == theirs.to_bytes()
+
+
+def test_int32_pixels_as_cpp_writes_them() -> None:
+    """ismrmrd takes them for 64 bits wide."""
+    head = ismrmrd.ImageHeader(version=1, data_type=ismrmrd.DATATYPE_INT, channels=1)
+    head.matrix_size = (3, 2, 1)
+    pixels = np.arange(-3, 3, dtype=np.int32)
+    data = struct.pack("<H", 1022) + bytes(head) + struct.pack("<Q", 0) + pixels.tobytes()
+    (image,) = decode(data, [100, 210])
+    assert image.data.ravel().tolist() == pixels.tolist()
+    assert encode(image)[-24:] == pixels.tobytes() and len(encode(image)) == len(data) + len(image.attribute_string)
 
 
 def test_what_cannot_travel() -> None:

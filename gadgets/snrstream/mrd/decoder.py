@@ -11,7 +11,7 @@ import ismrmrd
 import numpy as np
 
 from ..errors import ProtocolError
-from .acquisitions import acquisition_of
+from .acquisitions import COMPRESSED_FLAGS, acquisition_of
 from .gadgetron_sizes import GADGETRON_SIZES
 from .messages import MessageId
 from .parsers import PARSERS
@@ -116,7 +116,9 @@ class Decoder:
         if staged < ACQUISITION_START:
             self._needed = ACQUISITION_START
             return None
-        samples, channels, dimensions = ACQUISITION_SHAPE.unpack_from(stage, begin)
+        flags, samples, channels, dimensions = ACQUISITION_SHAPE.unpack_from(stage, begin)
+        if flags & COMPRESSED_FLAGS:
+            raise ProtocolError("acquisition message is compressed; expected plain complex samples")
         n_trajectory, n_data = 4 * samples * dimensions, 8 * samples * channels
         if n_trajectory + n_data > self._limits.data:
             raise too_long("acquisition message", n_trajectory + n_data, self._limits.data)

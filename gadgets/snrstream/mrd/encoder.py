@@ -4,6 +4,7 @@ import struct
 from typing import Any
 
 import ismrmrd
+import numpy as np
 from gadgetron.types.acquisition_bucket import AcquisitionBucket
 from gadgetron.types.image_array import ImageArray
 from gadgetron.types.recon_data import ReconData
@@ -32,7 +33,7 @@ def encode(message: Any) -> bytes:
         case ismrmrd.Acquisition():
             return _id(MessageId.ACQUISITION) + message.to_bytes()
         case ismrmrd.Image():
-            return _id(MessageId.IMAGE) + message.to_bytes()
+            return _id(MessageId.IMAGE) + _image(message)
         case ismrmrd.Waveform():
             return _id(MessageId.WAVEFORM) + message.to_bytes()
         case ReconData():
@@ -65,6 +66,14 @@ def encode(message: Any) -> bytes:
         case Close():
             return _id(MessageId.CLOSE)
     raise ProtocolError(f"a {type(message).__name__} cannot be sent; expected acquisitions, images or waveforms")
+
+
+def _image(image: ismrmrd.Image) -> bytes:
+    """ismrmrd keeps int32 pixels in 64 bits, and would send them so."""
+    data: bytes = image.to_bytes()
+    if image.data_type != ismrmrd.DATATYPE_INT:
+        return data
+    return data[: len(data) - image.data.nbytes] + image.data.astype(np.int32).tobytes()
 
 
 def _id(number: MessageId) -> bytes:

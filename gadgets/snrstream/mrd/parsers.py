@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import ismrmrd
+import numpy as np
 
+from ..errors import ProtocolError
+from ..safe_xml import local_name, parse_xml
 from .gadgetron_codecs import Whole, read_bucket, read_image_array, read_recon_data
 from .messages import (
     Close,
@@ -19,7 +22,7 @@ from .messages import (
     Response,
     Text,
 )
-from .sizes import U32, U64
+from .sizes import IMAGE_HEAD, U32, U64
 
 
 def _bytes(view: memoryview, start: int) -> bytes:
@@ -29,6 +32,21 @@ def _bytes(view: memoryview, start: int) -> bytes:
 
 def _text(view: memoryview, start: int) -> str:
     return _bytes(view, start).decode(errors="replace")
+
+
+def _image(view: memoryview) -> ismrmrd.Image:
+    """Its attributes are XML, which ismrmrd would read with all that a stranger puts in."""
+    n_attributes = U64.unpack_from(view, 2 + IMAGE_HEAD)[0]
+    start = 2 + IMAGE_HEAD + 8 + n_attributes
+    if attributes := _bytes(view[:start], 2 + IMAGE_HEAD + 8).strip():
+        root = parse_xml(attributes, "image attributes", ProtocolError)
+        if local_name(root) != "ismrmrdMeta":
+            raise ProtocolError(f"image attributes have root element {local_name(root)!r}; expected 'ismrmrdMeta'")
+    head = ismrmrd.ImageHeader.from_buffer_copy(view, 2)
+    if head.data_type != ismrmrd.DATATYPE_INT:
+        return ismrmrd.Image.from_bytes(bytes(view[2:]))
+    wide = np.frombuffer(view[start:], np.int32).astype(np.int64)  # which ismrmrd takes them for
+    return ismrmrd.Image.from_bytes(bytes(view[2:start]) + wide.tobytes())
 
 
 def _dicom(view: memoryview) -> Dicom:
@@ -52,7 +70,7 @@ PARSERS: dict[int, Callable[[memoryview], Any]] = {
     MessageId.ERROR: lambda view: Fault(_text(view, 10)),
     MessageId.DICOM: _dicom,
     MessageId.DEPENDENCY: lambda view: Dependency(_bytes(view, 10)),
-    MessageId.IMAGE: lambda view: ismrmrd.Image.from_bytes(bytes(view[2:])),
+    MessageId.IMAGE: _image,
     MessageId.RECON_DATA: lambda view: read_recon_data(Whole(view[2:])),
     MessageId.IMAGE_ARRAY: lambda view: read_image_array(Whole(view[2:])),
     MessageId.BUCKET: lambda view: read_bucket(Whole(view[2:])),

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ismrmrd
-import numpy as np
-from ismrmrd.image import get_dtype_from_data_type
 
 from ..errors import ProtocolError
 from .messages import CONFIG_FILE_SIZE, MessageId
@@ -16,10 +14,14 @@ U16, U32, U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 ACQUISITION_HEAD = ctypes.sizeof(ismrmrd.AcquisitionHeader)
 ACQUISITION_START = 2 + ACQUISITION_HEAD  # of trajectory and data
 IMAGE_HEAD = ctypes.sizeof(ismrmrd.ImageHeader)
+# uint16, int16, uint32, int32, float32, float64, complex64, complex128; ismrmrd itself takes int32 for int64
+ITEM_SIZES = dict(enumerate((2, 2, 4, 4, 4, 8, 8, 16), start=ismrmrd.DATATYPE_USHORT))
 WAVEFORM_HEAD = ctypes.sizeof(ismrmrd.WaveformHeader)
 
 
-ACQUISITION_SHAPE = struct.Struct("<36xH2xH136xH")  # of the message: samples, channels, dimensions of the trajectory
+ACQUISITION_SHAPE = struct.Struct(
+    "<4xQ24xH2xH136xH"
+)  # of the message: flags, samples, channels, trajectory's dimensions
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,9 @@ def _image(view: memoryview, limits: Limits) -> int:
         return start
     head = ismrmrd.ImageHeader.from_buffer_copy(view, 2)
     attributes = bounded(U64.unpack_from(view, 2 + IMAGE_HEAD)[0], limits.text, view)
-    try:
-        itemsize = np.dtype(get_dtype_from_data_type(head.data_type)).itemsize
-    except (KeyError, TypeError, ValueError):
-        raise ProtocolError(f"image has data type {head.data_type}; expected 1 to 8") from None
-    pixels = itemsize * head.channels
+    if head.data_type not in ITEM_SIZES:
+        raise ProtocolError(f"image has data type {head.data_type}; expected 1 to 8")
+    pixels = ITEM_SIZES[head.data_type] * head.channels
     for size in head.matrix_size:
         pixels *= size
     return start + attributes + bounded(pixels, limits.data, view)
