@@ -77,7 +77,7 @@ def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
         link.send(Close())
 
 
-def report(link: Link, session: Session, text: str, patience: float = SILENCE_SECONDS) -> None:
+def report(link: Link, session: Session, text: str, patience: float) -> None:
     """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away.
 
     One that pauses hears of it in the pause; what it sends afterwards is read on, as long as `patience` lasts.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .chain import preload
-from .conversation import Options, converse, report
+from .conversation import SILENCE_SECONDS, Options, converse, report
 from .errors import ConnectionFailed
 from .link import Link
 from .session import Session
@@ -124,7 +124,7 @@ class Server:
                     n_clients = self._options.clients
                     text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
                     log.error("%s: refused: %s", session.peer, text)
-                    report(Link(sock, session.peer), session, text)
+                    report(Link(sock, session.peer), session, text, SILENCE_SECONDS)
         finally:
             with self._lock:
                 self._present.pop(threading.current_thread(), None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream import coil_combine
+from snrstream import coil_combine, conversation
 from snrstream.conversation import Options
 from snrstream.link import Link
 from snrstream.mrd.decoder import Decoder
@@ -122,6 +123,56 @@ def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected
     messages = list(Decoder().receive(kept.read_bytes()))
     assert b"".join(map(encode, messages)) == b"".join(map(encode, [*scan, Close()]))
     assert len(pixels(list(Session("again").answers(iter(messages[:-1]))))) == 6
+
+
+def test_a_scan_that_failed_is_kept_whole_though_it_pauses(tmp_path: Path, monkeypatch) -> None:
+    """Its client hears of the failure in the pause."""
+    monkeypatch.setattr(conversation, "SILENCE_SECONDS", 0.2)
+    (noise, first, *lines) = small_scan.acquisitions()
+    first.idx.kspace_encode_step_1 = 500
+    with inside(Options(keep_raw=tmp_path)) as address:
+        sock, link = dial(address)
+        with sock:
+            for message in [*OPENING, noise, first]:
+                link.send(message)
+            error = next(iter(link))
+            assert "kspace_encode_step_1 500 lies outside" in error.text
+            time.sleep(0.5)
+            for message in [*lines, Close()]:
+                link.send(message)
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == b"".join(map(encode, [*OPENING, noise, first, *lines, Close()]))
+
+
+def test_a_client_that_dribbles_after_its_failure_is_let_go(monkeypatch, expected: list[bytes]) -> None:
+    monkeypatch.setattr(conversation, "DRAIN_SECONDS", 0.5)
+    monkeypatch.setattr(conversation, "SILENCE_SECONDS", 0.2)
+    with inside(Options(clients=1)) as address:
+        sock, link = dial(address)
+        with sock:
+            link.send(ConfigFile("nope"))
+            sock.sendall(struct.pack("<HI", 5, 1 << 20))
+            with contextlib.suppress(OSError):
+                for _ in range(300):
+                    sock.sendall(b"x")
+                    time.sleep(0.1)
+                pytest.fail("the client is still heard after 30 s")
+        assert pixels(converse(address, SCAN)) == expected
+
+
+def test_a_client_that_reads_nothing_before_it_has_sent_everything(server) -> None:
+    """More goes back than the buffers between the two can hold: as many acquisitions, whitened, as were sent."""
+    noise, line = itertools.islice(small_scan.acquisitions(), 2)
+    large = ismrmrd.Acquisition(line.getHead(), np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32))
+    large.resize(number_of_samples=8192, active_channels=len(noise.data))
+    large.data[:] = 1
+    sock, link = dial(server[:2])
+    with sock:
+        for message in [ConfigText(b'<configuration><gadget name="noise_adjust"/></configuration>'), OPENING[1], noise]:
+            link.send(message)
+        sock.sendall(encode(large) * 200)
+        link.send(Close())
+        assert len(list(link)) == 200 and 200 * large.data.nbytes >= 50 << 20
 
 
 def test_kept_raw_data_is_reconstructed_from_a_pipe(tmp_path: Path, monkeypatch, expected: list[bytes]) -> None:
