@@ -92,9 +92,7 @@ def test_the_seam_of_a_network_that_sees_all_of_its_tile_is_measured(install, pa
     image, gmap = stack((1, 140, 130))
     image[0, 3, 4] = 40  # in the corner: other tiles do not see it
     seam = measure_seam(load_model("tiny"), image, gmap)
-    assert 0.1 < seam.at_borders < seam.largest < 6, (
-        "a tenth of the brightest pixel, 40 or 20, over g"
-    )
+    assert 0.1 < seam.at_borders < seam.largest < 6, "a tenth of the brightest pixel, 40 or 20, over g"
     install(torchscript(Smoothing()), name="local", format="torchscript", patch=patch, overlap=overlap)
     assert measure_seam(load_model("local"), image, gmap).largest < SAME
 
