@@ -108,6 +108,8 @@ def test_images_in_arbitrary_units_are_below_the_trained_range() -> None:
     with pytest.raises(ModelError, match="the brightest SNR is 0.0"):
         check_input(RANGED, noisy * np.float32(1e-3), gmap)
     check_input(RANGED, 0 * noisy, gmap)  # an empty slice
+    trained_on_much = Manifest(**{**MANIFEST, "snr_range": (20.0, 100.0)})
+    check_input(trained_on_much, gmap * random_image(gmap.shape), gmap)  # noise alone
 
 
 def test_images_that_are_not_finite_or_do_not_fit_their_gmap_are_refused() -> None:

@@ -8,6 +8,7 @@ from .manifest import Manifest
 BRIGHTEST = 99.9  # percentile of |image| / g, so that a few bright vessels or a spike do not count
 LARGEST_G = 99.0  # percentile of the g-map
 RANGE_SLACK = 2.0  # a network is no other one just beyond what it was trained on
+NOISE_ALONE = 1.0  # less is not in SNR units: the brightest pixels of white noise reach 3.7
 G_FLOOR = 1e-3  # g-maps may hold 0 where nothing was measured
 MOST_ENERGY = 1.25  # of the output, over the input's
 MOST_RESIDUE = 0.1  # of the output besides, over the noise's energy: where the image is 0, its biases speak
@@ -22,7 +23,8 @@ def check_input(manifest: Manifest, image: np.ndarray, gmap: np.ndarray) -> None
 
     Its brightest SNR (`BRIGHTEST`) and the g-map's median and `LARGEST_G` are compared with the manifest's ranges,
     widened by `RANGE_SLACK` on both sides: this is to find images in other units, g-maps in percent and scans of
-    another kind, not to judge single pixels. An image of zeros passes, for there is nothing to spoil.
+    another kind, not to judge single pixels. So an image of noise alone (`NOISE_ALONE`) is not too dark, and one of
+    zeros passes, for there is nothing to spoil.
     Raises ModelError; also where pixels are not finite or the shapes differ.
     """
     name = manifest.name
@@ -34,7 +36,7 @@ def check_input(manifest: Manifest, image: np.ndarray, gmap: np.ndarray) -> None
             raise ModelError(f"model {name}: the {what} holds NaN or infinite pixels; expected finite ones")
     if manifest.snr_range is not None and image.any():
         snr = float(np.percentile(np.abs(image) / np.maximum(gmap, G_FLOOR), BRIGHTEST))
-        _in_range(name, "the brightest SNR", snr, snr, manifest.snr_range)
+        _in_range(name, "the brightest SNR", snr, snr, manifest.snr_range, NOISE_ALONE)
     if manifest.gfactor_range is not None:
         median, largest = np.percentile(gmap, [50, LARGEST_G])
         _in_range(name, "the g-map's median to 99th percentile", float(median), float(largest), manifest.gfactor_range)
@@ -88,8 +90,11 @@ def _ratio(answered: float, energy: float) -> str:
     return f"{answered / energy:.3g}" if energy else "infinitely many"
 
 
-def _in_range(name: str, what: str, low: float, high: float, trained: tuple[float, float]) -> None:
-    if low < trained[0] / RANGE_SLACK or high > trained[1] * RANGE_SLACK:
+def _in_range(
+    name: str, what: str, low: float, high: float, trained: tuple[float, float], enough: float = float("inf")
+) -> None:
+    """enough: from there on, nothing is too low."""
+    if low < min(trained[0] / RANGE_SLACK, enough) or high > trained[1] * RANGE_SLACK:
         found = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
         raise ModelError(
             f"model {name}: {what} is {found}; expected what it was trained on, {trained[0]:g} to {trained[1]:g}, "
