@@ -9,7 +9,7 @@ from typing import Any
 from ismrmrd import xsd
 
 from .denoising.blending import blend
-from .denoising.onnx_model import TIMEOUT_S, OnnxModel, load_model
+from .denoising.model import TIMEOUT_S, Model, load_model
 from .errors import ModelError, ModelTimeout
 from .items import ReconImage
 from .resources import is_plain_name
@@ -96,7 +96,7 @@ class _Denoiser:
         return dataclasses.replace(_stand_in(item, "not denoised", {}), warnings=warnings)
 
 
-def _denoised(item: ReconImage, model: OnnxModel, alpha: float, timeout_s: float) -> ReconImage:
+def _denoised(item: ReconImage, model: Model, alpha: float, timeout_s: float) -> ReconImage:
     manifest = model.manifest
     name = f"{manifest.name} {manifest.version}"
     meta = {

@@ -3,7 +3,7 @@ import pytest
 
 from snrstream import denoise
 from snrstream.denoising.blending import blend
-from snrstream.denoising.onnx_model import load_model
+from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError
 from snrstream.items import ReconImage
 

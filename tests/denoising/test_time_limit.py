@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snrstream.denoising import time_limit
-from snrstream.denoising.onnx_model import load_model
+from snrstream.denoising.model import load_model
 from snrstream.denoising.time_limit import within
 from snrstream.errors import ModelError, ModelTimeout
 

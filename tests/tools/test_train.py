@@ -88,10 +88,13 @@ def test_the_manifest_holds_what_the_runtime_reads(folder):
     assert set(manifest) == {
         "name", "version", "file", "format", "sha256", "input", "layout", "frames", "divisor", "scale",
         "default_alpha", "noise_reduction", "training", "licence",
+        "snr_range", "gfactor_range", "test_vector",
     }  # fmt: skip
     assert manifest["sha256"] == hashlib.sha256((folder / "model/model.onnx").read_bytes()).hexdigest()
     assert 0 <= manifest["default_alpha"] <= 1 and 0 < manifest["noise_reduction"] <= 1.5
-    assert sorted(path.name for path in (folder / "model").iterdir()) == ["README.md", "manifest.json", "model.onnx"]
+    assert sorted(path.name for path in (folder / "model").iterdir()) == [
+        "README.md", "manifest.json", "model.onnx", "test_vector.npz"
+    ]  # fmt: skip
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ def card(manifest: dict, checkpoint: dict, psnr: dict[float, float]) -> str:
     """The text of a model's README.md; psnr: validation PSNR in dB by alpha."""
     training, recipe = manifest["training"], checkpoint["recipe"]
     n_weights = sum(weight.numel() for weight in checkpoint["weights"].values()) / 1e6
-    (snr_low, snr_high), (g_low, g_high) = training["snr_range"], training["gfactor_range"]
+    (snr_low, snr_high), (g_low, g_high) = manifest["snr_range"], manifest["gfactor_range"]
     before = f", after {checkpoint['steps_before']} steps of an earlier stage" if checkpoint["steps_before"] else ""
     table = "\n".join(f"| {alpha} | {value:.2f} |" for alpha, value in psnr.items())
     return f"""# {manifest["name"]} {manifest["version"]}

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder: model.onnx, manifest.json and the card README.md.
+"""From a checkpoint to a model folder: model.onnx, manifest.json, test_vector.npz and the card README.md.
 
 The manifest is all that the runtime gets to know; what it states is measured here.
 """
@@ -6,12 +6,14 @@ The manifest is all that the runtime gets to know; what it states is measured he
 import hashlib
 import json
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snrstream.denoising.recorded import record_test_vector
 from snrstream.errors import ModelError
 from tools.training import volumes
 from tools.training.archive import Archive
@@ -64,16 +66,15 @@ def export(checkpoint_path: Path, scans: Archive, held_out: Archive, output: Pat
             "method": "SNRAware (arXiv 2503.18162)",
             "data": [f"{name} ({volumes.LICENCES[name]})" for name in volumes.TRAIN]
             + ["pictures shipped with scikit-image (CC0 or public domain)", "procedural phantoms and textures"],
-            "snr_range": [
-                round(settings.amplitude_min / settings.sigma_max, 1), settings.amplitude_max,
-            ],
-            "gfactor_range": gfactor_range(scans.gmaps),
             "commit": checkpoint["commit"],
             "seed": settings.seed,
         },
         "licence": "MIT",
-    }  # fmt: skip
+        "snr_range": [round(settings.amplitude_min / settings.sigma_max, 1), settings.amplitude_max],
+        "gfactor_range": gfactor_range(scans.gmaps),
+    }
     (output / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    manifest["test_vector"] = asdict(record_test_vector(output))
     (output / "README.md").write_text(card(manifest, checkpoint, psnr), encoding="utf-8")
     return manifest
 

@@ -2,28 +2,52 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
 from ..resources import folder, is_plain_name
+from .manifest_checks import check, parse
 
-LARGEST_DIVISOR = 1024  # images are padded to multiples of it
+Size = tuple[int, int, int]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the model once answered. file: beside the model, see `test_vector`; sha256: its hash in hex;
+    tolerance: largest difference of a later answer, in SNR units, above 0."""
+
+    file: str
+    sha256: str
+    tolerance: float
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One model. Every field is required; `manifest.json` holds exactly these keys.
+    """One model. `manifest.json` holds these keys; those with a default may be left out.
 
-    file, sha256: the model file in the same folder, and its hash in hex.
-    format: `onnx`.
-    input: `complex_gmap`, channels real, imaginary, g-map; output channels real, imaginary.
-    layout: `B,3,T,H,W`. frames: what T holds; `none` for a model that takes one frame at a time.
-    divisor: H and W must be multiples of it. scale: `snr_units`, noise SD = g per part.
+    name, version: printable text. licence: an SPDX name. training: method, data, commit, seed and the like.
+    file, sha256: the model file in the same folder, and its hash in hex. format: `onnx` or `torchscript`.
+    input: `complex_gmap`, channels real, imaginary, g-map in, real, imaginary out; `magnitude_gmap`, magnitude and
+    g-map in, magnitude out; `magnitude_slices`, `n_frames` neighbours' magnitudes in, the centre one's out.
+    layout: of the input, `B,3,T,H,W`, `B,2,T,H,W` or `B,T,H,W` in the order of the above; S may stand for T where
+    frames are slices, D where they are depth.
+    frames: what T holds; `none` where each frame is denoised by itself, `time`, `slice` or `depth` (partitions).
+    n_frames: how many the network takes at once, default 0, any number, or patch's T where there is a patch.
+    `magnitude_slices` needs an odd number of 3 or more.
+    divisor: H and W must be multiples of it.
+    patch, overlap: `[T, H, W]` of a network that takes one size only, and by how much neighbours overlap; both or none.
+    receptive_field: `[T, H, W]`, how many pixels of the input have a say in one of the output; 0, the default, where
+    it is not known. Where it fits the overlap, tiles leave no trace.
+    scale: `snr_units`, noise SD = g per part; `normalised_magnitude`, for `magnitude_slices` alone, the largest
+    magnitude of the stack made 1.
     default_alpha: weight of the original in the blend, 0 to 1.
     noise_reduction: measured ratio of noise SD out to in, at alpha 0.
-    training: method, data, ranges, commit, seed. licence: an SPDX name.
+    snr_range, gfactor_range: `[lowest, highest]` in training, above 0; `safety` holds inputs against them.
+    test_vector: a `Recorded`, or null where there is none.
+    tensorrt: whether ONNX Runtime may use TensorRT where it has it, which takes minutes at first; default false.
     """
 
     name: str
@@ -40,71 +64,86 @@ class Manifest:
     noise_reduction: float
     training: dict[str, Any]
     licence: str
-
-
-SUPPORTED = {
-    "format": ("onnx",),
-    "input": ("complex_gmap",),
-    "layout": ("B,3,T,H,W",),
-    "frames": ("none",),
-    "scale": ("snr_units",),
-}
+    n_frames: int = 0
+    patch: Size | None = None
+    overlap: Size | None = None
+    receptive_field: Size = (0, 0, 0)
+    snr_range: Range | None = None
+    gfactor_range: Range | None = None
+    test_vector: Recorded | None = None
+    tensorrt: bool = False
 
 
 def load_manifest(model: str) -> tuple[Manifest, Path]:
     """The manifest of `models/<model>` and the path of its model file, whose hash has been checked.
 
     Raises ModelError where the name leaves the folder, a key is missing, unknown or of the wrong type,
-    a value is not supported, or a file is missing, cannot be read or does not match its hash.
+    values are not supported or contradict each other, or a file is missing, cannot be read or does not match its hash.
     """
-    try:
-        return _checked(model)
-    except (OSError, RecursionError) as exc:
-        raise ModelError(f"model {model}: its folder cannot be read: {exc}") from None
-
-
-def _checked(model: str) -> tuple[Manifest, Path]:
-    models = folder("models")
     if not is_plain_name(model):
         raise ModelError(f"model name {model!r} is not a plain name; expected the name of a folder in models/")
-    place = models / model
-    if not (place / "manifest.json").is_file():
-        known = ", ".join(sorted(p.parent.name for p in models.glob("*/manifest.json"))) or "none"
-        raise ModelError(f"unknown model {model!r}; known: {known}")
-    manifest = _read(place / "manifest.json", model)
-    path = place / manifest.file
-    if not is_plain_name(manifest.file) or not path.is_file():
-        raise ModelError(f"model {model}: file {manifest.file!r} of its manifest is not in its folder")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != manifest.sha256:
-        raise ModelError(f"model {model}: {manifest.file} has sha256 {found}; its manifest expects {manifest.sha256}")
+    try:
+        models = folder("models")
+        if not (models / model / "manifest.json").is_file():
+            known = ", ".join(sorted(p.parent.name for p in models.glob("*/manifest.json"))) or "none"
+            raise ModelError(f"unknown model {model!r}; known: {known}")
+        manifest, path = read_manifest(models / model)
+        read_checked(path, manifest.sha256, model)
+    except (OSError, RecursionError) as exc:
+        raise ModelError(f"model {model}: its folder cannot be read: {exc}") from None
     return manifest, path
 
 
-def _read(path: Path, model: str) -> Manifest:
+def read_manifest(place: Path) -> tuple[Manifest, Path]:
+    """The manifest in the folder `place` and the path of its model file, whose hash is still to be checked.
+
+    Raises ModelError as `load_manifest`, OSError or RecursionError where manifest.json cannot be read.
+    """
+    model = place.name
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     except ValueError as exc:
         raise ModelError(f"model {model}: manifest.json cannot be read: {exc}") from None
+    try:
+        values = _typed(Manifest, raw, "manifest.json")
+        if values.get("patch") and values["input"] != "magnitude_slices":
+            values.setdefault("n_frames", values["patch"][0])
+        manifest = Manifest(**values)
+        check(manifest)
+    except ValueError as exc:
+        raise ModelError(f"model {model}: {exc}") from None
+    return manifest, file_beside(place, manifest.file, model)
+
+
+def file_beside(place: Path, file: str, model: str) -> Path:
+    """The path of `file` in the folder `place`. Raises ModelError where it is not there, or would lead out of it."""
+    if not is_plain_name(file) or not (place / file).is_file():
+        raise ModelError(f"model {model}: file {file!r} of its manifest is not in its folder")
+    return place / file
+
+
+def read_checked(path: Path, sha256: str, model: str) -> bytes:
+    """The bytes of a file. Raises ModelError where they do not match the manifest's hash, OSError."""
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise ModelError(f"model {model}: {path.name} has sha256 {found}; its manifest expects {sha256}")
+    return data
+
+
+def _typed(kind: type, raw: Any, what: str) -> dict[str, Any]:
+    """The values of `raw`, each of the type of its field in the dataclass `kind`. Raises ValueError."""
     if not isinstance(raw, dict):
-        raise ModelError(f"model {model}: manifest.json holds a {type(raw).__name__}; expected an object")
-    known = {f.name: f.type for f in fields(Manifest)}
-    for problem, keys in (("lacks", known.keys() - raw.keys()), ("has unknown", raw.keys() - known.keys())):
+        raise ValueError(f"{what} holds a {type(raw).__name__}; expected an object")
+    known = {f.name: f for f in fields(kind)}
+    required = {name for name, f in known.items() if f.default is MISSING}
+    for problem, keys in (("lacks", required - raw.keys()), ("has unknown", raw.keys() - known.keys())):
         if keys:
-            raise ModelError(f"model {model}: manifest.json {problem} {', '.join(sorted(keys))}")
-    kinds: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
-    for key, kind in known.items():
-        accepted = kinds.get(kind, (dict,))
-        if not isinstance(raw[key], accepted) or isinstance(raw[key], bool):
-            raise ModelError(f"model {model}: {key} in manifest.json is {raw[key]!r}; expected {accepted[-1].__name__}")
-        if kind is str and not raw[key].isprintable():
-            raise ModelError(f"model {model}: {key} in manifest.json is {raw[key]!r}; expected printable characters")
-    manifest = Manifest(**raw)
-    for key, values in SUPPORTED.items():
-        if getattr(manifest, key) not in values:
-            raise ModelError(f"model {model}: {key} is {getattr(manifest, key)!r}; supported: {', '.join(values)}")
-    if not 0 <= manifest.default_alpha <= 1:
-        raise ModelError(f"model {model}: default_alpha is {manifest.default_alpha}; expected 0 to 1")
-    if not 1 <= manifest.divisor <= LARGEST_DIVISOR:
-        raise ModelError(f"model {model}: divisor is {manifest.divisor}; expected 1 to {LARGEST_DIVISOR}")
-    return manifest
+            raise ValueError(f"{what} {problem} {', '.join(sorted(keys))}")
+    values = {}
+    for key, value in raw.items():
+        if known[key].type == (Recorded | None):
+            values[key] = None if value is None else Recorded(**_typed(Recorded, value, f"{key} in {what}"))
+        else:
+            values[key] = parse(value, known[key].type, f"{key} in {what}")
+    return values

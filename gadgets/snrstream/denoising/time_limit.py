@@ -1,6 +1,8 @@
 """Work with a time limit, in a thread that is left behind where it does not end."""
 
 import concurrent.futures
+import ctypes
+import functools
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -44,4 +46,16 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     if worker.is_alive():
         with _lock:
             _left_behind.append((key, worker))
+        _end_at_once()
     raise TimeoutError(f"no answer within {limit_s:g} s")
+
+
+@functools.cache
+def _end_at_once() -> None:
+    """When the process ends, do without the destructors of C++ libraries.
+
+    The thread left behind still computes with what they would destroy: torch aborts then, and the exit status is lost.
+    Python has ended by then as it always does. `on_exit`, of glibc, hands the status to `_exit`.
+    """
+    libc = ctypes.CDLL(None)
+    libc.on_exit(libc._exit, None)

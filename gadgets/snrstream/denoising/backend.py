@@ -1,0 +1,54 @@
+"""What runs a network: ONNX Runtime or TorchScript, on one device."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+LONGEST_REASON = 300  # characters of a backend's own text
+NO_MEMORY = (
+    "out of memory",
+    "out_of_memory",
+    "failed to allocate memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+)
+
+
+class Stop(Protocol):
+    """One run's signal to end: ONNX Runtime's RunOptions, or the like of it."""
+
+    terminate: bool
+
+
+class Backend(Protocol):
+    """A network on a device. device: its name, for logs. most_at_once: how many items one run takes."""
+
+    device: str
+    most_at_once: int
+
+    def stop(self) -> Stop:
+        """A new signal. `terminate = True`, from any thread, ends the run that it was given to, where that can be."""
+
+    def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
+        """The network's answer, float32, to `batch`, float32. Raises whatever the backend raises."""
+
+
+Opening = tuple[Callable[[], Backend], Callable[[], None]]  # what loads a network, and what tells it to stop
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Both backends have several classes for it, and ONNX Runtime none: the text tells."""
+    text = str(exc).lower()
+    return isinstance(exc, MemoryError) or any(phrase in text for phrase in NO_MEMORY)
+
+
+def reason(exc: BaseException) -> str:
+    """A backend's text as one line. TorchScript's is a traceback whose last line has the error."""
+    lines = [line for line in str(exc).splitlines() if line.strip()]
+    if lines and any("TorchScript" in line for line in lines):
+        lines = lines[-1:]
+    return " ".join(" ".join(lines).split())[:LONGEST_REASON] or type(exc).__name__

@@ -1,0 +1,110 @@
+"""From complex images and g-maps to a network's input channels, and from its answer back to complex images."""
+
+import numpy as np
+
+from .manifest import Manifest
+from .tiling import Plan, Tile
+
+Shape = tuple[int | None, ...]
+
+
+def input_shape(manifest: Manifest, n_batch: int | None, size: tuple[int | None, int | None, int | None]) -> Shape:
+    """Of the network's input for `n_batch` tiles of `size` (T, H, W)."""
+    if manifest.input == "magnitude_slices":
+        return n_batch, manifest.n_frames, *size[1:]
+    return n_batch, 3 if manifest.input == "complex_gmap" else 2, *size
+
+
+def output_shape(manifest: Manifest, n_batch: int | None, size: tuple[int | None, int | None, int | None]) -> Shape:
+    """Of the network's answer."""
+    if manifest.input == "magnitude_slices":
+        return n_batch, 1, *size[1:]
+    return n_batch, 2 if manifest.input == "complex_gmap" else 1, *size
+
+
+def fixed_size(manifest: Manifest) -> tuple[int | None, int | None, int | None]:
+    """`(T, H, W)` as far as the network takes one size only, None where it takes any."""
+    if manifest.patch is not None:
+        return manifest.patch
+    return (1 if manifest.frames == "none" else manifest.n_frames or None), None, None
+
+
+def scale_of(image: np.ndarray, manifest: Manifest) -> float:
+    """What the network's input is divided by, and its answer multiplied by."""
+    if manifest.scale == "snr_units":
+        return 1.0
+    return float(np.abs(image).max(initial=0.0)) or 1.0
+
+
+def fill(batch: np.ndarray, manifest: Manifest, image: np.ndarray, gmap: np.ndarray, plan: Plan, tile: Tile,
+         scale: float) -> None:  # fmt: skip
+    """Write the channels of one tile into `batch`, one item of the network's input.
+
+    image, gmap: the whole stack `(frame, e1, ro)`. Beyond its lines and columns stand zeros, with g = 1; beyond its
+    frames it is mirrored.
+    """
+    at, lines, columns = tile.start[0], *_in_plane(tile, plan, image.shape)
+    n_lines, n_columns = image[0, lines, columns].shape
+    if manifest.input == "magnitude_slices":
+        reach = manifest.n_frames // 2
+        frames = mirrored(range(at - reach, at + reach + 1), len(image))
+    else:
+        frames = mirrored(range(at, at + plan.size[0]), len(image))
+    inside = (..., slice(n_lines), slice(n_columns))
+    if (n_lines, n_columns) != plan.size[1:]:
+        batch[:] = 0
+    channels = batch if manifest.input != "magnitude_slices" else batch[None]
+    for n, frame in enumerate(frames):
+        part = image[frame, lines, columns]
+        if manifest.input == "complex_gmap":
+            channels[0, n][inside], channels[1, n][inside] = part.real, part.imag
+        else:
+            np.abs(part, out=channels[0, n][inside])
+        if manifest.input != "magnitude_slices":
+            if (n_lines, n_columns) != plan.size[1:]:
+                channels[-1, n] = 1
+            channels[-1, n][inside] = gmap[frame, lines, columns]
+    if scale != 1:
+        batch /= np.float32(scale)
+
+
+def place(out: np.ndarray, answer: np.ndarray, manifest: Manifest, image: np.ndarray, plan: Plan, tile: Tile,
+          scale: float) -> None:  # fmt: skip
+    """Put one item of the network's answer into `out`, complex64, at its place: added with its weights where tiles are
+    blended. A magnitude gets the phase of the image; below 0 it counts as 0, and where the image is 0 it has phase 0.
+    """
+    frames = slice(tile.start[0], min(tile.start[0] + plan.size[0], len(image)))
+    inside = (frames, *_in_plane(tile, plan, image.shape))
+    target = out[inside]
+    n_frames, n_lines, n_columns = target.shape
+    channels = answer if manifest.input != "magnitude_slices" else answer[None]
+    channels = channels[:, :n_frames, :n_lines, :n_columns]
+    if manifest.input == "complex_gmap" and not plan.blended:
+        target.real, target.imag = channels
+        return
+    if manifest.input == "complex_gmap":
+        denoised = np.empty(target.shape, np.complex64)
+        denoised.real, denoised.imag = channels
+    else:
+        original = image[inside]
+        magnitude = np.abs(original)
+        phase = np.where(magnitude > 0, original / np.where(magnitude > 0, magnitude, 1), np.complex64(1))
+        denoised = np.maximum(channels[0], 0) * np.float32(scale) * phase
+    if not plan.blended:
+        target[:] = denoised
+        return
+    for axis, weights in enumerate(tile.weights):
+        if weights is not None:
+            denoised *= weights[: target.shape[axis]].reshape([-1 if n == axis else 1 for n in range(3)])
+    target += denoised
+
+
+def mirrored(frames: range, n: int) -> list[int]:
+    """`frames` of a stack of `n` that goes on beyond its ends as its mirror image: -1 is 1, n is n - 2."""
+    period = max(1, 2 * (n - 1))
+    return [min(frame % period, period - frame % period) if n > 1 else 0 for frame in frames]
+
+
+def _in_plane(tile: Tile, plan: Plan, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    (_, y, x), (_, height, width) = tile.start, plan.size
+    return slice(y, min(y + height, shape[1])), slice(x, min(x + width, shape[2]))

@@ -1,0 +1,134 @@
+"""Where the tiles of a stack of frames lie, and how much each says about a pixel: their weights add up to 1."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from .manifest import Manifest, Size
+
+PIXELS_AT_ONCE = 8 * 512 * 512  # of a run: a network's features take a hundred times the memory of its frames
+FRAMES_AT_ONCE = 8  # of a run that denoises each by itself
+MOST_FRAMES = 32  # of a tile, where the network takes any number
+LARGEST_TILE, SMALLEST_TILE = 1024, 64  # along H and W, where it takes any size
+
+
+@dataclass(frozen=True)
+class Tile:
+    """start: of the first frame, line and column. weights: along each, `None` where it is 1 all over."""
+
+    start: Size
+    weights: tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """size: `(T, H, W)` of each tile. groups: tiles that count as one piece of work, of `FRAMES_AT_ONCE` frames or,
+    where the network mixes frames, of one tile's frames. at_once: how many tiles fit into one run."""
+
+    size: Size
+    groups: list[list[Tile]]
+    at_once: int
+
+    @property
+    def blended(self) -> bool:
+        """Whether tiles overlap, and answers are to be added up."""
+        return any(w is not None for group in self.groups for tile in group for w in tile.weights)
+
+
+def plan_tiles(
+    shape: Size, manifest: Manifest, largest: int = LARGEST_TILE, at_once: int = FRAMES_AT_ONCE, shifted: bool = False
+) -> Plan:
+    """The tiles of a stack of `shape` (frame, e1, ro).
+
+    largest: length of a tile along e1 and ro where the network takes any size; of a patch it has no say. at_once: most
+    tiles in one run; fewer where they would exceed `PIXELS_AT_ONCE`. shifted: all but the outermost tiles lie half a
+    stride further, for the comparison of two tilings.
+    """
+    axes = _geometry(shape, manifest, largest)
+    size = axes[0].length, axes[1].length, axes[2].length
+    frames, lines, columns = (list(axis.tiles(shifted)) for axis in axes)
+    rows = [
+        [Tile((t, y, x), (wt, wy, wx)) for y, wy in lines for x, wx in columns] for t, wt in frames
+    ]  # of tiles with the same frames
+    n_rows = max(1, FRAMES_AT_ONCE // size[0])
+    groups = [[tile for row in rows[n : n + n_rows] for tile in row] for n in range(0, len(rows), n_rows)]
+    return Plan(size, groups, max(1, min(at_once, PIXELS_AT_ONCE // math.prod(size))))
+
+
+def mixes_frames(manifest: Manifest) -> bool:
+    """Whether T of the network is more than one frame: `magnitude_slices` has them as channels."""
+    return manifest.frames != "none" and manifest.input != "magnitude_slices"
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """n: pixels to be covered. length: of a tile. step: tiles start at its multiples. field: receptive field, or 0."""
+
+    n: int
+    length: int
+    overlap: int
+    step: int
+    field: int
+
+    def tiles(self, shifted: bool) -> Iterator[tuple[int, np.ndarray | None]]:
+        """The start and the weights of each tile. The last one ends where the axis ends.
+
+        A network's answer is wrong up to half its receptive field from a tile's end, where it misses what lies beyond.
+        There the weight is 0; where the receptive field is not known, in the outer quarter of the overlap. In what is
+        left of the overlap it rises as sin^2, and is then divided by the sum over all tiles.
+        """
+        last = max(0, self.n - self.length)
+        stride = max(self.step, (self.length - self.overlap) // self.step * self.step)
+        first = stride // 2 // self.step * self.step if shifted else 0
+        starts = sorted({0, last, *range(first, last, stride)})
+        if all(b - a >= self.length for a, b in pairwise(starts)):
+            yield from ((start, None) for start in starts)
+            return
+        windows = [self._window(start > 0, start < last) for start in starts]
+        total = np.zeros(last + self.length)
+        for start, window in zip(starts, windows, strict=True):
+            total[start : start + self.length] += window
+        for start, window in zip(starts, windows, strict=True):
+            yield start, (window / total[start : start + self.length]).astype(np.float32)
+
+    def _window(self, before: bool, after: bool) -> np.ndarray:
+        """before, after: whether there are tiles on that side."""
+        margin = self.field // 2 if 0 < self.field <= self.overlap else self.overlap // 4
+        width = self.overlap - 2 * margin
+        rise = np.zeros(self.overlap)
+        rise[margin : margin + width] = np.sin(np.pi / 2 * (np.arange(width) + 0.5) / max(1, width)) ** 2
+        rise[margin + width :] = 1
+        window = np.ones(self.length)
+        if before:
+            window[: self.overlap] *= rise
+        if after:
+            window[self.length - self.overlap :] *= rise[::-1]
+        return window
+
+
+def _geometry(shape: Size, manifest: Manifest, largest: int) -> tuple[_Axis, _Axis, _Axis]:
+    field = manifest.receptive_field
+    if not mixes_frames(manifest):
+        frames = _Axis(shape[0], 1, 0, 1, 0)
+    elif manifest.patch is not None and manifest.overlap is not None:
+        frames = _Axis(shape[0], manifest.patch[0], manifest.overlap[0], 1, field[0])
+    else:
+        length = manifest.n_frames or min(shape[0], MOST_FRAMES)
+        frames = _Axis(shape[0], length, min(field[0] or length // 2, length - 1), 1, field[0])
+    while largest > SMALLEST_TILE and frames.length * math.prod(min(n, largest) for n in shape[1:]) > PIXELS_AT_ONCE:
+        largest //= 2
+    lines, columns = (_in_plane(shape[axis], axis, manifest, largest) for axis in (1, 2))
+    return frames, lines, columns
+
+
+def _in_plane(n: int, axis: int, manifest: Manifest, largest: int) -> _Axis:
+    step, field = manifest.divisor, manifest.receptive_field[axis]
+    n = -(-n // step) * step
+    if manifest.patch is not None and manifest.overlap is not None:
+        return _Axis(n, manifest.patch[axis], manifest.overlap[axis], step, field)
+    length = min(n, max(step, largest // step * step))
+    overlap = -(-(field or length // 4) // step) * step
+    return _Axis(n, length, min(overlap, length // 2 // step * step), step, field)

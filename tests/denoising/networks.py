@@ -1,0 +1,101 @@
+"""Small torch networks, and their files in both formats."""
+
+import io
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tools.training.export import to_onnx
+
+
+class Smoothing(nn.Module):
+    """Takes a bounded, local something off: each pixel depends on 5 x 5 x 5 of the input."""
+
+    def __init__(self, n_in: int = 3, n_out: int = 2) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.n_out = n_out
+        self.first = nn.Conv3d(n_in, 4, 3, padding=1)
+        self.second = nn.Conv3d(4, n_out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : self.n_out] - torch.tanh(4 * self.second(torch.tanh(self.first(x))))
+
+
+class Published(nn.Module):
+    """The contract of SNRAware's published models: 16 x 64 x 64 only, norms over [C, 64, 64], [re, im, g] in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.LayerNorm([4, 64, 64])
+        self.leave = nn.Conv2d(4, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.dim() == 5 and x.shape[1] == 3 and x.shape[2] == 16
+        frames = x.transpose(1, 2).flatten(0, 1)
+        noise = self.leave(self.norm(self.enter(frames)))
+        return x[:, :2] - 0.5 * noise.reshape(x.shape[0], 16, 2, 64, 64).transpose(1, 2)
+
+
+class Global(nn.Module):
+    """Takes off a share of the tile's largest pixel: no tiling gives what the whole image gives."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :2] - 0.1 * x.abs().amax(dim=(1, 2, 3, 4), keepdim=True)
+
+
+class Limited(nn.Module):
+    """Halves its input, but claims to lack memory above `items` in a batch or `edge` pixels along ro."""
+
+    def __init__(self, items: int, edge: int) -> None:
+        super().__init__()
+        self.items, self.edge = items, edge
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[0] > self.items or x.shape[4] > self.edge:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 3.00 GiB")
+        return 0.5 * x[:, :2]
+
+
+class Magnitude(nn.Module):
+    """2 in, 1 out: magnitude times g."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :1] * x[:, 1:2]
+
+
+class Neighbours(nn.Module):
+    """5 slices in, their weighted sum out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).reshape(1, 5, 1, 1)
+        return (x * weights).sum(1, keepdim=True)
+
+
+class Endless(nn.Module):
+    """Never answers to more than one item."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        while x.shape[0] > 1:
+            x = x + 0.0
+        return x[:, :2]
+
+
+def torchscript(network: nn.Module) -> bytes:
+    data = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit about itself
+        torch.jit.save(torch.jit.script(network), data)
+    return data.getvalue()
+
+
+def onnx_file(network: nn.Module) -> bytes:
+    """With any batch and T, H and W in multiples of 8."""
+    with tempfile.TemporaryDirectory() as folder:
+        to_onnx(network, Path(folder) / "model.onnx")
+        return (Path(folder) / "model.onnx").read_bytes()
