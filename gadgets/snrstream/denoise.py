@@ -91,6 +91,7 @@ def warm_up(parameters: Parameters) -> None:
     n_frames = getattr(model.manifest, "n_frames", 0) or 1
     image = np.ones((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), np.complex64)
     model.denoise(image, np.ones(image.shape, np.float32), parameters.timeout_s)
+    log.info("model %s %s is ready on %s", model.manifest.name, model.manifest.version, model.device)
 
 
 class _Denoiser:
