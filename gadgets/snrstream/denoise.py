@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 LONGEST_TIMEOUT_S = 3600.0
 MOST_BYTES = 2 << 30  # of the images and g-maps that a scan holds back, or remembers as neighbours
 WEAKEST, STRONGEST = 0.01, 100.0
-WARM_UP_SIDE = 64  # pixels, of the frame that a model runs on before a server's first scan
+WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame that a model is warmed up on
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def warm_up(parameters: Parameters) -> None:
     """Load the model and run it once, so that the first scan does not wait. Raises ModelError."""
     model = load_model(parameters.model, parameters.timeout_s)
     n_frames = getattr(model.manifest, "n_frames", 0) or 1
-    image = np.ones((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), np.complex64)
+    image = np.full((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), WARM_UP_SNR, np.complex64)
     model.denoise(image, np.ones(image.shape, np.float32), parameters.timeout_s)
     log.info("model %s %s is ready on %s", model.manifest.name, model.manifest.version, model.device)
 

@@ -7,7 +7,6 @@ import pytest
 from ismrmrd import xsd
 
 from snrstream import denoise, image_finish
-from snrstream.denoising.onnx_model import load_model
 from snrstream.errors import ModelError, ModelTimeout
 from snrstream.items import ReconImage
 
@@ -192,7 +191,7 @@ def test_a_series_too_large_to_hold_is_denoised_with_a_warning(use, monkeypatch)
 def test_a_real_model_that_mixes_frames_denoises_a_series_in_time(install) -> None:
     install(frame_mean_model(), name="mean", frames="time", n_frames=3)
     try:
-        load_model("mean")
+        denoise.load_model("mean")
     except ModelError as exc:
         pytest.skip(f"this runtime takes no models of several frames: {exc}")
     images = [recon_image(n, repetition=n) for n in range(6)]

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import sys
 import threading
 
 import ismrmrd
@@ -9,8 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from snrstream import chain
-from snrstream.denoising import onnx_model
+from snrstream import chain, denoise
 from snrstream.mrd.messages import ConfigFile, Header
 from snrstream.resources import folder
 from snrstream.session import Session
@@ -18,12 +18,13 @@ from tools.benchmarks import small_scan
 
 SCAN = [ConfigFile("grappa_denoise"), Header(small_scan.HEADER)]
 N_CLIENTS = 4
+RUNTIME = sys.modules[denoise.load_model.__module__]
 
 
 @pytest.fixture
-def loads(monkeypatch) -> list[str]:
-    """The files of the sessions that ONNX Runtime opens from now on; no model is loaded yet."""
-    monkeypatch.setattr(onnx_model, "_loaded", {})
+def loads(monkeypatch) -> list[object]:
+    """What ONNX Runtime opens from now on; no model is loaded yet."""
+    monkeypatch.setattr(RUNTIME, "_loaded", {})
     opened, real = [], onnxruntime.InferenceSession
 
     def counted(path, *args, **kwargs):
@@ -32,6 +33,12 @@ def loads(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", counted)
     return opened
+
+
+def forget(loads: list[object]) -> None:
+    """As if no model had been loaded yet."""
+    RUNTIME._loaded.clear()
+    loads.clear()
 
 
 def warnings_of(caplog) -> list[str]:
@@ -44,15 +51,17 @@ def images() -> list[ismrmrd.Image]:
 
 
 def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplog) -> None:
-    runs, real = [], onnx_model.OnnxModel.denoise
+    runs, kind = [], type(denoise.load_model("snraware_unet2d"))
+    real = kind.denoise
+    forget(loads)
 
     def counted(model, image, *others):
         runs.append(image.shape)
         return real(model, image, *others)
 
-    monkeypatch.setattr(onnx_model.OnnxModel, "denoise", counted)
+    monkeypatch.setattr(kind, "denoise", counted)
     chain.warm_up()
-    assert len(loads) == 1 and loads[0].endswith("snraware_unet2d/model.onnx")
+    assert len(loads) == 1
     assert runs == [(1, 64, 64)]
     assert not warnings_of(caplog)
     assert images()[-1].meta["SNRSTREAM_denoised"] == "true"
@@ -79,8 +88,7 @@ def test_a_pipeline_that_cannot_be_read_is_a_warning_too(tmp_path, loads, monkey
 
 def test_clients_at_once_share_one_loaded_model_and_get_what_a_single_one_gets(loads) -> None:
     alone = images()
-    onnx_model._loaded.clear()
-    loads.clear()
+    forget(loads)
     gate, found = threading.Barrier(N_CLIENTS), {}
 
     def client(number: int) -> None:
