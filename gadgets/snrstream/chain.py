@@ -14,7 +14,7 @@ from typing import Any
 from ismrmrd import xsd
 
 from .configuration import configured_gadgets
-from .errors import ConfigurationError
+from .errors import ConfigurationError, ModelError
 from .items import ScanWarning
 from .parameters import parse_parameters
 from .resources import folder, is_plain_name
@@ -120,6 +120,24 @@ def preload() -> None:
     """Import all gadgets, so that a server's first scan does not wait for it."""
     for name in GADGETS:
         _module(name)
+
+
+def warm_up() -> None:
+    """Run the models of the pipelines in `pipelines/` once, each as its gadget will.
+
+    One that fails, or a pipeline that cannot be read, is a warning: the scan that asks for it will be told.
+    """
+    models = set()
+    for path in sorted(folder("pipelines").glob("*.xml")):
+        try:
+            models |= {parameters for name, parameters in named_chain(path.name).steps if name == "denoise"}
+        except ConfigurationError as exc:
+            log.warning("%s", exc)
+    for parameters in models:
+        try:
+            _module("denoise").warm_up(parameters)
+        except (ModelError, MemoryError) as exc:
+            log.warning("not ready: %s", str(exc) or "out of memory")
 
 
 def _completion(last: str, source: str) -> tuple[tuple[str, Any], ...]:

@@ -2,14 +2,19 @@
 
 import dataclasses
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ismrmrd import xsd
 
-from .denoising.blending import blend
-from .denoising.model import TIMEOUT_S, Model, load_model
+from .denoise_alpha import Alpha
+from .denoise_frames import Mode, Neighbours, Window
+from .denoise_group import Frame
+from .denoised_image import denoised, residual, stand_in
+from .denoising.model import TIMEOUT_S, load_model
 from .errors import ModelError, ModelTimeout
 from .items import ReconImage
 from .resources import is_plain_name
@@ -17,16 +22,29 @@ from .resources import is_plain_name
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT_S = 3600.0
+MOST_BYTES = 2 << 30  # of the images and g-maps that a scan holds back, or remembers as neighbours
+WEAKEST, STRONGEST = 0.01, 100.0
+WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame that a model is warmed up on
 
 
 @dataclass(frozen=True)
 class Parameters:
     """model: name of a folder in `models/`. alpha: weight of the original, 0 (network only) to 1
-    (original); the manifest's default where it is not given. timeout_s: how long the network may take
-    for an image, or for each 8 partitions of a volume, and to be loaded; above 0, at most 3600."""
+    (original); the manifest's default where it is not given. alpha_by_g: in its place, a table of pairs g:alpha such
+    as `1:0.5 2:0.3 4:0.1`, linear in between and constant outside, to denoise more where there is more noise.
+    strength: what the network's input is multiplied by, and its output divided by, 0.01 to 100. A network for SNR
+    units expects noise of SD g: below 1 it sees less noise than there is and denoises less, above 1 more.
+    frames: `streaming` denoises an image with the frames at hand, `series` with all of its series once that has ended
+    (up to 2 GiB of it); for models that take frames of time or slices. residual: whether to send original minus
+    denoised too. timeout_s: how long the network may take for an image, or for each 8 partitions of a volume, and to be
+    loaded; above 0, at most 3600."""
 
     model: str = "snraware_unet2d"
     alpha: float | None = None
+    alpha_by_g: str = ""
+    strength: float = 1.0
+    frames: Mode = "streaming"
+    residual: bool = False
     timeout_s: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
@@ -36,12 +54,20 @@ class Parameters:
             )
         if self.alpha is not None and not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; expected a number from 0 to 1")
+        if self.alpha_by_g:
+            Alpha.by_g(self.alpha_by_g)
+            if self.alpha is not None:
+                raise ValueError(f"alpha is {self.alpha}, alpha_by_g {self.alpha_by_g[:100]!r}; expected one of them")
+        if not WEAKEST <= self.strength <= STRONGEST:
+            raise ValueError(f"strength is {self.strength}; expected a number from {WEAKEST:g} to {STRONGEST:g}")
         if not 0 < self.timeout_s <= LONGEST_TIMEOUT_S:
             raise ValueError(f"timeout_s is {self.timeout_s}; expected seconds, above 0 to {LONGEST_TIMEOUT_S:g}")
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Each `ReconImage`, followed by its denoised version; other items pass.
+    """Each `ReconImage` at once, and its denoised version, with its residual, as soon as its frames are there.
+
+    The denoised images come in the order of their originals, one for each; other items pass.
 
     Whatever is wrong with the model, a scan never ends for it. In the place of a denoised image then comes the original
     once more, bit for bit, marked as not denoised and with a warning that says why. So does it for an image that is
@@ -51,77 +77,107 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     its time limit is not tried again in this scan, for each image would wait for it. After any other failure, such as
     too little memory, it is tried again with the next image, which may fare better and seldom waits for long.
     """
-    denoiser = _Denoiser(parameters)
+    denoiser = _Denoiser(parameters, _n_slices(header))
     for item in items:
         yield item
         if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
-            yield denoiser.second(item)
+            yield from denoiser.take(item)
+    yield from denoiser.end()
+
+
+def warm_up(parameters: Parameters) -> None:
+    """Load the model and run it once, so that the first scan does not wait. Raises ModelError."""
+    model = load_model(parameters.model, parameters.timeout_s)
+    n_frames = model.manifest.n_frames or 1
+    image = np.full((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), WARM_UP_SNR, np.complex64)
+    model.denoise(image, np.ones(image.shape, np.float32), parameters.timeout_s)
+    log.info("model %s %s is ready on %s", model.manifest.name, model.manifest.version, model.device)
 
 
 class _Denoiser:
     """One scan's use of a model. Each reason not to denoise is logged once."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, n_slices: int | None) -> None:
         self._parameters = parameters
         self._told: set[str] = set()
         self._unusable = ""  # why, for the rest of the scan
+        self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:
             self._model = load_model(parameters.model, parameters.timeout_s)
         except (ModelError, MemoryError) as exc:
             self._unusable = _reason(exc)
+            return
+        manifest = self._model.manifest
+        self._alpha = (
+            Alpha.by_g(parameters.alpha_by_g)
+            if parameters.alpha_by_g
+            else Alpha.constant(manifest.default_alpha if parameters.alpha is None else parameters.alpha)
+        )
+        n_frames = manifest.n_frames
+        self._neighbours = Neighbours(manifest.frames, n_frames, parameters.frames, n_slices, MOST_BYTES)
 
-    def second(self, item: ReconImage) -> ReconImage:
-        """The image that follows its original: denoised, or in the place of a denoised one."""
+    def take(self, item: ReconImage) -> Iterator[ReconImage]:
+        """What can follow once this original has left."""
+        frame = Frame(item)
+        self._queue.append(frame)
         if not item.snr_units:
-            return self._failed(item, "the image is not in SNR units")
+            frame.second = self._failed(item, "the image is not in SNR units")
+        elif self._unusable:
+            frame.second = self._failed(item, self._unusable)
+        elif self._alpha.keeps_original:
+            frame.second = stand_in(item, "not denoised: alpha is 1", {"SNRSTREAM_alpha": str(self._alpha)})
+        else:
+            for window in self._neighbours.add(frame):
+                self._denoise(window)
+        yield from self._leaving()
+
+    def end(self) -> Iterator[ReconImage]:
+        """What still waits."""
         if self._unusable:
-            return self._failed(item, self._unusable)
-        default = self._model.manifest.default_alpha
-        alpha = default if self._parameters.alpha is None else self._parameters.alpha
-        if alpha == 1:
-            return _stand_in(item, "not denoised: alpha is 1", {"SNRSTREAM_alpha": "1"})
+            return  # and nothing waits
+        for window in self._neighbours.end():
+            self._denoise(window)
+            yield from self._leaving()
+
+    def _denoise(self, window: Window) -> None:
+        """Make the seconds of a window, stand-ins where the model fails."""
+        if self._unusable:
+            return
+        leaving = [window.frames[place] for place in window.leaving]
+        strength, timeout_s = self._parameters.strength, self._parameters.timeout_s
         try:
-            return _denoised(item, self._model, alpha, self._parameters.timeout_s)
+            seconds = denoised(window, self._model, self._alpha, strength, timeout_s)
         except ModelTimeout as exc:
             self._unusable = _reason(exc)
-            return self._failed(item, self._unusable)
+            # All that wait, for none of them would ever have its turn.
+            leaving = [frame for frame in self._queue if frame.second is None]
+            seconds = [self._failed(frame.image, self._unusable) for frame in leaving]
         except (ModelError, MemoryError) as exc:
-            return self._failed(item, _reason(exc))
+            seconds = [self._failed(frame.image, _reason(exc)) for frame in leaving]
+        for frame, second in zip(leaving, seconds, strict=True):
+            frame.second = second
+
+    def _leaving(self) -> Iterator[ReconImage]:
+        while self._queue and (second := self._queue[0].second) is not None:
+            frame = self._queue.popleft()
+            frame.second = None  # for the frame may be remembered as a neighbour
+            yield second
+            if self._parameters.residual:
+                yield residual(frame.image, second)
 
     def _failed(self, item: ReconImage, reason: str) -> ReconImage:
         if reason not in self._told:
             self._told.add(reason)
             log.warning("not denoised: %s", reason)
         warnings = (*item.warnings, f"not denoised: {reason}")
-        return dataclasses.replace(_stand_in(item, "not denoised", {}), warnings=warnings)
+        return dataclasses.replace(stand_in(item, "not denoised", {}), warnings=warnings)
 
 
-def _denoised(item: ReconImage, model: Model, alpha: float, timeout_s: float) -> ReconImage:
-    manifest = model.manifest
-    name = f"{manifest.name} {manifest.version}"
-    meta = {
-        "SNRSTREAM_denoised": "true",
-        "SNRSTREAM_model": name,
-        "SNRSTREAM_model_sha256": manifest.sha256,
-        "SNRSTREAM_alpha": f"{alpha:g}",
-        "SNRSTREAM_device": model.device,
-    }
-    return dataclasses.replace(
-        item,
-        image=blend(item.image, model.denoise(item.image, item.gmap, timeout_s), alpha),
-        history=(*item.history, f"denoised by {name}, alpha {alpha:g}"),
-        meta={**item.meta, **meta},
-        denoised=True,
-    )
-
-
-def _stand_in(item: ReconImage, history: str, meta: dict[str, str]) -> ReconImage:
-    return dataclasses.replace(
-        item,
-        history=(*item.history, history),
-        meta={**item.meta, "SNRSTREAM_denoised": "false", **meta},
-        stand_in=True,
-    )
+def _n_slices(header: xsd.ismrmrdHeader | None) -> int | None:
+    """By the header's limits; None where it has none."""
+    limits = header.encoding[0].encodingLimits if header is not None and header.encoding else None
+    limit = limits.slice if limits is not None else None
+    return None if limit is None else limit.maximum - limit.minimum + 1
 
 
 def _reason(exc: Exception) -> str:

@@ -11,7 +11,7 @@ import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
-from .image_values import SERIES_DENOISED, SERIES_G_MAP, SERIES_IMAGE, SERIES_SNR_MAP
+from .image_values import SERIES_DENOISED, SERIES_G_MAP, SERIES_IMAGE, SERIES_RESIDUAL, SERIES_SNR_MAP
 from .items import ReconImage
 
 log = logging.getLogger(__name__)
@@ -48,25 +48,35 @@ class _Kind:
 _ORIGINAL = _Kind(SERIES_IMAGE, "Image", "original", False)
 _DENOISED = _Kind(SERIES_DENOISED, "Image", "denoised", False)
 _STAND_IN = _Kind(SERIES_DENOISED, "Image", "not denoised", False)
+_RESIDUAL = _Kind(SERIES_RESIDUAL, "Residual", "residual", False)
 _GMAP = _Kind(SERIES_G_MAP, "Gfactor", "g-factor", True)
 _SNR = _Kind(SERIES_SNR_MAP, "SNR_MAP", "SNR map", True)
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """`ReconImage` to one or more `ismrmrd.Image`s, numbered from 1 in each series; other items pass."""
+    """`ReconImage` to one or more `ismrmrd.Image`s, numbered from 1 in each series; other items pass.
+
+    Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
+    """
     numbers: Counter[int] = Counter()
-    original: ReconImage | None = None  # the latest, whose window its denoised version shares
+    windows: dict[int, tuple[int, int]] = {}  # of originals, for the images beside them
 
     def finish(recon: ReconImage, pixels: np.ndarray, kind: _Kind, scale: float) -> ismrmrd.Image:
-        numbers[kind.series] += 1
-        return _finish(recon, pixels, kind, scale, numbers[kind.series], parameters, original or recon)
+        number = numbers[kind.series] = numbers[kind.series] + 1
+        scale = scale if parameters.output == "magnitude" else 1.0
+        window = windows.get(number) if kind.series in (SERIES_DENOISED, SERIES_SNR_MAP) else None
+        window = window or _window(pixels, kind, scale)
+        if kind is _ORIGINAL:
+            windows[number] = window
+        elif kind.series == SERIES_DENOISED:
+            windows.pop(number, None)
+        return _finish(recon, pixels, kind, scale, number, parameters.output, window)
 
     for item in items:
         if not isinstance(item, ReconImage):
             yield item
             continue
-        kind = _DENOISED if item.denoised else _STAND_IN if item.stand_in else _ORIGINAL
-        original = item if kind is _ORIGINAL else original
+        kind = _kind(item)
         yield finish(item, item.image, kind, parameters.scale)
         if kind is not _ORIGINAL:
             continue
@@ -77,17 +87,23 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             yield finish(item, snr, _SNR, parameters.scale)
 
 
+def _kind(item: ReconImage) -> _Kind:
+    if item.residual:
+        return _RESIDUAL
+    return _DENOISED if item.denoised else _STAND_IN if item.stand_in else _ORIGINAL
+
+
 def _finish(
     recon: ReconImage,
     pixels: np.ndarray,
     kind: _Kind,
     scale: float,
     number: int,
-    parameters: Parameters,
-    windowed: ReconImage,
+    output: str,
+    window: tuple[int, int],
 ) -> ismrmrd.Image:
     warnings = recon.warnings
-    if parameters.output == "magnitude":
+    if output == "magnitude":
         scaled = np.rint(np.abs(pixels) * np.float32(scale))
         n_clipped = int(np.count_nonzero(scaled > UINT16_MAX))
         if n_clipped:
@@ -95,19 +111,16 @@ def _finish(
             log.warning("series %d image %d: %s", kind.series, number, text)
             warnings += (text,)
         pixels = np.minimum(scaled, UINT16_MAX).astype(np.uint16)
-    else:
-        scale = 1.0
     image = ismrmrd.Image(_head(recon, kind, number, pixels), data=pixels[None])
-    image.meta = _meta(recon, kind, number, scale, warnings, _window(windowed, kind, scale))
+    image.meta = _meta(recon, kind, number, scale, warnings, window)
     return image
 
 
-def _window(recon: ReconImage, kind: _Kind, scale: float) -> tuple[int, int]:
+def _window(pixels: np.ndarray, kind: _Kind, scale: float) -> tuple[int, int]:
     """Lowest and highest pixel value to show, whole numbers of even distance, as the meta attributes want them.
 
     Of images, from 0 to what 99.5 % of the pixels stay under; of g-maps from 1 to that.
     """
-    pixels = recon.gmap if kind is _GMAP else recon.image
     step = max(1, pixels.size // ENOUGH_PIXELS)
     while math.gcd(step, pixels.shape[1] * pixels.shape[2]) > 1:  # or a sample would be of some columns alone
         step += 1

@@ -2,7 +2,7 @@
 
 A stored pixel p stands for p / `GADGETRON_ScaleRatio` (1 where the attribute is absent): SNR units
 for images and SNR maps, the noise amplification (>= 1 inside the object) for g-maps. Series numbers
-are those of Gadgetron's Generic_Cartesian_Grappa_SNR, with 2 for the denoised image.
+are those of Gadgetron's Generic_Cartesian_Grappa_SNR, with 2 for the denoised image and 3 for its residual.
 """
 
 import math
@@ -15,6 +15,7 @@ from .errors import ScanError
 
 SERIES_IMAGE = 1
 SERIES_DENOISED = 2
+SERIES_RESIDUAL = 3
 SERIES_G_MAP = 20
 SERIES_SNR_MAP = 300
 
@@ -23,6 +24,7 @@ class Role(Enum):
     """What an image is, for those who label or scale it."""
 
     IMAGE = "image"
+    RESIDUAL = "residual"
     G_MAP = "g-map"
     SNR_MAP = "SNR map"
 
@@ -60,13 +62,15 @@ def name(image: ismrmrd.Image) -> str:
 
 
 def role(image: ismrmrd.Image) -> Role:
-    """Role by `GADGETRON_DataRole` (GFACTOR, SNR_MAP), else by series number."""
+    """Role by `GADGETRON_DataRole` (Gfactor, SNR_MAP, our Residual), else by Gadgetron's series numbers."""
     for text in meta_values(image, "GADGETRON_DataRole"):
         word = text.upper().replace("-", "").replace("_", "")
         if word in ("GFACTOR", "GMAP"):
             return Role.G_MAP
         if word == "SNRMAP":
             return Role.SNR_MAP
+        if word == "RESIDUAL":
+            return Role.RESIDUAL
         if word == "IMAGE":
             return Role.IMAGE
     by_series = {SERIES_G_MAP: Role.G_MAP, SERIES_SNR_MAP: Role.SNR_MAP}

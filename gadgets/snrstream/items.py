@@ -79,7 +79,8 @@ class ReconImage:
     image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32. spectrum: how the noise is correlated.
     history: names of the steps that made it; meta: further attributes for the outgoing image.
     denoised: whether a network had a part in it. stand_in: whether it is its original once more, in the place of a
-    denoised one. snr_units: whether the data was prewhitened, as all this presumes.
+    denoised one. residual: whether it is its original minus one of these. snr_units: whether the data was prewhitened,
+    as all this presumes.
     """
 
     image: np.ndarray
@@ -92,4 +93,5 @@ class ReconImage:
     warnings: tuple[str, ...] = ()
     denoised: bool = False
     stand_in: bool = False
+    residual: bool = False
     snr_units: bool = True

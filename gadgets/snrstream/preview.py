@@ -1,4 +1,4 @@
-"""One row of labelled panels for a human: original, denoised, their difference, g-map, SNR map."""
+"""One row of labelled panels for a human: original, denoised, their difference, residual, g-map, SNR map."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,13 @@ from .image_values import (
     SERIES_DENOISED,
     SERIES_G_MAP,
     SERIES_IMAGE,
+    SERIES_RESIDUAL,
     SERIES_SNR_MAP,
+    Role,
     meta_values,
     physical_values,
     quantile_range,
+    role,
     unit,
     window,
 )
@@ -54,8 +57,9 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     """An RGB picture of the middle image of each series, one panel each, in physical units.
 
     Original (series 1) and denoised (2) share one window, so that brightness compares; their difference
-    is amplified within the same window, and left out where series 2 says that it is not denoised. A scan
-    with other series only shows the first of them.
+    is amplified within the same window, and left out where series 2 says that it is not denoised. The residual
+    (3), the magnitude of a complex difference, has a window of its own. A scan with other series only shows the
+    first of them.
 
     Raises ScanError where there is no image, or one with pixels that are not finite.
     """
@@ -97,10 +101,14 @@ def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
                 panels.append(_panel(image, name, low, high))
         if len(panels) == 2 and not stand_in and panels[0].values.shape == panels[1].values.shape:
             panels.append(_difference(*panels))
-    for number, name in ((SERIES_G_MAP, "g-map"), (SERIES_SNR_MAP, "SNR map")):
+    for number, name, colors in (
+        (SERIES_RESIDUAL, "Residual", GRAY),
+        (SERIES_G_MAP, "g-map", VIRIDIS),
+        (SERIES_SNR_MAP, "SNR map", VIRIDIS),
+    ):
         image = _pick(series, number, shown)
-        if image is not None:
-            panels.append(_panel(image, name, *quantile_range(image), VIRIDIS))
+        if image is not None and (number != SERIES_RESIDUAL or role(image) is Role.RESIDUAL):
+            panels.append(_panel(image, name, *quantile_range(image), colors))
     if not panels:
         number = min(series)
         image = _pick(series, number, None)

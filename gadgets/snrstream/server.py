@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .chain import preload
+from .chain import preload, warm_up
 from .conversation import SILENCE_SECONDS, Options, converse, report
 from .errors import ConnectionFailed
 from .link import Link
@@ -29,6 +29,7 @@ def serve(host: str, port: int, options: Options) -> None:
     """
     with _termination() as terminated, listen(host, port) as listener:
         preload()
+        warm_up()
         server = Server(options)
         log.info("listening on %s", "{}:{}".format(*listener.getsockname()[:2]))
         with selectors.DefaultSelector() as selector:

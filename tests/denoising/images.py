@@ -12,13 +12,24 @@ def random_image(shape=(1, 13, 18), seed=0) -> np.ndarray:
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
 
 
-def recon_image(seed=0, shape=(1, 13, 18)) -> ReconImage:
+def recon_image(seed=0, shape=(1, 13, 18), position=(0.0, 0.0, 0.0), normal=(0.0, 0.0, 1.0), **counters) -> ReconImage:
+    """counters: slice, repetition and so on. position: of the slice in mm."""
     image = random_image(shape, seed)
+    head = ismrmrd.AcquisitionHeader()
+    for name, value in {
+        "position": position,
+        "read_dir": (1, 0, 0),
+        "phase_dir": (0, 1, 0),
+        "slice_dir": normal,
+    }.items():
+        getattr(head, name)[:] = value
+    for name, value in counters.items():
+        setattr(head.idx, name, value)
     return ReconImage(
         image,
         np.ones(image.shape, np.float32),
         Spectrum.white(image.shape),
         (1.0, 1.0, 1.0),
-        ismrmrd.AcquisitionHeader(),
+        head,
         meta={"kept": "1"},
     )

@@ -35,6 +35,12 @@ def assert_identical(left: dict, right: dict) -> None:
             assert bytes(a.getHead()) == bytes(b.getHead())
 
 
+def test_the_models_are_ready_before_the_server_listens(server) -> None:
+    _, _, log = server
+    before, listening, _ = log.read_text().partition("listening on")
+    assert listening and "model snraware_unet2d 1.0.0 is ready on " in before
+
+
 @pytest.mark.parametrize("pipeline", ["grappa_snr", "grappa_denoise"])
 def test_recon_and_send_give_bit_identical_images(server, raw_scan, tmp_path, pipeline: str, capfd) -> None:
     host, port, _ = server

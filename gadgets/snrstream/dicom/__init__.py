@@ -145,7 +145,7 @@ def _add_uids(dataset: Dataset, image: ismrmrd.Image, identity: ScanIdentity, pa
     processing = [
         dataset.ImageType[2:],
         dataset.SeriesDescription,
-        *(meta_values(image, f"SNRSTREAM_{key}") for key in ("model", "model_sha256", "alpha")),
+        *(meta_values(image, f"SNRSTREAM_{key}") for key in ("model", "model_sha256", "alpha", "strength", "frames")),
     ]
     counters = [image.average, image.slice, image.contrast, image.phase, image.repetition, image.set]
     pixels = hashlib.sha256(dataset.PixelData).hexdigest()

@@ -13,13 +13,26 @@ from .pixels import StoredPixels
 # what converters such as dcm2niix look for.
 _IMAGE_TYPE = {ismrmrd.IMTYPE_PHASE: "P", ismrmrd.IMTYPE_REAL: "R", ismrmrd.IMTYPE_IMAG: "I"}
 
+_ROLE = {Role.G_MAP: "GFACTOR", Role.SNR_MAP: "SNR_MAP", Role.RESIDUAL: "RESIDUAL"}
+# Meta attributes of a denoised image, `SNRSTREAM_` before each, and the words for them.
+_AUDIT = {
+    "model": "denoised by ",
+    "model_sha256": "model sha256 ",
+    "alpha": "alpha ",
+    "strength": "strength ",
+    "backend": "run by ",
+    "device": "on ",
+    "frames": "frames ",
+    "frames_used": "frames used ",
+}
+
 
 def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None, pixels: StoredPixels) -> None:
     """Image type, series description, comments and derivation, from the image's meta attributes."""
     kind = role(image)
     image_type = ["DERIVED", "PRIMARY", _IMAGE_TYPE.get(image.image_type, "M")]
     if kind is not Role.IMAGE:
-        image_type.append("GFACTOR" if kind is Role.G_MAP else "SNR_MAP")
+        image_type.append(_ROLE[kind])
     elif meta_values(image, "SNRSTREAM_model"):
         image_type.append("DENOISED")
     dataset.ImageType = image_type
@@ -44,22 +57,21 @@ def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> s
 
 
 def _derivation(image: ismrmrd.Image) -> str:
-    """Who made these pixels. What must not be lost comes first: the text is cut at 1024 characters."""
-    model, alpha = meta_values(image, "SNRSTREAM_model"), meta_values(image, "SNRSTREAM_alpha")
-    sha256, history = (
-        meta_values(image, "SNRSTREAM_model_sha256"),
-        meta_values(image, "GADGETRON_ImageProcessingHistory"),
-    )
+    """Who made these pixels. What must not be lost comes first: the text is cut at 1024 characters.
+
+    A model's fallbacks are among the warnings.
+    """
     parts = [f"snrstream {__version__}"]
     if meta_values(image, "SNRSTREAM_denoised") == ["false"]:
         parts.append("not denoised")
-    if model:
-        parts.append("denoised by " + " ".join(model))
-    if sha256:
-        parts.append("model sha256 " + " ".join(sha256))
-    if alpha:
-        parts.append("alpha " + " ".join(alpha))
+    if role(image) is Role.RESIDUAL:
+        parts.append("original minus denoised")
+    for key, words in _AUDIT.items():
+        values = meta_values(image, f"SNRSTREAM_{key}")
+        if values:
+            parts.append(words + ", ".join(values))
     parts += [f"WARNING: {warning}" for warning in meta_values(image, "SNRSTREAM_warning")]
+    history = meta_values(image, "GADGETRON_ImageProcessingHistory")
     if history:
         parts.append("history " + " > ".join(history))
     return "; ".join(parts)

@@ -1,0 +1,200 @@
+"""The gadget with models that look at several frames."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ismrmrd import xsd
+
+from snrstream import denoise, image_finish
+from snrstream.errors import ModelError, ModelTimeout
+from snrstream.items import ReconImage
+
+from .frame_model import FrameMean, frame_mean_model
+from .images import recon_image
+
+CONDITIONS = xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123_000_000)
+TOLERANCE = 1e-6  # of sums of a few float32 numbers around 1
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """A function that has the gadget load a model object."""
+
+    def put(model: FrameMean) -> FrameMean:
+        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: model)
+        return model
+
+    return put
+
+
+def header(n_slices: int) -> xsd.ismrmrdHeader:
+    limits = xsd.encodingLimitsType(slice=xsd.limitType(maximum=n_slices - 1))
+    space = xsd.encodingSpaceType(
+        matrixSize=xsd.matrixSizeType(x=18, y=13, z=1), fieldOfView_mm=xsd.fieldOfViewMm(x=18, y=13, z=1)
+    )
+    encoding = xsd.encodingType(
+        encodedSpace=space, reconSpace=space, encodingLimits=limits, trajectory=xsd.trajectoryType.CARTESIAN
+    )
+    return xsd.ismrmrdHeader(experimentalConditions=CONDITIONS, encoding=[encoding])
+
+
+def run(images, head=None, **properties) -> list[ReconImage]:
+    return list(denoise.process(images, head, denoise.Parameters(model="mean", **properties)))
+
+
+def mean(images) -> np.ndarray:
+    return np.mean([image.image for image in images], axis=0)
+
+
+def place(image: ReconImage) -> tuple[int, int]:
+    return image.head.idx.repetition, image.head.idx.slice
+
+
+def test_in_time_each_original_is_followed_by_its_mean_with_those_before(use) -> None:
+    model = use(FrameMean())
+    images = [recon_image(n, repetition=n) for n in range(6)]
+    out = run(images)
+    assert out[::2] == images
+    for n, denoised in enumerate(out[1::2]):
+        assert np.allclose(denoised.image, mean(images[max(0, n - 2) : n + 1]), atol=TOLERANCE)
+        assert denoised.head is images[n].head and denoised.denoised
+        assert denoised.meta["SNRSTREAM_frames"] == "time, streaming"
+        assert denoised.meta["SNRSTREAM_frames_used"] == str(min(n + 1, 3))
+    assert model.given == [1, 2, 3, 3, 3, 3]
+
+
+def test_originals_of_a_series_leave_before_the_next_image_is_taken(use) -> None:
+    model = use(FrameMean())
+    images = [recon_image(n, repetition=n) for n in range(4)]
+    taken = []
+
+    def stream():
+        for image in images:
+            taken.append(image)
+            yield image
+
+    out = denoise.process(stream(), None, denoise.Parameters(model="mean", frames="series"))
+    for n, image in enumerate(images):
+        assert next(out) is image and len(taken) == n + 1
+    for n, denoised in enumerate(out):
+        assert np.allclose(denoised.image, mean(images), atol=TOLERANCE)
+        assert denoised.head is images[n].head and denoised.meta["SNRSTREAM_frames"] == "time, series"
+    assert n == 3 and model.given == [4]
+
+
+def test_volumes_in_time_are_denoised_partition_by_partition(use) -> None:
+    model = use(FrameMean(n_frames=2))
+    images = [recon_image(n, (3, 5, 6), repetition=n) for n in range(2)]
+    *_, denoised = run(images)
+    assert np.allclose(denoised.image, mean(images), atol=TOLERANCE)
+    assert model.given == [1, 1, 1, 2, 2, 2] and denoised.meta["SNRSTREAM_frames_used"] == "2"
+
+
+@pytest.mark.parametrize("axis", ["depth", "slice"])
+def test_partitions_of_a_volume_are_denoised_together(use, axis) -> None:
+    model = use(FrameMean(frames=axis))
+    (image, denoised) = run([recon_image(0, (4, 5, 6))])
+    assert np.allclose(denoised.image, image.image.mean(axis=0, keepdims=True), atol=TOLERANCE)
+    assert model.given == [4]
+    assert denoised.meta["SNRSTREAM_frames"] == axis and denoised.meta["SNRSTREAM_frames_used"] == "4"
+
+
+def test_a_model_without_frames_takes_images_and_partitions_one_by_one(use) -> None:
+    model = use(FrameMean(frames="none", n_frames=0))
+    out = run([recon_image(0, repetition=0), recon_image(1, repetition=1)], frames="series")
+    assert [image.denoised for image in out] == [False, True, False, True], "nothing to wait for"
+    assert model.given == [1, 1] and out[1].meta["SNRSTREAM_frames_used"] == "1"
+
+
+def test_slices_are_neighbours_by_position_and_leave_in_the_order_of_their_originals(use) -> None:
+    use(FrameMean(frames="slice"))
+    positions = (0, 2, 4, 1, 3)
+    images = [
+        recon_image(10 * r + n, repetition=r, slice=n, position=(0, 0, 4.0 * z))
+        for r in range(2)
+        for n, z in enumerate(positions)
+    ]
+    out = run(images, header(5))
+    originals, seconds = ([i for i in out if i.denoised is denoised] for denoised in (False, True))
+    assert list(map(place, originals)) == list(map(place, seconds)) == list(map(place, images))
+    by_position = {(n // 5, positions[n % 5]): image for n, image in enumerate(images)}
+    fourth = next(image for image in seconds if place(image) == (1, positions.index(1)))
+    assert np.allclose(fourth.image, mean([by_position[1, z] for z in (0, 1, 2)]), atol=TOLERANCE)
+    assert fourth.meta["SNRSTREAM_frames_used"] == "3"
+    assert [image.denoised for image in out[:10]] == [False] * 5 + [True] * 5
+    assert [image.denoised for image in out[10:]] == [False] * 4 + [True, False] + [True] * 4
+
+
+def test_numbers_and_windows_of_a_series_are_those_of_the_originals_however_late_it_comes(use) -> None:
+    use(FrameMean())
+    images = [dataclasses.replace(image, image=image.image * (n + 1)) for n, image in enumerate(
+        recon_image(n, repetition=n) for n in range(4)
+    )]  # fmt: skip
+    finish = image_finish.Parameters(output="magnitude")
+    out = list(image_finish.process(run(images, frames="series", residual=True), None, finish))
+    series = {n: [image for image in out if image.image_series_index == n] for n in (1, 2, 3)}
+    for number in (1, 2, 3):
+        assert [image.image_index for image in series[number]] == [1, 2, 3, 4]
+        assert [image.repetition for image in series[number]] == [0, 1, 2, 3]
+    widths = [[image.meta["WindowWidth"] for image in series[n]] for n in (1, 2)]
+    assert widths[0] == widths[1] and len(set(widths[0])) == 4
+
+
+def test_images_not_in_snr_units_are_no_neighbours_and_keep_their_place(use) -> None:
+    model = use(FrameMean())
+    images = [dataclasses.replace(recon_image(n, repetition=n), snr_units=n != 1) for n in range(4)]
+    out = run(images, frames="series")
+    assert out[:4] == images and model.given == [3]
+    assert [(image.denoised, image.stand_in) for image in out[4:]] == [(n != 1, n == 1) for n in range(4)]
+    assert np.allclose(out[4].image, mean([images[n] for n in (0, 2, 3)]), atol=TOLERANCE)
+    assert out[5].warnings == ("not denoised: the image is not in SNR units",)
+    assert all(image.warnings == () for image in (*out[4:5], *out[6:]))
+
+
+def test_a_failure_gives_stand_ins_for_all_images_of_its_window(use) -> None:
+    use(FrameMean(failures=[ModelError("it broke")]))
+    images = [recon_image(n, slice=s, repetition=n) for s in range(2) for n in range(3)]
+    out = run(images, frames="series")[6:]
+    assert [image.stand_in for image in out] == [True] * 3 + [False] * 3
+    for image, original in zip(out[:3], images, strict=False):
+        assert np.array_equal(image.image, original.image) and image.head is original.head
+        assert image.warnings == ("not denoised: it broke",)
+    assert all(image.denoised for image in out[3:])
+
+
+def test_after_a_timeout_nothing_waits_for_neighbours_any_more(use, caplog) -> None:
+    model = use(FrameMean(frames="slice", failures=[None, ModelTimeout("too long")]))
+    images = [recon_image(n, repetition=n // 3, slice=n % 3, position=(0, 0, n % 3)) for n in range(12)]
+    out = run(images, header(3))
+    seconds = [image for image in out if image.denoised or image.stand_in]
+    assert list(map(place, seconds)) == list(map(place, images))
+    assert [image.denoised for image in seconds] == [True] * 3 + [False] * 9
+    assert all(image.warnings == ("not denoised: too long",) for image in seconds[3:])
+    assert model.given == [3, 2] and len(caplog.records) == 1
+
+
+def test_a_series_too_large_to_hold_is_denoised_with_a_warning(use, monkeypatch) -> None:
+    use(FrameMean())
+    images = [recon_image(n, repetition=n) for n in range(6)]
+    bytes_of_one = images[0].image.nbytes + images[0].gmap.nbytes
+    monkeypatch.setattr(denoise, "MOST_BYTES", 3 * bytes_of_one)
+    out = run(images, frames="series")
+    assert [image.denoised for image in out] == [False] * 4 + [True] * 4 + [False, True] * 2
+    seconds = [image for image in out if image.denoised]
+    assert [image.meta["SNRSTREAM_frames"] for image in seconds] == ["time, series"] * 4 + ["time, streaming"] * 2
+    assert np.allclose(seconds[4].image, mean(images[2:5]), atol=TOLERANCE)
+    assert [len(image.warnings) for image in seconds] == [0] * 4 + [1] * 2
+    assert "denoised with the frames at hand from here on" in seconds[5].warnings[0]
+
+
+def test_a_real_model_that_mixes_frames_denoises_a_series_in_time(install) -> None:
+    install(frame_mean_model(), name="mean", frames="time", n_frames=3)
+    try:
+        denoise.load_model("mean")
+    except ModelError as exc:
+        pytest.skip(f"this runtime takes no models of several frames: {exc}")
+    images = [recon_image(n, repetition=n) for n in range(6)]
+    seconds = run(images, alpha=0.0)[1::2]
+    for n in range(2, 6):
+        assert np.allclose(seconds[n].image, mean(images[n - 2 : n + 1]), atol=TOLERANCE)

@@ -1,0 +1,108 @@
+"""Models are ready before the first scan, and shared by all clients."""
+
+import itertools
+import shutil
+import sys
+import threading
+
+import ismrmrd
+import numpy as np
+import onnxruntime
+import pytest
+
+from snrstream import chain, denoise
+from snrstream.mrd.messages import ConfigFile, Header
+from snrstream.resources import folder
+from snrstream.session import Session
+from tools.benchmarks import small_scan
+
+SCAN = [ConfigFile("grappa_denoise"), Header(small_scan.HEADER)]
+N_CLIENTS = 4
+RUNTIME = sys.modules[denoise.load_model.__module__]
+
+
+@pytest.fixture
+def loads(monkeypatch) -> list[object]:
+    """What ONNX Runtime opens from now on; no model is loaded yet."""
+    monkeypatch.setattr(RUNTIME, "_loaded", {})
+    opened, real = [], onnxruntime.InferenceSession
+
+    def counted(path, *args, **kwargs):
+        opened.append(path)
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", counted)
+    return opened
+
+
+def forget(loads: list[object]) -> None:
+    """As if no model had been loaded yet."""
+    RUNTIME._loaded.clear()
+    loads.clear()
+
+
+def warnings_of(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def images() -> list[ismrmrd.Image]:
+    answers = Session("client").answers(itertools.chain(SCAN, small_scan.acquisitions()))
+    return [answer for answer in answers if isinstance(answer, ismrmrd.Image)]
+
+
+def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplog) -> None:
+    runs, kind = [], type(denoise.load_model("snraware_unet2d"))
+    real = kind.denoise
+    forget(loads)
+
+    def counted(model, image, *others):
+        runs.append(image.shape)
+        return real(model, image, *others)
+
+    monkeypatch.setattr(kind, "denoise", counted)
+    chain.warm_up()
+    assert len(loads) == 1
+    assert runs == [(1, 64, 64)]
+    assert not warnings_of(caplog)
+    assert images()[-1].meta["SNRSTREAM_denoised"] == "true"
+    assert len(loads) == 1 and len(runs) == 2
+
+
+def test_a_model_that_fails_is_a_warning_and_the_server_goes_on(install, caplog) -> None:
+    install(b"no model at all", name="snraware_unet2d")
+    chain.warm_up()
+    (warning,) = warnings_of(caplog)
+    assert warning.startswith("not ready: model snraware_unet2d: model.onnx cannot be loaded")
+
+
+def test_a_pipeline_that_cannot_be_read_is_a_warning_too(tmp_path, loads, monkeypatch, caplog) -> None:
+    for path in folder("pipelines").glob("*.xml"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "broken.xml").write_text("<configuration>")
+    monkeypatch.setattr(chain, "folder", lambda kind: tmp_path)
+    chain.warm_up()
+    (warning,) = warnings_of(caplog)
+    assert "broken.xml" in warning
+    assert len(loads) == 1, "the others are warmed up all the same"
+
+
+def test_clients_at_once_share_one_loaded_model_and_get_what_a_single_one_gets(loads) -> None:
+    alone = images()
+    forget(loads)
+    gate, found = threading.Barrier(N_CLIENTS), {}
+
+    def client(number: int) -> None:
+        gate.wait(60)
+        found[number] = images()
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(N_CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
+    assert len(found) == N_CLIENTS
+    for several in found.values():
+        assert [image.image_series_index for image in several] == [image.image_series_index for image in alone]
+        for one, other in zip(several, alone, strict=True):
+            assert np.array_equal(one.data, other.data) and one.attribute_string == other.attribute_string
