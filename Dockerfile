@@ -12,7 +12,10 @@ RUN apt-get update \
 
 WORKDIR /opt/snrstream
 RUN python3 -m venv venv
-ENV PATH=/opt/snrstream/venv/bin:$PATH PYTHONUNBUFFERED=1
+# Pipelines and models may be mounted there; noise measurements and raw data of failed scans are kept in /data.
+ENV PATH=/opt/snrstream/venv/bin:$PATH PYTHONUNBUFFERED=1 \
+    SNRSTREAM_PIPELINES=/opt/snrstream/pipelines SNRSTREAM_MODELS=/opt/snrstream/models \
+    SNRSTREAM_NOISE_STORE=/data/noise
 
 COPY pyproject.toml README.md LICENSE ./
 COPY gadgets gadgets
@@ -25,4 +28,4 @@ COPY tools/demo.py tools/demo.py
 COPY data/brain_16ch_r3.h5 data/README.md data/
 
 EXPOSE 9002
-CMD ["snrstream", "serve", "--host", "0.0.0.0", "--port", "9002"]
+CMD ["snrstream", "serve", "--host", "0.0.0.0", "--port", "9002", "--keep-raw", "/data/failed"]

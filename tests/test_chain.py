@@ -132,6 +132,14 @@ def test_names_cannot_leave_the_folder(name: str) -> None:
         named_chain(name)
 
 
+def test_the_environment_says_where_pipelines_lie(tmp_path, monkeypatch) -> None:
+    (tmp_path / "mine.xml").write_text(configuration(GRAPPA))
+    monkeypatch.setenv("SNRSTREAM_PIPELINES", str(tmp_path))
+    assert named_chain("mine").steps[0][0] == "grappa"
+    with pytest.raises(ConfigurationError, match="unknown pipeline 'grappa_snr'; known: mine"):
+        named_chain("grappa_snr")
+
+
 def test_unknown_pipeline_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=r"unknown pipeline 'nope'; known: .*grappa_denoise, grappa_snr"):
         named_chain("nope")

@@ -10,6 +10,7 @@ import torch
 
 from snrstream import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.errors import ScanError
+from snrstream.image_values import unit
 from snrstream.items import Bucket, ReconImage, ScanWarning
 from snrstream.recon.spectrum import Spectrum
 
@@ -229,3 +230,17 @@ def test_clipping_is_told(recon, caplog) -> None:
     assert n_clipped > 0 and image.data.max() == 65535
     assert f"{n_clipped} pixels exceed 65535" in image.meta["SNRSTREAM_warning"][1]
     assert "clipped" in caplog.text
+
+
+@pytest.mark.parametrize("size", [3e-7, 2e4, 0])
+def test_images_in_raw_units_are_neither_black_nor_clipped(recon, size: float) -> None:
+    """By a scale that the first of them sets; nothing calls them SNR."""
+    peak = np.abs(recon.image).max()
+    raw = dataclasses.replace(recon, image=recon.image * np.float32(size / peak), snr_units=False)
+    twice = dataclasses.replace(raw, image=2 * raw.image)
+    first, _, second, _ = image_finish.process([raw, twice], None, image_finish.Parameters())
+    assert first.meta["GADGETRON_ScaleRatio"] == second.meta["GADGETRON_ScaleRatio"]
+    assert first.meta["SNRSTREAM_snr_units"] == "false" and unit(first) == "a.u."
+    if size:
+        assert 1000 <= first.data.max() < 10_000 and second.data.max() == pytest.approx(2 * first.data.max(), abs=1)
+        assert first.data.max() / float(first.meta["GADGETRON_ScaleRatio"]) == pytest.approx(size, rel=1e-3)

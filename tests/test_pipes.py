@@ -115,7 +115,7 @@ def test_input_that_ends_between_two_messages(version_1, caplog) -> None:
 def test_messages_that_are_no_scan(scan, version_1, raw_scan) -> None:
     header = encode(Header(scan.header_xml))
     assert fails(raw_scan("brain_16ch_r3").read_bytes(), "stdin: unknown message id") == b""
-    assert fails(header[:100], "ended inside a header message") == b""
+    assert fails(header[:100], "stdin ends before an ISMRMRD header came") == b""
     assert fails(encode(Header(b"<a/>")), "root element 'a'", ScanError) == b""
     assert fails(version_1[len(header) :], "goes on with Acquisition before an ISMRMRD header") == b""
     assert fails(encode(Text("hello")) + CLOSE, "stdin ends before an ISMRMRD header came") == b""

@@ -84,7 +84,8 @@ def test_the_console_sets_properties_of_gadgets(caplog) -> None:
         return next(image for image in images if image.image_series_index == 2)
 
     assert denoised(0.5).meta["SNRSTREAM_alpha"] == denoised("0.5").meta["SNRSTREAM_alpha"] == "0.5"
-    assert "parameter 'sendOriginal' of the console is no property" in caplog.text
+    text = "parameter 'sendOriginal' of the console is no property of the pipeline's gadgets: ignored"
+    assert text in caplog.text and denoised(0.5).meta["SNRSTREAM_warning"] == [text]
     with pytest.raises(ConfigurationError, match="alpha is 7.0; expected a number from 0 to 1"):
         denoised(7)
 

@@ -31,8 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         handlers=[_LogHandler()],
         force=True,
         level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        datefmt="%H:%M:%S",
+        # A server's clients have threads that bear their addresses, and its log spans days.
+        format=f"%(asctime)s %(levelname)-7s {'%(threadName)s: ' if options.run is _serve else ''}%(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S" if options.run is _serve else "%H:%M:%S",
     )
     for noisy in ("xsdata", "h5py", "PIL", "pydicom"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -78,12 +79,15 @@ def _recon(options: argparse.Namespace) -> None:
 
 def _send(options: argparse.Namespace) -> None:
     from .client import send_scan
+    from .image_values import meta_values
     from .mrd.scan_file import ScanFile
 
     with ScanFile(options.scan) as scan:
         _check_output(options)
         received = send_scan(scan, options.host, options.port, options.pipeline)
         _write([r.image for r in received], scan.header_xml, options.output)
+        for warning in dict.fromkeys(w for r in received for w in meta_values(r.image, "SNRSTREAM_warning")):
+            log.warning("%s", warning)
     if received:
         slowest = max(r.latency_s for r in received)
         _say(f"last image {1000 * slowest:.0f} ms after the last acquisition was sent")

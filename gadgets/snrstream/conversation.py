@@ -41,7 +41,7 @@ def converse(sock: socket.socket, session: Session, options: Options) -> None:
         failure = _run(link, session, SILENCE_SECONDS if record is None else options.patience)
     finally:
         if record is not None:
-            _settle(record, session, failure, link.closed_by_peer)
+            _settle(record, session.has_scan or link.drained_header, failure, link.closed_by_peer)
 
 
 def _run(link: Link, session: Session, patience: float) -> str | None:
@@ -59,13 +59,13 @@ def _run(link: Link, session: Session, patience: float) -> str | None:
         return str(exc)
     except SnrstreamError as exc:
         text = str(exc)
-        log.error("%s: %s", link.peer, text[:LONGEST_TEXT])
+        log.error("%s", text[:LONGEST_TEXT])
     except MemoryError:
         text = "out of memory; expected a smaller scan, or a host with more"
-        log.error("%s: %s", link.peer, text)
+        log.error("%s", text)
     except Exception as exc:
         text = f"internal error: {type(exc).__name__}: {exc}"
-        log.exception("%s: a defect of snrstream", link.peer)
+        log.exception("a defect of snrstream")
     report(link, session, text, patience)
     return text
 
@@ -82,24 +82,24 @@ def report(link: Link, session: Session, text: str, patience: float) -> None:
 
     One that pauses hears of it in the pause; what it sends afterwards is read on, as long as `patience` lasts.
     """
-    seconds = math.inf if session.has_scan else DRAIN_SECONDS
+    seconds = math.inf if session.has_scan else max(DRAIN_SECONDS, patience)
     link.drain(SILENCE_SECONDS, seconds)
     try:
         link.send(session.fault(text))
         link.send(Close())
     except ConnectionFailed as exc:
-        log.error("%s: the error above could not be delivered", exc)
+        log.error("the error above could not be delivered: %s", exc)
         return
     if not link.closed_by_peer:
         link.drain(patience, seconds)
     link.finish(SILENCE_SECONDS)
 
 
-def _settle(record: RawRecord, session: Session, failure: str | None, complete: bool) -> None:
-    """Raw data stays where the scan failed."""
-    if failure is None or not session.has_scan:
+def _settle(record: RawRecord, is_scan: bool, failure: str | None, complete: bool) -> None:
+    """Raw data stays where a scan failed, though it be for the name of its pipeline."""
+    if failure is None or not is_scan:
         record.discard()
         return
     path = record.keep()
     if path is not None:
-        log.error("%s: raw data kept in %s%s", session.peer, path, "" if complete else ", as far as it came: no CLOSE")
+        log.error("raw data kept in %s%s", path, "" if complete else ", as far as it came: no CLOSE")

@@ -23,7 +23,8 @@ ENOUGH_PIXELS = 4096  # for the percentile of a window
 @dataclass(frozen=True)
 class Parameters:
     """output: `complex` for complex images and float maps in SNR units, unscaled; `magnitude` for uint16
-    magnitudes times the scales below. scale: of images and SNR maps; gmap_scale: of g-maps.
+    magnitudes times the scales below. scale: of images and SNR maps; gmap_scale: of g-maps. Images that are not in
+    SNR units have a scale of their own, a power of ten that fits the first of them.
     gmap, snr_map: whether to send them, once for each original image."""
 
     output: Literal["complex", "magnitude"] = "magnitude"
@@ -60,6 +61,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     """
     numbers: Counter[int] = Counter()
     windows: dict[int, tuple[int, int]] = {}  # of originals, for the images beside them
+    raw_scale: float | None = None
 
     def finish(recon: ReconImage, pixels: np.ndarray, kind: _Kind, scale: float) -> ismrmrd.Image:
         number = numbers[kind.series] = numbers[kind.series] + 1
@@ -76,15 +78,25 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
         if not isinstance(item, ReconImage):
             yield item
             continue
-        kind = _kind(item)
-        yield finish(item, item.image, kind, parameters.scale)
+        kind, scale = _kind(item), parameters.scale
+        if not item.snr_units:
+            raw_scale = raw_scale or _raw_scale(item.image)
+            scale = raw_scale
+        yield finish(item, item.image, kind, scale)
         if kind is not _ORIGINAL:
             continue
         if parameters.gmap:
             yield finish(item, item.gmap, _GMAP, parameters.gmap_scale)
         if parameters.snr_map:
             snr = np.abs(item.image) / np.maximum(item.gmap, np.finfo(np.float32).tiny)
-            yield finish(item, snr, _SNR, parameters.scale)
+            yield finish(item, snr, _SNR, scale)
+
+
+def _raw_scale(image: np.ndarray) -> float:
+    """The power of ten that brings the largest magnitude to between 1000 and 10,000: raw units may be of any size."""
+    largest = float(np.abs(image).max())
+    exponent = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
+    return 10.0 ** min(max(exponent, -30), 30)
 
 
 def _kind(item: ReconImage) -> _Kind:
@@ -174,6 +186,8 @@ def _meta(
     if any(correlation):
         e2, e1, ro = correlation
         meta["SNRSTREAM_noise_correlation"] = f"ro {ro:.2f}, e1 {e1:.2f}, e2 {e2:.2f}"
+    if not recon.snr_units:
+        meta["SNRSTREAM_snr_units"] = "false"
     if warnings:
         meta["SNRSTREAM_warning"] = list(warnings)
     return ismrmrd.Meta({k: _ascii(v) for k, v in meta.items()})

@@ -94,6 +94,8 @@ def unit(image: ismrmrd.Image) -> str:
         return ""
     if image.image_type == ismrmrd.IMTYPE_PHASE:
         return "rad"
+    if meta_values(image, "SNRSTREAM_snr_units") == ["false"]:
+        return "a.u."
     # Integer pixels were scaled by somebody; without the ratio nobody can tell by how much.
     is_integer = np.issubdtype(image.data.dtype, np.integer)
     return "a.u." if is_integer and scale_ratio(image) is None else "SNR"

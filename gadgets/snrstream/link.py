@@ -11,7 +11,7 @@ from typing import Any
 from .errors import ConnectionFailed, ProtocolError, SnrstreamError
 from .mrd.decoder import Decoder
 from .mrd.encoder import encode
-from .mrd.messages import Close
+from .mrd.messages import Close, Header
 
 CHUNK = 1 << 18
 MOST_SPOOLED = 1 << 30  # bytes that a peer may be ahead of what it reads
@@ -47,6 +47,7 @@ class Link:
         self._messages = self._receive()
         self.peer = peer
         self.closed_by_peer = False
+        self.drained_header = False  # whether a scan was among what was drained
 
     def __iter__(self) -> Iterator[Any]:
         """Messages up to the peer's CLOSE, which is not handed out.
@@ -76,8 +77,8 @@ class Link:
         self._deadline = time.monotonic() + seconds
         try:
             self._socket.settimeout(silence)
-            for _ in self._messages:  # ends at once where the bytes were no messages
-                pass
+            for message in self._messages:  # ends at once where the bytes were no messages
+                self.drained_header |= isinstance(message, Header)
             if not self.closed_by_peer:
                 self._read_away()
         except (OSError, SnrstreamError):

@@ -53,7 +53,7 @@ class MessageStream:
 
 
 def _messages(source: BufferedReader) -> Iterator[Any]:
-    """Up to CLOSE, or to the end of input between two messages."""
+    """Up to CLOSE, or to the last whole message before the end of input."""
     decoder = Decoder()
     try:
         while data := source.read1(CHUNK):
@@ -61,11 +61,14 @@ def _messages(source: BufferedReader) -> Iterator[Any]:
                 if isinstance(message, Close):
                     return
                 yield message
-        decoder.finish()
     except ProtocolError as exc:
         raise ProtocolError(f"stdin: {exc}") from None
     except OSError as exc:
         raise ConnectionFailed(f"stdin cannot be read: {exc.strerror or exc}") from None
+    try:
+        decoder.finish()
+    except ProtocolError as exc:  # as raw data that was kept of a client that died ends
+        log.warning("stdin: %s: that message is lost", exc)
     log.warning("stdin ended without CLOSE: images are made of what has come")
 
 

@@ -2,14 +2,11 @@
 
 import dataclasses
 import json
-import logging
 from typing import Any
 
 from .chain import Chain
 from .errors import ConfigurationError
 from .parameters import replace_parameter
-
-log = logging.getLogger(__name__)
 
 LONGEST = 1 << 16  # characters
 
@@ -41,14 +38,15 @@ def pipeline_name(parameters: dict[str, Any]) -> str | None:
     return names[0] if names else None
 
 
-def adjusted(chain: Chain, parameters: dict[str, Any]) -> Chain:
-    """The chain with those properties of its gadgets that the parameters name.
+def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]]:
+    """The chain with those properties of its gadgets that the parameters name, and warnings for its images.
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. A parameter that is no
-    property of exactly one gadget is logged and left alone, for a console may send ones of its own.
+    property of exactly one gadget is warned of and left alone, for a console may send ones of its own.
     Raises ConfigurationError for values that the gadget cannot take.
     """
     steps = list(chain.steps)
+    warnings = []
     for key, value in parameters.items():
         if key in ("config", "customconfig"):
             continue
@@ -59,9 +57,9 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> Chain:
             if field.name.replace("_", "") == key.lower()
         ]
         if len(found) != 1:
-            log.warning("parameter %.100r of the console is no property of one of the pipeline's gadgets: ignored", key)
+            warnings.append(f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored")
             continue
         (place, name), (gadget, values) = found[0], steps[found[0][0]]
         text = str(value).lower() if isinstance(value, bool) else str(value)
         steps[place] = gadget, replace_parameter(values, f"{gadget}, parameter of the console", name, text)
-    return Chain(tuple(steps))
+    return Chain(tuple(steps)), warnings

@@ -21,7 +21,6 @@ class RawRecord:
     """
 
     def __init__(self, folder: Path, peer: str) -> None:
-        self._peer = peer
         self._path: Path | None = None
         name = f"{time.strftime('%Y%m%dT%H%M%S')}_{re.sub(r'[^A-Za-z0-9.]+', '-', peer)}_"
         try:
@@ -60,10 +59,10 @@ class RawRecord:
                 self._file.close()
                 path.unlink(missing_ok=True)
             except OSError as exc:
-                log.warning("%s: raw data cannot be removed: %s", self._peer, exc)
+                log.warning("raw data cannot be removed: %s", exc)
 
     def _give_up(self, exc: OSError) -> None:
-        log.warning("%s: raw data cannot be kept: %s", self._peer, exc.strerror or exc)
+        log.warning("raw data cannot be kept: %s", exc.strerror or exc)
         self.discard()
 
 

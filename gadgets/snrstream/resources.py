@@ -1,5 +1,7 @@
-"""Where the pipelines and models lie: beside the package when installed, in the repository otherwise."""
+"""Where the pipelines and models lie: where the environment says, else beside the package when installed, else in the
+repository."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +10,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def folder(kind: str) -> Path:
-    """The folder `pipelines` or `models`."""
+    """The folder `pipelines` or `models`; SNRSTREAM_PIPELINES or SNRSTREAM_MODELS where that is set."""
+    given = os.environ.get(f"SNRSTREAM_{kind.upper()}")
+    if given:
+        return Path(given)
     package = Path(__file__).resolve().parent
     installed = package / kind
     return installed if installed.is_dir() else package.parents[1] / kind

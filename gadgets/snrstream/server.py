@@ -124,7 +124,7 @@ class Server:
                 else:
                     n_clients = self._options.clients
                     text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
-                    log.error("%s: refused: %s", session.peer, text)
+                    log.error("refused: %s", text)
                     report(Link(sock, session.peer), session, text, SILENCE_SECONDS)
         finally:
             with self._lock:

@@ -15,6 +15,7 @@ from . import openrecon
 from .chain import Chain, named_chain, parse_chain
 from .configuration import is_of_module
 from .errors import ConnectionFailed, ProtocolError
+from .items import ScanWarning
 from .mrd.header import parse_header
 from .mrd.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Query, Response, Text
 from .noise_query import is_noise_query, noise_list, noise_summary
@@ -63,7 +64,7 @@ class Session:
             return
         second = yield from self._next(messages)
         if second is None:
-            log.info("%s: no scan came with %s", self.peer, name)
+            log.info("no scan came with %s", name)
             return
         if not isinstance(second, Header):
             raise ProtocolError(f"{_kind(second)} after the configuration; expected the ISMRMRD header")
@@ -73,18 +74,18 @@ class Session:
         parameters = None
         if isinstance(third, Text):
             parameters = openrecon.console_parameters(third.text, expected=name == OPENRECON)
-        chain, name = self._on_console(chain, name, parameters)
+        chain, name, warnings = self._on_console(chain, name, parameters)
         if parameters is None and third is not None:
             messages = itertools.chain([third], messages)
-        log.info("%s: scan with %s", self.peer, name)
+        log.info("scan with %s", name)
         with Progress(f"{self.peer} {name}") as progress:
-            for item in chain.run(self._items(messages, progress), header):
+            for item in chain.run(self._items(messages, progress, warnings), header):
                 if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
                     continue  # Gadgetron's client fails at messages that it does not expect back
                 yield item
                 if isinstance(item, ismrmrd.Image):
                     progress.image()
-        log.info("%s: %d acquisitions in, %d images out", self.peer, progress.n_acquisitions, progress.n_images)
+        log.info("%d acquisitions in, %d images out", progress.n_acquisitions, progress.n_images)
 
     def fault(self, text: str) -> Text | Fault:
         """The message that tells the peer of a failure, in its dialect."""
@@ -120,25 +121,33 @@ class Session:
                 return parse_chain(xml, "configuration of the client"), "a configuration of its own"
         raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
 
-    def _on_console(self, chain: Chain | None, name: str, parameters: dict[str, Any] | None) -> tuple[Chain, str]:
-        """The chain as the console's parameters will have it."""
+    def _on_console(
+        self, chain: Chain | None, name: str, parameters: dict[str, Any] | None
+    ) -> tuple[Chain, str, list[str]]:
+        """The chain as the console's parameters will have it, what to call it, and warnings for its images."""
         chosen = openrecon.pipeline_name(parameters) if parameters else None
         if chosen is not None:
             chain, name = named_chain(chosen), chosen
         if chain is None:
-            log.warning("%s: the console names no pipeline: %s is taken", self.peer, DEFAULT_PIPELINE)
+            log.warning("the console names no pipeline: %s is taken", DEFAULT_PIPELINE)
             chain, name = named_chain(DEFAULT_PIPELINE), DEFAULT_PIPELINE
-        return openrecon.adjusted(chain, parameters or {}), name
+        chain, warnings = openrecon.adjusted(chain, parameters or {})
+        if parameters:
+            log.info("parameters of the console: %.1000s", parameters)
+        return chain, name, warnings
 
-    def _items(self, messages: Iterator[Any], progress: Progress) -> Iterator[Any]:
-        """The data of a scan, counted; texts of the peer are logged."""
+    def _items(self, messages: Iterator[Any], progress: Progress, warnings: list[str]) -> Iterator[Any]:
+        """The data of a scan, counted, behind warnings for its images; texts of the peer are logged."""
+        for text in warnings:
+            log.warning(text)
+            yield ScanWarning(text)
         for message in messages:
             match message:
                 case ismrmrd.Acquisition():
                     progress.acquisition()
                     yield message
                 case Text(text):
-                    log.info("%s says: %.1000r", self.peer, text)
+                    log.info("the client says: %.1000r", text)
                 case Query():
                     yield self._response(message)  # which every gadget passes on
                 case Fault(text):

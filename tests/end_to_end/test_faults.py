@@ -199,6 +199,15 @@ def test_raw_data_of_scans_that_end_well_or_never_begin_is_not_kept(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_raw_data_of_a_scan_with_a_wrong_pipeline_is_kept(tmp_path: Path) -> None:
+    messages = [ConfigFile("nope"), *SCAN[1:]]
+    with inside(Options(keep_raw=tmp_path)) as address:
+        (error,) = converse(address, messages)
+    assert "unknown pipeline 'nope'" in error.text
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == b"".join(map(encode, [*messages, Close()]))
+
+
 def test_raw_data_of_a_client_that_died_is_kept_as_far_as_it_came(tmp_path: Path) -> None:
     with inside(Options(keep_raw=tmp_path)) as address:
         sock, link = dial(address)

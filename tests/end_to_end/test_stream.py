@@ -200,5 +200,8 @@ def test_server_gone_in_mid_scan(raw_scan, tmp_path, capfd, after_bytes: int) ->
 
 def test_an_answer_cut_short(raw_scan) -> None:
     port = a_server_that_hangs_up(1026, encode(Text("hi")) + b"\xfe\x03half an image")
-    with ScanFile(raw_scan("brain_16ch_r3")) as scan, pytest.raises(ConnectionFailed, match="ended inside a image"):
+    with (
+        ScanFile(raw_scan("brain_16ch_r3")) as scan,
+        pytest.raises(ConnectionFailed, match="ended inside this image message"),
+    ):
         send_scan(scan, "127.0.0.1", port, "grappa_snr")

@@ -133,7 +133,7 @@ def test_end_inside_a_message() -> None:
     decoder = Decoder()
     data = encode(example_messages()[3])
     assert list(decoder.receive(data[:-1])) == []
-    with pytest.raises(ProtocolError, match=f"inside a acquisition message: {len(data) - 1} of at least {len(data)}"):
+    with pytest.raises(ProtocolError, match=f"this acquisition message: {len(data) - 1} of at least {len(data)}"):
         decoder.finish()
 
 

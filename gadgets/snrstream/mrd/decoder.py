@@ -175,4 +175,4 @@ def _parsed(number: int, view: memoryview) -> Any:
 
 
 def _cut(name: str, n_bytes: int, expected: int) -> ProtocolError:
-    return ProtocolError(f"connection ended inside a {name}: {n_bytes} of at least {expected} bytes arrived")
+    return ProtocolError(f"the stream ended inside this {name}: {n_bytes} of at least {expected} bytes arrived")
