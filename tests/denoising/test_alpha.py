@@ -130,7 +130,7 @@ def test_alpha_and_its_table_exclude_each_other_also_on_the_console() -> None:
     chain = gadget("<property name='alpha' value='0.3'/>")
     with pytest.raises(ConfigurationError, match="parameter of the console: alpha is 0.3, alpha_by_g"):
         adjusted(chain, {"alphabyg": TABLE})
-    parameters = adjusted(gadget(""), {"alphabyg": TABLE, "strength": 0.5, "residual": True, "frames": "series"})
+    parameters, _ = adjusted(gadget(""), {"alphabyg": TABLE, "strength": 0.5, "residual": True, "frames": "series"})
     assert parameters.steps[0][1] == denoise.Parameters(alpha_by_g=TABLE, strength=0.5, residual=True, frames="series")
 
 
