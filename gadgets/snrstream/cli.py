@@ -107,6 +107,19 @@ def _serve(options: argparse.Namespace) -> None:
         log.info("stopped")
 
 
+def _models(options: argparse.Namespace) -> None:
+    from .model_commands import check_models, list_models, show_model
+
+    if options.action == "list":
+        lines = list_models()
+    elif options.action == "show":
+        lines = show_model(options.name)
+    else:
+        lines = check_models(options.names)
+    for line in lines:
+        _say(line)
+
+
 def _write(images: "list[ismrmrd.Image]", header_xml: bytes, folder: Path) -> None:
     from .mrd.header import parse_header
     from .outputs import write_outputs
@@ -193,7 +206,19 @@ def _parser() -> argparse.ArgumentParser:
     recon = commands.add_parser("recon", help="reconstruct a raw data file, or a stream, in this process")
     serve = commands.add_parser("serve", help="reconstruct what clients stream to this host")
     send = commands.add_parser("send", help="stream a raw data file to a server and save the images")
-    for command, run in ((recon, _recon), (serve, _serve), (send, _send)):
+    models = commands.add_parser("models", help="list, show or check the denoising models")
+    actions = models.add_subparsers(required=True, metavar="ACTION", dest="action", parser_class=_Parser)
+    of_all = actions.add_parser("list", help="one line for each folder of models/")
+    show = actions.add_parser("show", help="what a model's manifest says, and whether its file is that of the manifest")
+    check = actions.add_parser("check", help="run models: recorded answer, noise reduction, speed, seam of tiles")
+    show.add_argument("name", metavar="NAME", help="folder of models/")
+    check.add_argument("names", metavar="NAME", nargs="*", help="folders of models/ (all)")
+    for command, run in (
+        (recon, _recon),
+        (serve, _serve),
+        (send, _send),
+        *((c, _models) for c in (of_all, show, check)),
+    ):
         command.set_defaults(run=run)
         command.add_argument("-v", "--verbose", action="store_true", help="log more")
     for command in (recon, send):

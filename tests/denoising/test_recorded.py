@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -64,6 +66,17 @@ def pickled() -> bytes:
     return data.getvalue()
 
 
+def with_spoilt_block() -> bytes:
+    """A zip archive whose compressed bytes are none."""
+    data, content = io.BytesIO(), b"\x93NUMPY" + bytes(500)
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("image.npy", content)
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(content) + packer.flush()
+    assert packed in data.getvalue()
+    return data.getvalue().replace(packed, b"\xff" * len(packed))
+
+
 def of_other_types() -> bytes:
     data = io.BytesIO()
     np.savez(data, image=np.ones((1, 4, 4)), gmap=np.ones((1, 4, 4)), denoised=np.ones((1, 4, 4)))
@@ -75,6 +88,7 @@ def of_other_types() -> bytes:
     [
         (b"", "cannot be read as a test vector"),
         (b"no archive", "cannot be read as a test vector"),
+        (with_spoilt_block(), "cannot be read as a test vector: Error -3"),
         (pickled(), "cannot be read as a test vector: .*allow_pickle=False"),
         (of_other_types(), "holds image float64 .*; expected complex64, float32, complex64 alike"),
     ],

@@ -80,18 +80,36 @@ def load_manifest(model: str) -> tuple[Manifest, Path]:
     Raises ModelError where the name leaves the folder, a key is missing, unknown or of the wrong type,
     values are not supported or contradict each other, or a file is missing, cannot be read or does not match its hash.
     """
+    manifest, path = named_manifest(model)
+    try:
+        read_checked(path, manifest.sha256, model)
+    except OSError as exc:
+        raise ModelError(f"model {model}: {path.name} cannot be read: {exc}") from None
+    return manifest, path
+
+
+def named_manifest(model: str) -> tuple[Manifest, Path]:
+    """As `load_manifest`, but for the hash, which is still to be checked."""
     if not is_plain_name(model):
         raise ModelError(f"model name {model!r} is not a plain name; expected the name of a folder in models/")
     try:
         models = folder("models")
-        if not (models / model / "manifest.json").is_file():
+        if (models / model).is_dir() and not (models / model / "manifest.json").is_file():
+            raise ModelError(f"model {model}: its folder has no manifest.json")
+        if not (models / model).is_dir():
             known = ", ".join(sorted(p.parent.name for p in models.glob("*/manifest.json"))) or "none"
             raise ModelError(f"unknown model {model!r}; known: {known}")
-        manifest, path = read_manifest(models / model)
-        read_checked(path, manifest.sha256, model)
+        return read_manifest(models / model)
     except (OSError, RecursionError) as exc:
         raise ModelError(f"model {model}: its folder cannot be read: {exc}") from None
-    return manifest, path
+
+
+def model_names() -> list[str]:
+    """The names of all folders in models/, whatever they hold, without hidden ones. Raises ModelError."""
+    try:
+        return sorted(p.name for p in folder("models").iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as exc:
+        raise ModelError(f"the models folder cannot be read: {exc}") from None
 
 
 def read_manifest(place: Path) -> tuple[Manifest, Path]:
