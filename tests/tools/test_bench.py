@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from tools.benchmarks import bart
+from snrstream import denoise as gadget
+from snrstream.chain import parse_chain
+from snrstream.errors import ModelError
+from tools.benchmarks import bart, denoise, denoise_peers
 from tools.benchmarks.timing import Row
 
 
@@ -28,3 +31,45 @@ def test_bart_reads_what_is_written_for_it(tmp_path) -> None:
     assert (tmp_path / "turned.hdr").read_text().split()[2:6] == ["4", "6", "1", "3"]
     turned = np.fromfile(tmp_path / "turned.cfl", np.complex64).reshape(3, 1, 6, 4)
     assert np.array_equal(turned, kspace.transpose(2, 3).numpy())
+
+
+def test_a_frame_through_the_gadget_is_timed_beside_the_bare_session() -> None:
+    frame = denoise_peers.noisy_frame(32)
+    rows = list(denoise.frame_rows(frame, denoise.bare_session(frame)))
+    assert [row.limit for row in rows] == [1.2, 1.2]
+    assert all(row.value > 0 for row in rows)
+
+
+def test_a_frame_that_is_not_denoised_is_not_timed() -> None:
+    with pytest.raises(ModelError, match="alpha is 1; expected it denoised"):
+        denoise.gadget(denoise_peers.noisy_frame(32), gadget.Parameters(alpha=1.0))
+
+
+def test_ours_and_the_peers_gain_on_the_noisy_frame() -> None:
+    pytest.importorskip("skimage")
+    frame = denoise_peers.noisy_frame(64)
+    peers = [denoise_peers.part_by_part(part) for part in (denoise_peers.non_local_means, denoise_peers.wavelets)]
+    answers = [denoise.answer(frame)(), *(peer(frame.noisy[None], frame.gmap)[0] for peer in peers)]
+    noisy = frame.psnr(frame.noisy)
+    assert all(frame.psnr(answer) > noisy + 2 for answer in answers)
+
+
+def test_a_peer_has_a_row_for_its_time_and_one_for_its_psnr() -> None:
+    frame = denoise_peers.noisy_frame(32)
+    times, psnr = denoise_peers.row_pair("none", frame, lambda: frame.noisy, denoise.bare_session(frame), 0)
+    assert 0 < times.value < 1  # it does nothing
+    assert psnr.value == frame.psnr(frame.noisy)
+
+
+def test_the_same_pipeline_without_denoising_differs_by_that_gadget_alone() -> None:
+    def gadgets(xml: bytes) -> list[str]:
+        return [name for name, _ in parse_chain(xml, "test").steps]
+
+    whole = (denoise.folder("pipelines") / "grappa_denoise.xml").read_bytes()
+    assert gadgets(denoise.without_denoising()) == [name for name in gadgets(whole) if name != "denoise"]
+
+
+def test_a_scan_with_denoising_is_timed_through_the_socket() -> None:
+    rows = list(denoise.chain_rows(2, denoise.bare_session(denoise_peers.noisy_frame(32))))
+    assert [row.limit for row in rows] == [1.3, None, None]
+    assert rows[0].value > rows[1].value > 0  # the sum is more than the longer

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from snrstream.link import Link
 from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, Header
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header
 from snrstream.recon.fft import to_image, to_kspace
 from tools.demo import server
 
@@ -23,6 +23,7 @@ from .header import cartesian_header
 from .timing import Row, seconds
 
 N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
+SNR = ConfigFile("grappa_snr")
 
 HEADER = cartesian_header(
     (N_SAMPLES, N_E1, 1), (2 * N_PIXELS, N_E1, 5), (N_PIXELS, N_E1, 1), (N_PIXELS, N_E1, 5), (ACCELERATION, 1)
@@ -92,13 +93,18 @@ def stream(
     first: bytes,
     n_repetitions: int,
     later: Sequence[bytes] = (),
-    watch: Callable[[int], None] = lambda n_images: None,
+    watch: Callable[[int, ismrmrd.Image], None] | None = None,
+    configuration: ConfigFile | ConfigText = SNR,
+    n_images: int = 3,
 ) -> tuple[float, float]:
-    """Seconds from the first byte of data to the last image, and to the first. watch: told how many have come."""
-    expected = 3 * n_repetitions
+    """Seconds from the first byte of data to the last image, and to the first.
+
+    watch: gets each image, and how many have come. n_images: that the configuration makes of a repetition.
+    """
+    expected = n_images * n_repetitions
     with socket.create_connection(("127.0.0.1", port)) as sock:
         link = Link(sock, "server")
-        link.send(ConfigFile("grappa_snr"))
+        link.send(configuration)
         link.send(Header(HEADER.encode()))
 
         together = bytearray(b"".join(later))
@@ -117,7 +123,8 @@ def stream(
         for message in link:
             if isinstance(message, ismrmrd.Image):
                 times.append(time.perf_counter() - start)
-                watch(len(times))
+                if watch is not None:
+                    watch(len(times), message)
         sender.join()
     if len(times) != expected:
         raise RuntimeError(f"{len(times)} images came back; expected {expected}")
