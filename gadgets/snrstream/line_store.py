@@ -98,7 +98,7 @@ class LineStore:
         if not energy < LARGEST**2:  # which NaN is not either
             what = "NaN or infinite samples" if not np.isfinite(flat).all() else f"samples beyond {LARGEST:g}"
             raise ScanError(f"{_name(head)} holds {what}; expected finite ones of less")
-        if self.n_bytes > MOST_BYTES:
+        if self.n_bytes + 8 * n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
         self._order[(*line, head.idx.average)] = self._n_readouts
         self._n_readouts += 1
