@@ -107,7 +107,13 @@ class ScanImage:
     ) -> Bucket:
         """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
         lines, lattice, first = self._on_lattice()
-        self._require_share(lines, lattice, first)
+        missing = self._missing(lines, lattice, first)
+        if len(lines) < LEAST_SHARE * (len(lines) + len(missing)):
+            # A few lines of a large volume are no image of it, and would take its memory and time.
+            raise ScanError(
+                f"{len(lines)} of {len(lines) + len(missing)} image lines came; expected at least "
+                f"{100 * LEAST_SHARE:g} % of them"
+            )
         grid = _grid(self.size, lattice, first)
         stored = (lines - grid.first) // grid.step
         n_stored = grid.stored
@@ -115,7 +121,7 @@ class ScanImage:
         peak = float(np.abs(self._central).max())
         if 0 < peak < FAINTEST:
             raise ScanError(f"the central line has a signal of {peak:.2g}; expected {FAINTEST:g} or more")
-        own = self._warnings(lines, lattice, first)
+        own = self._warnings(len(lines), missing)
         if peak == 0:
             own += ("the central line is zero: there is no signal",)
         for text in own:
@@ -173,20 +179,12 @@ class ScanImage:
         sampled[tuple(lines.T)] = True
         return missing_lines(sampled, expected, (self.size[0] // 2, self.size[1] // 2))
 
-    def _require_share(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> None:
-        """A few lines of a large volume are no image of it, and would take its memory and time."""
-        n_expected = len(lines) + len(self._missing(lines, lattice, first))
-        if len(lines) < LEAST_SHARE * n_expected:
-            raise ScanError(
-                f"{len(lines)} of {n_expected} image lines came; expected at least {100 * LEAST_SHARE:g} % of them"
-            )
-
-    def _warnings(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> tuple[str, ...]:
-        missing = self._missing(lines, lattice, first)
+    def _warnings(self, n_lines: int, missing: np.ndarray) -> tuple[str, ...]:
         told = []
         if len(missing):
-            total = len(missing) + len(lines)
-            told.append(f"{len(missing)} of {total} image lines never arrived: {self._listed(missing)}")
+            told.append(
+                f"{len(missing)} of {len(missing) + n_lines} image lines never arrived: {self._listed(missing)}"
+            )
         fewest = self._image.fewest_averages
         if fewest < self.encoding.n_averages:
             told.append(f"some lines have {fewest} averages; the header lets expect {self.encoding.n_averages}")
