@@ -11,7 +11,6 @@ Gadgetron starts it from the same configuration files that the embedded host run
 import functools
 import logging
 import socket
-import struct
 from typing import TYPE_CHECKING
 
 from gadgetron.types.acquisition_bucket import AcquisitionBucket
@@ -23,15 +22,13 @@ from .errors import ConnectionFailed, SnrstreamError
 from .mrd.encoder import encode
 from .mrd.gadgetron_codecs import read_bucket, read_image_array, read_recon_data
 from .mrd.header import parse_header
-from .mrd.messages import MessageId
+from .mrd.messages import Fault, MessageId
 from .threads import limit_threads
 
 if TYPE_CHECKING:
     from gadgetron.external.connection import Connection
 
 log = logging.getLogger(__name__)
-
-ERROR_MESSAGE = struct.Struct("<HQ")  # id 8, length: how a module tells Gadgetron that it failed
 
 
 def chain(connection: "Connection") -> None:
@@ -65,8 +62,7 @@ def chain(connection: "Connection") -> None:
     except Exception as exc:
         text = f"internal error: {type(exc).__name__}: {exc}"
         log.exception("a defect of snrstream")
-    data = f"snrstream: {text}".encode()
-    connection.socket.write(ERROR_MESSAGE.pack(8, len(data)) + data)
+    connection.socket.write(encode(Fault(f"snrstream: {text}")))
     for _ in items:
         pass
 
