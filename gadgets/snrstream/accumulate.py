@@ -59,6 +59,12 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     yield from images.end()
 
 
+def key_of(head: ismrmrd.AcquisitionHeader) -> Key:
+    """The image that a line belongs to."""
+    idx = head.idx
+    return idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
+
+
 class _Images:
     """The images that are under way, and the calibrations that later ones may use."""
 
@@ -102,15 +108,14 @@ class _Images:
 
     def _add(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         head = head_of(acquisition)
-        idx, flags = head.idx, head.flags
-        key = (idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition)
+        key, flags = key_of(head), head.flags
         if not flags & NOT_IMAGE_FLAGS:
             if key not in self.started:
                 yield from self._before(key, acquisition)
                 self.started[key] = ScanImage(self.encoding, self.lattice)
             self.started[key].add(acquisition)
             self._require_channels(acquisition)
-        if flags & LAST_FLAGS and idx.average + 1 >= self.encoding.n_averages:
+        if flags & LAST_FLAGS and head.idx.average + 1 >= self.encoding.n_averages:
             yield from self._finish(key)
             if not flags & LAST_IN_SLICE:
                 for other in [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]:

@@ -77,7 +77,7 @@ def _lines(item: ReconData) -> list[ismrmrd.Acquisition]:
         if head.number_of_samples > 0  # no line was acquired here
     ]
     lines = _each_once(found)
-    last = {_image_of(head_of(line)): head_of(line) for line in lines}
+    last = {accumulate.key_of(head_of(line)): head_of(line) for line in lines}
     for head in last.values():
         head.flags |= accumulate.LAST_IN_SLICE
     return lines
@@ -106,8 +106,3 @@ def _each_once(lines: Iterable[ismrmrd.Acquisition]) -> list[ismrmrd.Acquisition
     """In the order in which they were acquired, as far as the scanner counted them."""
     found = {(head_of(line).scan_counter, head_of(line).flags, bytes(head_of(line).idx)): line for line in lines}
     return sorted(found.values(), key=lambda line: head_of(line).scan_counter)
-
-
-def _image_of(head: ismrmrd.AcquisitionHeader) -> tuple[int, ...]:
-    idx = head.idx
-    return idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
