@@ -26,7 +26,7 @@ def denoised(window: Window, model: Any, alpha: Alpha, strength: float, timeout_
         answers = answer.reshape(len(images), *images[0].shape)
     n_frames = 1 if model.manifest.frames == "none" else len(images) if window.mode else len(images[0])
     meta, history = _audit(window.mode, n_frames, model, alpha, strength)
-    warnings = (*window.warnings, *(f"denoising fell back: {text}" for text in _fallbacks(model)))
+    warnings = (*window.warnings, *(f"denoising fell back: {text}" for text in model.fallbacks))
     seconds = []
     for place in window.leaving:
         item, answer = window.frames[place].image, answers[place] / np.float32(strength)
@@ -79,11 +79,7 @@ def _audit(
         "SNRSTREAM_frames": f"{manifest.frames}, {mode}" if mode else manifest.frames,
         "SNRSTREAM_frames_used": str(n_frames),
     }
-    if _fallbacks(model):
-        meta["SNRSTREAM_fallback"] = list(_fallbacks(model))
+    if model.fallbacks:
+        meta["SNRSTREAM_fallback"] = list(model.fallbacks)
     scaled = "" if strength == 1 else f", strength {strength:g}"
     return meta, f"denoised by {name}, alpha {alpha}{scaled}"
-
-
-def _fallbacks(model: Any) -> tuple[str, ...]:
-    return tuple(model.fallbacks)
