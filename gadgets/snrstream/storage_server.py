@@ -13,11 +13,11 @@ import urllib.parse
 
 from ismrmrd import xsd
 
-from .denoising.time_limit import within
 from .errors import ProtocolError
 from .mrd.measurement import storage_tags
 from .mrd.noise_blob import decode_noise, encode_noise
 from .noise_measurement import NoiseMeasurement
+from .time_limit import within
 
 log = logging.getLogger(__name__)
 

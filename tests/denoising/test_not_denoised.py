@@ -14,8 +14,7 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream import denoise, image_finish
-from snrstream.denoising import time_limit
+from snrstream import denoise, image_finish, time_limit
 from snrstream.items import ReconImage
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model

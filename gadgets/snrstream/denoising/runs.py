@@ -6,11 +6,11 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import ModelError, ModelTimeout
+from ..time_limit import within
 from .backend import Backend, Stop, is_out_of_memory, reason
 from .contracts import fill, input_shape, output_shape, place, scale_of
 from .manifest import Manifest
 from .tiling import Plan, Tile
-from .time_limit import within
 
 TIMEOUT_S = 30.0
 
