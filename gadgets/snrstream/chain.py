@@ -6,7 +6,7 @@ A gadget is a module with a frozen dataclass `Parameters` and a generator functi
 
 import importlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 from ismrmrd import xsd
 
 from .configuration import configured_gadgets
-from .errors import ConfigurationError, ModelError
+from .errors import ConfigurationError, SnrstreamError
 from .items import ScanWarning
+from .mrd.messages import Pause
 from .parameters import parse_parameters
 from .resources import folder, is_plain_name
 
@@ -50,14 +51,15 @@ class Chain:
     def run(self, items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
         """What the last gadget makes of `items`, those of Gadgetron's own gadgets among them (`adapted`).
 
-        Lazy: an item is taken when an output is asked for.
+        Lazy: an item is taken when an output is asked for. Among `items`, each `Pause` tells that the next one is not
+        there yet; from the first of them on, `denoise` takes the liberty to work beside the others until the next.
         """
         from .gadgetron_items import adapted
 
         items = adapted(items, header, self.steps[0][0])
         for name, parameters in self.steps:
             items = _module(name).process(items, header, parameters)
-        yield from (item for item in items if not isinstance(item, ScanWarning))
+        yield from (item for item in items if not isinstance(item, (ScanWarning, Pause)))
 
 
 def parse_chain(text: bytes | str, source: str) -> Chain:
@@ -123,21 +125,37 @@ def preload() -> None:
 
 
 def warm_up() -> None:
-    """Run the models of the pipelines in `pipelines/` once, each as its gadget will.
+    """Run the pipelines in `pipelines/` once: their models, each as its gadget will, and the rest on a scan of our own.
 
-    One that fails, or a pipeline that cannot be read, is a warning: the scan that asks for it will be told.
+    What fails, or a pipeline that cannot be read, is a warning: the scan that asks for it will be told.
     """
-    models = set()
+    chains = []
     for path in sorted(folder("pipelines").glob("*.xml")):
         try:
-            models |= {parameters for name, parameters in named_chain(path.name).steps if name == "denoise"}
+            chains.append(named_chain(path.name))
         except ConfigurationError as exc:
             log.warning("%s", exc)
-    for parameters in models:
-        try:
-            _module("denoise").warm_up(parameters)
-        except (ModelError, MemoryError) as exc:
-            log.warning("not ready: %s", str(exc) or "out of memory")
+    for model in dict.fromkeys(parameters for chain in chains for name, parameters in chain.steps if name == "denoise"):
+        _tried(_module("denoise").warm_up, model)
+    reconstructions = [tuple(step for step in chain.steps if step[0] != "denoise") for chain in chains]
+    for steps in dict.fromkeys(steps for steps in reconstructions if "accumulate" in dict(steps)):
+        _tried(_reconstruct_trial, Chain(steps))
+
+
+def _tried(run: Callable[[Any], None], subject: Any) -> None:
+    try:
+        run(subject)
+    except (SnrstreamError, MemoryError) as exc:
+        log.warning("not ready: %s", str(exc) or "out of memory")
+
+
+def _reconstruct_trial(chain: Chain) -> None:
+    from . import trial_scan
+    from .mrd.encoder import encode
+
+    log.info("trial scan through %s", ", ".join(name for name, _ in chain.steps))
+    for image in chain.run(trial_scan.acquisitions(), trial_scan.HEADER):
+        encode(image)
 
 
 def _completion(last: str, source: str) -> tuple[tuple[str, Any], ...]:

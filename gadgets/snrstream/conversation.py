@@ -35,7 +35,8 @@ class Options:
 def converse(sock: socket.socket, session: Session, options: Options) -> None:
     """Hold the session to its end. Raw data of a scan that fails is kept where the options say so."""
     record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
-    link = Link(sock, session.peer, options.patience, record.write if record is not None else None, spool=True)
+    recorded = record.write if record is not None else None
+    link = Link(sock, session.peer, options.patience, recorded, spool=True, pauses=True)
     failure: str | None = "ended by a defect"
     try:
         failure = _run(link, session, SILENCE_SECONDS if record is None else options.patience)

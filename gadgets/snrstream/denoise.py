@@ -1,9 +1,11 @@
 """Gadget: denoise images in SNR units by a network, blended with the original."""
 
+import contextlib
 import dataclasses
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from .denoised_image import denoised, residual, stand_in
 from .denoising.model import TIMEOUT_S, load_model
 from .errors import ModelError, ModelTimeout
 from .items import ReconImage
+from .mrd.messages import Pause
 from .resources import is_plain_name
 
 log = logging.getLogger(__name__)
@@ -76,13 +79,19 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     The model is loaded, and its hash checked, before the first item is taken. One that could not be loaded or exceeded
     its time limit is not tried again in this scan, for each image would wait for it. After any other failure, such as
     too little memory, it is tried again with the next image, which may fare better and seldom waits for long.
+
+    From the first `Pause` on, the network runs while the next item is taken, so that the next image is reconstructed
+    beside it. The denoised image then leaves behind the next original, or at the next `Pause` if that is earlier: where
+    the source has nothing more, nothing is held back. A source that never pauses gets each at once.
     """
-    denoiser = _Denoiser(parameters, _n_slices(header))
-    for item in items:
-        yield item
-        if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
-            yield from denoiser.take(item)
-    yield from denoiser.end()
+    with contextlib.closing(_Denoiser(parameters, _n_slices(header))) as denoiser:
+        for item in items:
+            if isinstance(item, Pause):
+                yield from denoiser.pause()
+            yield item
+            if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
+                yield from denoiser.take(item)
+        yield from denoiser.end()
 
 
 def warm_up(parameters: Parameters) -> None:
@@ -101,6 +110,9 @@ class _Denoiser:
         self._parameters = parameters
         self._told: set[str] = set()
         self._unusable = ""  # why, for the rest of the scan
+        self._overlaps = False
+        self._worker = ThreadPoolExecutor(1)
+        self._at_work: tuple[list[Frame], Future[list[ReconImage]]] | None = None
         self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:
             self._model = load_model(parameters.model, parameters.timeout_s)
@@ -131,22 +143,42 @@ class _Denoiser:
                 self._denoise(window)
         yield from self._leaving()
 
+    def pause(self) -> Iterator[ReconImage]:
+        """What can leave while nothing comes."""
+        self._overlaps = True
+        self._finish()
+        yield from self._leaving()
+
     def end(self) -> Iterator[ReconImage]:
         """What still waits."""
-        if self._unusable:
-            return  # and nothing waits
-        for window in self._neighbours.end():
+        for window in () if self._unusable else self._neighbours.end():
             self._denoise(window)
             yield from self._leaving()
+        self._finish()
+        yield from self._leaving()
+
+    def close(self) -> None:
+        """A network at work is not waited for."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _denoise(self, window: Window) -> None:
-        """Make the seconds of a window, stand-ins where the model fails."""
+        """Have the seconds of a window made, once those of the one before it are."""
+        self._finish()
         if self._unusable:
             return
-        leaving = [window.frames[place] for place in window.leaving]
         strength, timeout_s = self._parameters.strength, self._parameters.timeout_s
+        making = self._worker.submit(denoised, window, self._model, self._alpha, strength, timeout_s)
+        self._at_work = [window.frames[place] for place in window.leaving], making
+        if not self._overlaps:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Wait for the window at work: its seconds, stand-ins where the model fails."""
+        if self._at_work is None:
+            return
+        (leaving, making), self._at_work = self._at_work, None
         try:
-            seconds = denoised(window, self._model, self._alpha, strength, timeout_s)
+            seconds = making.result()
         except ModelTimeout as exc:
             self._unusable = _reason(exc)
             # All that wait, for none of them would ever have its turn.

@@ -11,7 +11,7 @@ from typing import Any
 from .errors import ConnectionFailed, ProtocolError, SnrstreamError
 from .mrd.decoder import Decoder
 from .mrd.encoder import encode
-from .mrd.messages import Close, Header
+from .mrd.messages import Close, Header, Pause
 
 CHUNK = 1 << 18
 MOST_SPOOLED = 1 << 30  # bytes that a peer may be ahead of what it reads
@@ -26,6 +26,7 @@ class Link:
     record: is given all bytes that come, in order.
     spool: what comes while `send` waits for the peer to take something is kept for later, for some peers read nothing
     before they have sent everything.
+    pauses: iteration gives a `Pause` whenever it is about to wait for the peer.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Link:
         patience: float | None = None,
         record: Record | None = None,
         spool: bool = False,
+        pauses: bool = False,
     ) -> None:
         self._socket = sock
         self._socket.settimeout(patience)
@@ -44,6 +46,7 @@ class Link:
         self._spools = spool
         self._spool: deque[bytes] = deque()
         self._spooled = 0
+        self._tells_pauses = pauses
         self._messages = self._receive()
         self.peer = peer
         self.closed_by_peer = False
@@ -131,6 +134,8 @@ class Link:
                 self._recorded(memoryview(data))
                 n_bytes, messages = len(data), decoder.receive(data)
             else:
+                if self._tells_pauses and not self._has_more():
+                    yield Pause()
                 buffers = decoder.buffers()
                 n_bytes = self._read_into(buffers)
                 if self._record is not None:
@@ -147,6 +152,11 @@ class Link:
                     self.closed_by_peer = True
                     return
                 yield message
+
+    def _has_more(self) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _read_into(self, buffers: list[memoryview]) -> int:
         try:

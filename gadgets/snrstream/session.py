@@ -17,7 +17,7 @@ from .configuration import is_of_module
 from .errors import ConnectionFailed, ProtocolError
 from .items import ScanWarning
 from .mrd.header import parse_header
-from .mrd.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Query, Response, Text
+from .mrd.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Pause, Query, Response, Text
 from .noise_query import is_noise_query, noise_list, noise_summary
 from .progress import Progress
 from .queries import answer
@@ -95,9 +95,13 @@ class Session:
     def _next(self, messages: Iterator[Any]) -> Generator[Any, None, Any]:
         """The next message that is no query; queries before it are answered. None at the peer's CLOSE."""
         for message in messages:
-            if not isinstance(message, Query):
-                return message
-            yield self._response(message)
+            match message:
+                case Query():
+                    yield self._response(message)
+                case Pause():
+                    continue
+                case _:
+                    return message
         return None
 
     def _response(self, query: Query) -> Response:
@@ -152,7 +156,7 @@ class Session:
                     yield self._response(message)  # which every gadget passes on
                 case Fault(text):
                     raise ConnectionFailed(f"{self.peer} failed: {' '.join(text[:LONGEST_TEXT].split())}")
-                case _ if isinstance(message, DATA):
+                case _ if isinstance(message, (*DATA, Pause)):
                     yield message
                 case _:
                     raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")

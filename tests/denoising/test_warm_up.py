@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from snrstream import chain, denoise
+from snrstream import chain, denoise, trial_scan
 from snrstream.mrd.messages import ConfigFile, Header
 from snrstream.resources import folder
 from snrstream.session import Session
@@ -84,6 +84,21 @@ def test_a_pipeline_that_cannot_be_read_is_a_warning_too(tmp_path, loads, monkey
     (warning,) = warnings_of(caplog)
     assert "broken.xml" in warning
     assert len(loads) == 1, "the others are warmed up all the same"
+
+
+def test_the_trial_scan_is_reconstructed_as_a_scan_in_snr_units_is(caplog) -> None:
+    images = list(chain.named_chain("grappa_snr").run(trial_scan.acquisitions(), trial_scan.HEADER))
+    assert images and not warnings_of(caplog)
+    for image in images:
+        assert not image.meta.keys() & {"SNRSTREAM_snr_units", "SNRSTREAM_warning"}
+        assert image.data.shape == (1, 1, trial_scan.N_E1, trial_scan.N_PIXELS) and np.isfinite(image.data).all()
+
+
+def test_each_reconstruction_is_tried_once_and_one_that_fails_is_a_warning(loads, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(trial_scan, "N_ACS", 2)
+    chain.warm_up()
+    warnings = warnings_of(caplog)
+    assert len(warnings) == 2 and all(text.startswith("not ready: ACS has 2 lines") for text in warnings)
 
 
 def test_clients_at_once_share_one_loaded_model_and_get_what_a_single_one_gets(loads) -> None:

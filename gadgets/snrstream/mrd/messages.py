@@ -97,3 +97,8 @@ class Dependency:
 @dataclass(frozen=True)
 class Close:
     """The end of what a peer has to send."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """No message, but that the peer has sent nothing more so far: who waits for more would wait in vain for now."""
