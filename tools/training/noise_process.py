@@ -91,17 +91,20 @@ def unit_noise(shape: tuple[int, int], window: Tensor | None, generator: torch.G
 
 
 def add_noise(
-    signal: Tensor, gmap: Tensor, sigma: float, window: Tensor | None, generator: torch.Generator
+    signal: Tensor, gmap: Tensor, sigma: float, window: Tensor | None, own_noise: bool, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Noisy and clean image of one noise-free signal, in SNR units: the noise SD is `gmap` per part.
+    """Noisy and clean image of one signal, in SNR units: the noise SD is `gmap` per part.
 
-    signal: `(e1, ro)` complex64, where 1 is the SD of its own noise before any is added.
-    gmap: `(e1, ro)` float32. sigma: SD of the added noise. Returns two `(e1, ro)` complex64.
+    signal: `(e1, ro)` complex64, where 1 is the SD of its own noise before any is added. own_noise: whether it has that
+    noise in it, as real scans do (then white and of SD 1 whatever the g-map; at sigma 8 it is 1 % of the variance);
+    where it has none, some is drawn. gmap: `(e1, ro)` float32. sigma: SD of the added noise. Returns two `(e1, ro)`
+    complex64.
     """
     scale = (sigma**2 + 1) ** -0.5
-    own = unit_noise(signal.shape, window, generator)
     added = sigma * unit_noise(signal.shape, window, generator)
-    return (signal + (own + added) * gmap) * scale, signal * scale
+    if not own_noise:
+        added = added + unit_noise(signal.shape, window, generator)
+    return (signal + added * gmap) * scale, signal * scale
 
 
 def draw_sigma(limits: NoiseRange, generator: torch.Generator) -> float:

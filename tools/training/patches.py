@@ -1,104 +1,125 @@
-"""Batches of noisy and clean patches, drawn from the archive on the fly.
+"""Patches of noisy and clean images, drawn from the archive on the fly.
 
-Every patch gets a place, a turn, a noise level, a g-map and a filter of its own; the only random
-source is the generator that is passed in.
+Every patch gets a place, a turn, a noise level, a g-map and a filter of its own; the only random source is the
+generator that is passed in.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tools.training.archive import Archive
+from snrstream.denoising.contracts import mirrored
+from snrstream.errors import ConfigurationError
+from tools.training.archive import Entry
 from tools.training.noise_process import NoiseRange, add_noise, draw_sigma, draw_window, resolution_filter
+
+Place = tuple[list[int], slice, slice]
 
 
 @dataclass(frozen=True)
 class PatchRange:
-    """Bounds and shares of what `draw_batch` draws.
+    """Bounds and shares of what `draw_patch` draws.
 
-    amplitude: bright tissue in SNR units before the noise process divides it by sqrt(sigma^2 + 1),
-    log-uniform. With sigma ~ U(0, 32), 50 to 500 give a final SNR of 2 to 60 in most patches.
-    p_chain: share that keeps the noise of its own reconstruction (see `chain.Scan`), not drawn anew.
+    size: edge in pixels. n_frames: neighbours in a patch, along an entry's axis of frames; a shorter one goes on as its
+    mirror image, as at the scanner.
+    amplitude: bright tissue in SNR units before the noise process divides it by sqrt(sigma^2 + 1), log-uniform, of
+    simulated scans; real ones keep theirs, for their own noise is 1. With sigma ~ U(0, 32), 50 to 500 give a final
+    SNR of 2 to 60 in most patches.
+    p_own: share that keeps the noise of its own reconstruction, not drawn anew, where the entry has it.
     p_uniform_g: share of the others with g = 1. p_turned: share with a random constant phase.
     """
 
     size: int = 64
+    n_frames: int = 1
     amplitude: tuple[float, float] = (50.0, 500.0)
-    p_chain: float = 0.2
+    p_own: float = 0.2
     p_uniform_g: float = 0.4
     p_turned: float = 0.15
 
 
 @dataclass(frozen=True)
-class Batch:
-    """noisy, clean: `(N, 2, H, W)` float32, real and imaginary; gmap: `(N, 1, H, W)` float32."""
+class Patch:
+    """noisy, clean: `(frame, e1, ro)` complex64 in SNR units; gmap: the same shape, float32."""
 
     noisy: Tensor
     clean: Tensor
     gmap: Tensor
 
-    def network_input(self) -> Tensor:
-        """`[N, 3, 1, H, W]`, the model contract."""
-        return torch.cat([self.noisy, self.gmap], dim=1)[:, :, None]
 
-
-def draw_batch(
-    archive: Archive, n_patches: int, patch: PatchRange, noise: NoiseRange, generator: torch.Generator
-) -> Batch:
-    """`n_patches` independent patches."""
-    drawn = [_draw_patch(archive, patch, noise, generator) for _ in range(n_patches)]
-    noisy, clean, gmap = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-    return Batch(to_channels(noisy), to_channels(clean), gmap[:, None])
+def draw_patch(entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange, generator: torch.Generator) -> Patch:
+    """One patch of a random entry. Raises ConfigurationError where the entry is smaller than the patch."""
+    entry = entries[_integer(len(entries), generator)]
+    place, turn = _draw_place(entry, patch, generator), _integer(8, generator)
+    clean = _turned(_part(entry.clean, place), turn)
+    if _uniform(generator) < patch.p_turned:
+        clean = clean * _phasor(generator)
+    if entry.noise is not None and _uniform(generator) < patch.p_own:
+        return Patch(clean + _turned(_part(entry.noise, place), turn), clean, torch.ones(clean.shape))
+    gmap = torch.ones(clean.shape[1:])
+    if _uniform(generator) >= patch.p_uniform_g:
+        gmap = _draw_gmap(entries[_integer(len(entries), generator)].gmaps, patch.size, generator)
+    window = draw_window((patch.size, patch.size), noise, generator)
+    if min(entry.resolution) < 1:  # a zero-filled scan: its noise is as smooth as its signal
+        e1, ro = (resolution_filter(patch.size, share) for share in entry.resolution)
+        window = e1[:, None] * ro
+        window = window.T if turn & 4 else window
+    signal = clean
+    if not entry.own_noise:
+        low, high = (math.log(bound) for bound in patch.amplitude)
+        signal = clean * (math.exp(low + (high - low) * _uniform(generator)) / entry.snr)
+    sigma = draw_sigma(noise, generator)
+    frames = [add_noise(frame, gmap, sigma, window, entry.own_noise, generator) for frame in signal]
+    noisy, target = (torch.stack(parts) for parts in zip(*frames, strict=True))
+    return Patch(noisy, target, gmap.expand(clean.shape))
 
 
 def to_channels(image: Tensor) -> Tensor:
-    """Complex `(N, H, W)` to real and imaginary `(N, 2, H, W)`."""
+    """Complex `(N, frame, e1, ro)` to real and imaginary `(N, 2, frame, e1, ro)`."""
     return torch.view_as_real(image).movedim(-1, 1).contiguous()
 
 
-def _draw_patch(
-    archive: Archive, patch: PatchRange, noise: NoiseRange, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    entry = _integer(len(archive.clean), generator)
-    edge = archive.clean.shape[-1]
-    top, left = (_integer(edge - patch.size + 1, generator) for _ in range(2))
-    turn = _integer(8, generator)
-    place = (entry, slice(top, top + patch.size), slice(left, left + patch.size))
-    clean = _turned(archive.clean[place], turn)
-    if _uniform(generator) < patch.p_turned:
-        clean = clean * _phasor(generator)
-    if _uniform(generator) < patch.p_chain:
-        own = _turned(archive.noise[place], turn)
-        return clean + own, clean, torch.ones(clean.shape)
-    low, high = (math.log(bound) for bound in patch.amplitude)
-    amplitude = math.exp(low + (high - low) * _uniform(generator))
-    gmap = torch.ones(clean.shape)
-    if _uniform(generator) >= patch.p_uniform_g:
-        gmap = _draw_gmap(archive.gmaps, patch.size, generator)
-    window = draw_window(tuple(clean.shape), noise, generator)
-    e1, ro = archive.resolution[entry].tolist()
-    if min(e1, ro) < 1:  # a zero-filled scan: its noise is as smooth as its signal
-        window = resolution_filter(patch.size, e1)[:, None] * resolution_filter(patch.size, ro)
-        window = window.T if turn & 4 else window
-    signal = clean * (amplitude / float(archive.snr[entry]))
-    noisy, target = add_noise(signal, gmap, draw_sigma(noise, generator), window, generator)
-    return noisy, target, gmap
+def from_channels(channels: Tensor) -> Tensor:
+    """The inverse of `to_channels`."""
+    return torch.complex(channels[:, 0], channels[:, 1])
 
 
-def _draw_gmap(gmaps: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """A random part of a random map, magnified up to twice, turned at random; `(size, size)`."""
-    gmap = gmaps[_integer(len(gmaps), generator)]
-    edge = size // 2 + _integer(size // 2 + 1, generator)
-    top, left = (_integer(gmap.shape[0] - edge + 1, generator) for _ in range(2))
-    part = _turned(gmap[top : top + edge, left : left + edge], _integer(8, generator))
+def _draw_place(entry: Entry, patch: PatchRange, generator: torch.Generator) -> Place:
+    n_frames, *edges = entry.clean.shape
+    if min(edges) < patch.size:
+        raise ConfigurationError(
+            f"an image of {entry.source} has {edges[0]} x {edges[1]} pixels; "
+            f"expected {patch.size} x {patch.size} or more, the recipe's patch"
+        )
+    first = _integer(max(1, n_frames - patch.n_frames + 1), generator)
+    top, left = (_integer(edge - patch.size + 1, generator) for edge in edges)
+    frames = mirrored(range(first, first + patch.n_frames), n_frames)
+    return frames, slice(top, top + patch.size), slice(left, left + patch.size)
+
+
+def _part(image: np.ndarray, place: Place) -> Tensor:
+    """A part of a mapped array."""
+    frames, e1, ro = place
+    return torch.from_numpy(np.stack([image[frame, e1, ro] for frame in frames]))
+
+
+def _draw_gmap(gmaps: np.ndarray, size: int, generator: torch.Generator) -> Tensor:
+    """A random part of one of an entry's g-maps, magnified up to twice, turned at random; `(size, size)`."""
+    number = _integer(len(gmaps), generator)
+    edge = min(size // 2 + _integer(size // 2 + 1, generator), *gmaps.shape[1:])
+    top, left = (_integer(have - edge + 1, generator) for have in gmaps.shape[1:])
+    part = _turned(
+        torch.from_numpy(np.array(gmaps[number, top : top + edge, left : left + edge])), _integer(8, generator)
+    )
     return F.interpolate(part[None, None], size=(size, size), mode="bilinear", align_corners=True)[0, 0]
 
 
 def _turned(image: Tensor, turn: int) -> Tensor:
-    """One of the eight flips and transposes of a square."""
+    """One of the eight flips and transposes of a square, in its last two axes."""
     image = image.flip(-1) if turn & 1 else image
     image = image.flip(-2) if turn & 2 else image
     return image.mT if turn & 4 else image

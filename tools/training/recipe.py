@@ -1,79 +1,155 @@
 """A training run's settings: one flat file, overridable as `key=value`."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 from snrstream.errors import ConfigurationError
+
+CHOICES = {
+    "method": ("snraware", "sn2n"),
+    "network": ("unet2d", "unet3d", "unet25d"),
+    "inputs": ("complex_gmap", "magnitude_gmap", "magnitude_slices"),
+    "frames": ("none", "time", "slice"),
+    "optimiser": ("adamw", "lion", "sophia"),
+    "precision": ("float32", "bfloat16"),
+    "format": ("onnx", "torchscript"),
+}
+POSITIVE = (
+    "n_frames", "sigma_max", "amplitude_min", "patch", "batch", "steps", "learning_rate", "clip", "validate_every",
+    "n_validation",
+)  # fmt: skip
+SHARES = ("p_white", "p_own", "p_uniform_g", "warmup", "ema")
+LEVELS = 3
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of `tools/train.py`; the recipe file explains each."""
+    """All settings of `tools/train.py`. What a recipe leaves out has the value that stands here.
+
+    name: of the model. method, network, inputs, frames, optimiser, precision, format: see `CHOICES`.
+    n_frames: that the network sees together; 1 for `none`, an odd number of slices for `magnitude_slices`.
+    widths, depths, cells: channels, blocks and kind of cell of each level of the network, finest first.
+    sigma_max: of the noise process. p_white: share of patches without a k-space filter. p_own: share that keeps the
+    noise of its own reconstruction. p_uniform_g: share of the others with g = 1. amplitude_min, amplitude_max: bright
+    tissue in SNR units before the noise process divides it. gmap_known: whether the network is given the g-map, or
+    ones in its place.
+    patch: edge in pixels. batch: patches a step, over all processes. clip: of the gradient's norm. ema: decay of the
+    average of the weights. charbonnier_epsilon: in noise SDs. validate_every: steps. n_validation: scans.
+    patience: validations without a better one after which the run ends early; 0 never does.
+    """
 
     name: str
-    seed: int
-    archive_seed: int
-    n_scans: int
-    n_coil_sets: int
-    n_validation_scans: int
-    width_half: int
-    width_quarter: int
-    width_eighth: int
-    blocks_half: int
-    blocks_quarter: int
-    blocks_eighth: int
-    sigma_max: float
-    p_white: float
-    amplitude_min: float
-    amplitude_max: float
-    p_chain: float
-    p_uniform_g: float
-    patch: int
-    batch: int
-    steps: int
-    learning_rate: float
-    warmup: float
-    weight_decay: float
-    clip: float
-    ema: float
-    charbonnier_epsilon: float
-    perpendicular_weight: float
-    gradient_weight: float
-    validate_every: int
+    method: str
+    network: str
+    inputs: str
+    seed: int = 1
+    frames: str = "none"
+    n_frames: int = 1
+    widths: tuple[int, ...] = (64, 96, 160)
+    depths: tuple[int, ...] = (1, 1, 2)
+    cells: tuple[str, ...] = ("conv", "conv", "conv")
+    sigma_max: float = 32.0
+    p_white: float = 0.5
+    p_own: float = 0.2
+    p_uniform_g: float = 0.4
+    amplitude_min: float = 50.0
+    amplitude_max: float = 500.0
+    gmap_known: bool = True
+    patch: int = 64
+    batch: int = 16
+    steps: int = 5000
+    optimiser: str = "adamw"
+    learning_rate: float = 1.2e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "float32"
+    charbonnier_epsilon: float = 0.5
+    perpendicular_weight: float = 0.1
+    gradient_weight: float = 0.1
+    validate_every: int = 250
+    n_validation: int = 48
+    patience: int = 0
+    format: str = "onnx"
+
+    def __post_init__(self) -> None:
+        for key, words in CHOICES.items():
+            _expect(getattr(self, key) in words, key, getattr(self, key), f"one of {', '.join(words)}")
+        for key in POSITIVE:
+            _expect(getattr(self, key) > 0, key, getattr(self, key), "a number above 0")
+        for key in SHARES:
+            _expect(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
+        for key in ("widths", "depths", "cells"):
+            _expect(len(getattr(self, key)) >= LEVELS, key, list(getattr(self, key)), f"{LEVELS} values or more")
+        _expect(self.amplitude_max >= self.amplitude_min, "amplitude_max", self.amplitude_max,
+                f"amplitude_min, {self.amplitude_min:g}, or more")  # fmt: skip
+        _expect(self.patience >= 0, "patience", self.patience, "0 or more")
+        slices = self.inputs == "magnitude_slices"
+        _expect(slices == (self.method == "sn2n"), "inputs", self.inputs, "magnitude_slices for sn2n, and for it alone")
+        _expect(slices == (self.network == "unet25d"), "network", self.network, "unet25d for sn2n, and for it alone")
+        odd = self.n_frames >= 3 and self.n_frames % 2 == 1
+        _expect(odd or not slices, "n_frames", self.n_frames, "an odd number of slices, 3 or more")
+        _expect(self.n_frames == 1 or self.frames != "none", "n_frames", self.n_frames, "1, for frames is none")
 
 
 def load(path: Path, overrides: list[str]) -> Recipe:
-    """The recipe in a TOML file with `key=value` settings applied over it.
+    """The recipe in a TOML file with `key=value` settings applied over it; lists are values with commas.
 
-    Raises ConfigurationError for a missing or malformed file, an unknown or missing key, and a value
-    of the wrong type.
+    Raises ConfigurationError for a missing or malformed file, an unknown or missing key, and a wrong value.
     """
-    if not path.is_file():
-        raise ConfigurationError(f"recipe {path} does not exist; expected a TOML file")
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"recipe {path} cannot be read: {error.strerror}; expected a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"recipe {path} is not TOML: {error}") from error
+        raise ConfigurationError(f"recipe {path} is not TOML: {error}") from None
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
             raise ConfigurationError(f"setting {override!r} is not of the form key=value")
         settings[key] = text
-    known = {field.name: field.type for field in fields(Recipe)}
+    known = {field.name: field for field in fields(Recipe)}
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ConfigurationError(f"unknown setting {', '.join(unknown)}; known: {', '.join(known)}")
-    missing = [name for name in known if name not in settings]
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in settings]
     if missing:
         raise ConfigurationError(f"recipe {path} lacks {', '.join(missing)}")
-    return Recipe(**{name: _typed(name, settings[name], kind) for name, kind in known.items()})
+    return Recipe(**{name: _typed(name, value, known[name].type) for name, value in settings.items()})
 
 
-def _typed(name: str, value: object, kind: type) -> object:
+def restored(settings: dict[str, Any]) -> Recipe:
+    """The recipe that a checkpoint carries, as `dataclasses.asdict` made it. Raises ConfigurationError."""
     try:
-        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
+    except TypeError as error:
+        raise ConfigurationError(f"the checkpoint's recipe is of another version of train.py: {error}") from None
+
+
+def _typed(name: str, value: object, kind: Any) -> object:
+    try:
+        if get_origin(kind) is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            if not isinstance(parts, list):
+                raise ValueError
+            return tuple(_typed(name, part, get_args(kind)[0]) for part in parts)
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if (
+            isinstance(value, bool)
+            or (kind is int and isinstance(value, float))
+            or (kind is str and not isinstance(value, str))
+        ):
             raise ValueError
         return kind(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"setting {name} is {value!r}; expected {kind.__name__}") from None
+    except (TypeError, ValueError, KeyError):
+        words = "a list" if get_origin(kind) is tuple else kind.__name__
+        raise ConfigurationError(f"setting {name} is {value!r}; expected {words}") from None
+
+
+def _expect(condition: bool, key: str, found: object, expected: str) -> None:
+    if not condition:
+        raise ConfigurationError(f"setting {key} is {found!r}; expected {expected}")

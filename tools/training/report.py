@@ -1,0 +1,72 @@
+"""What a run tells while it goes on: a table, curves for TensorBoard, pictures."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_psnr")
+WHITE_QUANTILE = 0.995  # of the reference
+
+
+class Report:
+    """log.csv, TensorBoard's files and pictures/ in the folder of a run. What came after `step` is dropped."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._folder, self._started = folder, time.monotonic()
+        rows = [row for row in read_log(folder) if int(row["step"]) <= step] if step else []
+        self._seconds_before = float(rows[-1]["seconds"]) if rows else 0.0
+        self._file = (folder / "log.csv").open("w", encoding="utf-8", buffering=1, newline="")
+        self._log = csv.DictWriter(self._file, COLUMNS)
+        self._log.writeheader()
+        self._log.writerows(rows)
+        self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._curves.close()
+
+    def validated(self, step: int, loss: float, learning_rate: float, psnr: float, rows: list[list[Tensor]]) -> None:
+        """One validation. rows: of images, noisy, denoised, reference."""
+        seconds = self._seconds_before + time.monotonic() - self._started
+        values: tuple[Any, ...] = (step, f"{seconds:.0f}", f"{loss:.6f}", f"{learning_rate:.3g}", f"{psnr:.4f}")
+        self._log.writerow(dict(zip(COLUMNS, values, strict=True)))
+        for name, value in (("loss", loss), ("learning_rate", learning_rate), ("validation_psnr", psnr)):
+            self._curves.add_scalar(name, value, step)
+        picture = contact_sheet(rows)
+        (self._folder / "pictures").mkdir(exist_ok=True)
+        Image.fromarray(picture).save(self._folder / "pictures" / f"{step:07d}.png")
+        self._curves.add_image("noisy, denoised, reference", picture, step, dataformats="HW")
+        self._curves.flush()
+
+
+def read_log(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's log.csv; none where there is no log."""
+    path = folder / "log.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contact_sheet(rows: list[list[Tensor]]) -> np.ndarray:
+    """Rows of magnitude images `(e1, ro)` as one picture, uint8; each row is windowed by its last image."""
+    height, width = (max(image.shape[axis] for row in rows for image in row) for axis in (0, 1))
+    sheet = np.zeros((height * len(rows), width * max(map(len, rows))), np.uint8)
+    for y, row in enumerate(rows):
+        white = float(np.quantile(row[-1].numpy(), WHITE_QUANTILE)) or 1.0
+        for x, image in enumerate(row):
+            grey = (255 * (image / white).clamp(0, 1)).round().byte().numpy()
+            sheet[y * height : y * height + grey.shape[0], x * width : x * width + grey.shape[1]] = grey
+    return sheet

@@ -1,0 +1,184 @@
+"""A training run, from its first step, or from where it was interrupted, to its last.
+
+Each step draws from a generator of its own, seeded by recipe, process and step. So the data does not depend on who
+draws it ahead of time, nor on whether the run was interrupted: a resumed run is bit for bit the uninterrupted one, on
+the same kind of machine with the same number of threads and processes.
+"""
+
+import contextlib
+import math
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from snrstream.errors import ConfigurationError
+from tools.training import checkpoint, networks, optimisers
+from tools.training.batch import Batch, Method
+from tools.training.processes import Processes
+from tools.training.recipe import Recipe, restored
+from tools.training.report import Report
+
+SMOOTHING = 0.98  # of the loss that is shown
+LAST, BEST = "last.pt", "best.pt"
+
+
+class _Batches(Dataset):
+    """The batch of each step."""
+
+    def __init__(self, method: Method, seed: int, rank: int, n_patches: int) -> None:
+        self._method, self._seed, self._rank, self._n_patches = method, seed, rank, n_patches
+
+    def __getitem__(self, step: int) -> Batch:
+        seed = np.random.SeedSequence([self._seed, self._rank, step]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+        return self._method.batch(self._n_patches, generator)
+
+
+@dataclass
+class _State:
+    """How far a run has come. stale: validations since the best one."""
+
+    step: int = 0
+    best: float = -math.inf
+    stale: int = 0
+    loss: float | None = None
+
+
+class Run:
+    """One run in its folder: network, average, optimiser, and how far they are.
+
+    start: a checkpoint whose weights it begins with. resume: go on from last.pt. Raises ConfigurationError where the
+    folder already holds a run and is not to be resumed, or holds none that could be, or one of another recipe.
+    """
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, processes: Processes, start: Path | None = None, resume: bool = False
+    ) -> None:
+        self.recipe, self.folder, self._processes = recipe, folder, processes
+        torch.manual_seed(recipe.seed)
+        self._network = networks.build(recipe)
+        self._state, self._steps_before = _State(), 0
+        has_run = (folder / LAST).exists()
+        if has_run and not resume:
+            raise ConfigurationError(f"{folder} already holds a run; expected --resume, or another --run")
+        if start is not None and not resume:
+            found = checkpoint.read(start)
+            checkpoint.load_weights(self._network, found["weights"], start)
+            self._steps_before = found["steps_before"] + found["step"]
+        self._network.to(processes.device, memory_format=torch.channels_last if _is_2d(self._network) else None)
+        self._average = optimisers.Average(self._network, recipe.ema)
+        self._optimiser = optimisers.build(recipe, self._network.parameters())
+        if resume:
+            self._resume(folder / LAST)
+
+    def train(self, method: Method, n_workers: int = 0) -> None:
+        """Go on to the last step, or until validation has gained nothing for the recipe's patience.
+
+        Leaves best.pt, by validation PSNR, and last.pt. n_workers: processes that draw batches ahead. SIGINT and
+        SIGTERM end it after the step at work, with last.pt written; it then raises KeyboardInterrupt.
+        """
+        recipe, state, processes = self.recipe, self._state, self._processes
+        batches = _Batches(method, recipe.seed, processes.rank, processes.share_of(recipe.batch))
+        steps = range(state.step + 1, recipe.steps + 1)
+        loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=n_workers,
+                            pin_memory=processes.device.type == "cuda")  # fmt: skip
+        model = processes.wrapped(self._network)
+        bar = tqdm(loader, recipe.name, recipe.steps, initial=state.step, disable=None if processes.is_first else True)
+        report = Report(self.folder, state.step) if processes.is_first else contextlib.nullcontext()
+        with _stopping() as asked, report:
+            for batch in bar:
+                state.step += 1
+                rate = recipe.learning_rate * optimisers.schedule(state.step / recipe.steps, recipe.warmup)
+                loss = self._step(model, method, batch.to(processes.device), rate)
+                state.loss = loss if state.loss is None else SMOOTHING * state.loss + (1 - SMOOTHING) * loss
+                last = state.step == recipe.steps
+                if state.step % recipe.validate_every == 0 or last:
+                    if isinstance(report, Report):
+                        self._validate(method, report, rate)
+                    last = last or processes.agreed(0 < recipe.patience <= state.stale)
+                if processes.is_first:
+                    bar.set_postfix(loss=f"{state.loss:.4f}", psnr=f"{state.best:.2f}", refresh=False)
+                if processes.agreed(bool(asked)):
+                    self._save(LAST, None)
+                    raise KeyboardInterrupt
+                if last:
+                    break
+
+    def _step(self, model: nn.Module, method: Method, batch: Batch, rate: float) -> float:
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        reduced = self.recipe.precision == "bfloat16"
+        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=reduced):
+            answer = model(batch.input)
+        loss = method.loss(answer.float(), batch)
+        if not math.isfinite(loss.item()):
+            raise ConfigurationError(
+                f"the loss is {loss.item()} at step {self._state.step}; expected a smaller learning_rate or sound data"
+            )
+        self._optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip)
+        self._optimiser.step()
+        self._average.update(self._network, self._state.step)
+        return loss.item()
+
+    def _validate(self, method: Method, report: Report, rate: float) -> None:
+        state, network = self._state, self._average.network
+        psnr = method.psnr(network)
+        report.validated(state.step, state.loss or 0.0, rate, psnr, method.pictures(network))
+        state.stale += 1
+        if psnr > state.best:
+            state.best, state.stale = psnr, 0
+            self._save(BEST, psnr)
+        self._save(LAST, psnr)
+
+    def _save(self, name: str, psnr: float | None) -> None:
+        if not self._processes.is_first:
+            return
+        found = checkpoint.described(self.recipe, self._state.step, self._steps_before, psnr)
+        found["weights"] = self._average.network.state_dict()
+        if name == LAST:
+            found["network"], found["optimiser"] = self._network.state_dict(), self._optimiser.state_dict()
+            found["state"] = vars(self._state)
+        checkpoint.write(self.folder / name, found)
+
+    def _resume(self, path: Path) -> None:
+        found = checkpoint.read(path)
+        if "optimiser" not in found:
+            raise ConfigurationError(f"{path} cannot be resumed; expected the {LAST} of a run")
+        theirs, ours = vars(restored(found["recipe"])), vars(self.recipe)
+        others = ", ".join(f"{key} {theirs[key]} and {ours[key]}" for key in ours if theirs[key] != ours[key])
+        if others:
+            raise ConfigurationError(f"{path} is of another recipe: {others}; expected the same one to resume")
+        checkpoint.load_weights(self._network, found["network"], path)
+        checkpoint.load_weights(self._average.network, found["weights"], path)
+        self._optimiser.load_state_dict(found["optimiser"])
+        self._state, self._steps_before = _State(**found["state"]), found["steps_before"]
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """A list that is filled once SIGINT or SIGTERM has come; a second one interrupts at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_2d(network: nn.Module) -> bool:
+    return not any(isinstance(module, nn.Conv3d) for module in network.modules())

@@ -1,0 +1,85 @@
+"""MR-self Noise2Noise: from one half of a scan's partitions to the other (Jung et al., European Radiology 2022)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snrstream.denoising.contracts import mirrored
+from snrstream.errors import ConfigurationError
+from tools.training import metrics
+from tools.training.archive import Pair
+from tools.training.batch import Batch
+from tools.training.recipe import Recipe
+
+N_PICTURES = 3
+
+
+class Sn2n:
+    """The method on one archive. Images are divided by the largest magnitude of their volume, as at the scanner."""
+
+    def __init__(self, recipe: Recipe, train: Sequence[Pair], held_out: Sequence[Pair], divisor: int) -> None:
+        self._recipe, self._train, self._held_out, self._divisor = recipe, train, held_out, divisor
+        self._largest = [float(pair.plain.max()) or 1.0 for pair in train]
+
+    def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
+        drawn = [self._draw(generator) for _ in range(n_patches)]
+        slices, label = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        return Batch(slices, label[:, None], torch.ones(n_patches, 1, 1, 1))
+
+    def loss(self, answer: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error."""
+        return nn.functional.mse_loss(answer, batch.target)
+
+    def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
+        """Of the plain reconstruction against the fully sampled one. Where that is not known, of one half against the
+        other: their noise is independent, so that the best network and the best alpha are the same."""
+        values = []
+        for original, denoised, reference in self._denoised(network):
+            image = alpha * original + (1 - alpha) * denoised
+            values.append(metrics.magnitude_psnr(image, reference, metrics.object_mask(reference)))
+        return sum(values) / len(values)
+
+    def pictures(self, network: nn.Module) -> list[list[Tensor]]:
+        return [list(row) for row, _ in zip(self._denoised(network), range(N_PICTURES), strict=False)]
+
+    @torch.no_grad()
+    def _denoised(self, network: nn.Module) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """original, denoised and reference slices, spread over the held-out volumes."""
+        device, reach = next(network.parameters()).device, self._recipe.n_frames // 2
+        for number in range(self._recipe.n_validation):
+            pair = self._held_out[number % len(self._held_out)]
+            original, reference = (pair.first, pair.second) if pair.reference is None else (pair.plain, pair.reference)
+            n_slices, *edges = original.shape
+            e1, ro = (edge // self._divisor * self._divisor for edge in edges)
+            # Slices in an order that spreads them whatever their number: golden section.
+            at = int((0.5 + 0.618034 * (number // len(self._held_out))) % 1 * n_slices)
+            scale = float(original.max()) or 1.0
+            stack = original[mirrored(range(at - reach, at + reach + 1), n_slices), :e1, :ro] / scale
+            answer = network(torch.from_numpy(stack)[None].to(device)).float().cpu()[0, 0].clamp(min=0)
+            truth = torch.from_numpy(np.array(reference[at, :e1, :ro])) / scale
+            yield torch.from_numpy(stack[reach].copy()), answer, truth
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Slices `(n_frames, size, size)` of one half, and the middle one `(size, size)` of the other."""
+        number, size = _integer(len(self._train), generator), self._recipe.patch
+        pair, scale = self._train[number], self._largest[number]
+        halves = (pair.first, pair.second) if _integer(2, generator) else (pair.second, pair.first)
+        n_slices, *edges = pair.first.shape
+        if min(edges) < size:
+            raise ConfigurationError(
+                f"a slice of {pair.source} has {edges[0]} x {edges[1]} pixels; expected {size} x {size} or more, "
+                "the recipe's patch"
+            )
+        at, reach = _integer(n_slices, generator), self._recipe.n_frames // 2
+        top, left = (_integer(edge - size + 1, generator) for edge in edges)
+        place = slice(top, top + size), slice(left, left + size)
+        slices = halves[0][(mirrored(range(at - reach, at + reach + 1), n_slices), *place)] / scale
+        label = halves[1][(at, *place)] / scale
+        flips = [axis for axis in (-1, -2) if _integer(2, generator)]
+        return torch.from_numpy(slices).flip(flips), torch.from_numpy(label).flip(flips)
+
+
+def _integer(below: int, generator: torch.Generator) -> int:
+    return int(torch.randint(below, (), generator=generator))
