@@ -17,9 +17,14 @@ N_PICTURES = 3
 
 
 class Sn2n:
-    """The method on one archive. Images are divided by the largest magnitude of their volume, as at the scanner."""
+    """The method on one archive. Images are divided by the largest magnitude of their volume, as at the scanner.
+
+    Raises ConfigurationError where a split holds no pairs.
+    """
 
     def __init__(self, recipe: Recipe, train: Sequence[Pair], held_out: Sequence[Pair], divisor: int) -> None:
+        if not train or not held_out:
+            raise ConfigurationError("a split of the archive holds no pairs; expected some, by prepare.py pairs")
         self._recipe, self._train, self._held_out, self._divisor = recipe, train, held_out, divisor
         self._largest = [float(pair.plain.max()) or 1.0 for pair in train]
 

@@ -110,11 +110,8 @@ class Snraware:
 
 def _with_frames(entries: Sequence[Entry], frames: str) -> Sequence[Entry]:
     """Those whose frames are what the network takes for such; all where it takes each by itself."""
-    if frames == "none":
-        return entries
-    chosen = [entry for entry in entries if entry.axis == frames]
+    chosen = entries if frames == "none" else [entry for entry in entries if entry.axis == frames]
     if not chosen:
-        raise ConfigurationError(
-            f"the archive holds no entry whose frames are of {frames}; expected some, as the recipe says"
-        )
+        what = "" if frames == "none" else f" whose frames are of {frames}, as the recipe has them"
+        raise ConfigurationError(f"a split of the archive holds no scan{what}; expected some, by prepare.py")
     return chosen

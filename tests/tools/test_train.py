@@ -1,0 +1,208 @@
+"""Training from archive to model folder, in seconds; and the mistakes a user can make."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from snrstream.denoising.manifest import load_manifest
+from snrstream.denoising.model import Model
+from snrstream.errors import ConfigurationError
+from tools import train
+from tools.training import recipe
+from tools.training.checkpoint import read
+
+from . import small_archive
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytest.importorskip("tensorboard")
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ROOT / "tools/recipes/smoke.toml"
+SN2N = ROOT / "tools/recipes/sn2n_unet25d.toml"
+SMALL_SN2N = ["widths=8,8,8", "patch=32", "batch=2", "steps=60", "validate_every=30", "n_validation=3", "ema=0.9"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny tensors: a second thread costs more than it brings."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    return small_archive.make(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, archive) -> Path:
+    """The folder of a finished run, with its model."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    fit(archive, folder, "--recipe", str(SMOKE), "--output", str(folder / "tiny"), "name=tiny")
+    return folder
+
+
+def fit(archive: Path, run: Path, *arguments: str) -> None:
+    train.main(["--archive", str(archive), "--run", str(run), "--threads", "1", "--device", "cpu", *arguments])
+
+
+def log(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two checkpoints hold the same, tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_the_loss_falls_and_the_gain_rises(run, archive):
+    rows = log(run)
+    assert [row["step"] for row in rows] == ["20", "40", "60"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    settings = recipe.load(SMOKE, [])
+    method = train.open_method(settings, archive)
+    untrained = method.psnr(train.networks.build(settings))  # which returns its input
+    assert max(float(row["validation_psnr"]) for row in rows) > untrained + 0.5
+    assert method.psnr(train.networks.build(settings), alpha=1.0) == pytest.approx(untrained, abs=1e-3)
+
+
+def test_a_run_leaves_pictures_and_curves(run):
+    pictures = sorted((run / "pictures").iterdir())
+    assert [path.name for path in pictures] == ["0000020.png", "0000040.png", "0000060.png"]
+    sheet = np.asarray(Image.open(pictures[-1]))
+    assert sheet.shape == (3 * small_archive.SIZE, 3 * small_archive.SIZE)
+    noisy, denoised, clean = (sheet[:64, column : column + 64].astype(float) for column in (0, 64, 128))
+    assert np.abs(denoised - clean).mean() < np.abs(noisy - clean).mean()
+    assert list((run / "tensorboard").iterdir())
+
+
+def test_the_model_runs_at_the_scanner(run, monkeypatch):
+    monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: run)
+    model = Model(*load_manifest("tiny"))
+    image = 10 * torch.randn(1, 48, 40, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)).numpy()
+    assert model.denoise(image, np.ones(image.shape, np.float32)).shape == image.shape
+    training = json.loads((run / "tiny/manifest.json").read_text())["training"]
+    assert training["seed"] == 1 and training["commit"] == read(run / "best.pt")["commit"]
+
+
+def test_two_runs_of_one_seed_agree_and_of_another_do_not(run, archive, tmp_path):
+    for name, seed in (("again", 1), ("other", 2)):
+        fit(archive, tmp_path / name, "--recipe", str(SMOKE), "name=tiny", f"seed={seed}")
+    assert same(read(run / "last.pt"), read(tmp_path / "again/last.pt"))
+    assert not same(read(run / "last.pt")["weights"], read(tmp_path / "other/last.pt")["weights"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, archive, tmp_path, number):
+    folder = tmp_path / "run"
+    command = [
+        sys.executable, str(ROOT / "tools/train.py"), "--archive", str(archive), "--run", str(folder), "--threads", "1",
+        "--device", "cpu", "--recipe", str(SMOKE), "name=tiny",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    for _ in range(600):
+        if (folder / "log.csv").exists() and len(log(folder)) >= 1:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1 and told.strip().splitlines()[-1] == "train: interrupted; --resume goes on"
+    assert "Traceback" not in told and read(folder / "last.pt")["step"] < 60
+    fit(archive, folder, "--resume")
+    assert same(read(run / "last.pt"), read(folder / "last.pt"))
+    columns = ("step", "loss", "validation_psnr")
+    assert [[row[key] for key in columns] for row in log(run)] == [[row[key] for key in columns] for row in log(folder)]
+
+
+def test_workers_that_draw_ahead_change_nothing(run, archive, tmp_path):
+    fit(archive, tmp_path / "run", "--recipe", str(SMOKE), "name=tiny", "--workers", "2")
+    assert same(read(run / "last.pt"), read(tmp_path / "run/last.pt"))
+
+
+def test_a_run_that_gains_no_more_ends_early(archive, tmp_path):
+    fit(archive, tmp_path / "run", "--recipe", str(SMOKE), "learning_rate=1e-9", "validate_every=2", "patience=3")
+    assert len(log(tmp_path / "run")) < 30 and read(tmp_path / "run/last.pt")["step"] < 60
+
+
+def test_two_processes_share_a_batch(archive, tmp_path):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611",
+        str(ROOT / "tools/train.py"), "--archive", str(archive), "--run", str(tmp_path / "run"), "--threads", "1",
+        "--device", "cpu", "--recipe", str(SMOKE), "steps=4", "validate_every=2",
+    ]  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert told.returncode == 0, told.stderr
+    assert [row["step"] for row in log(tmp_path / "run")] == ["2", "4"]
+
+
+def test_sn2n_gains_on_what_it_never_saw_with_and_without_a_reference(tmp_path):
+    for reference in (True, False):
+        pairs = small_archive.make_pairs(tmp_path / f"pairs {reference}", reference)
+        folder = tmp_path / f"run {reference}"
+        fit(pairs, folder, "--recipe", str(SN2N), *SMALL_SN2N)
+        first, last = (float(row["validation_psnr"]) for row in (log(folder)[0], log(folder)[-1]))
+        assert last > first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "none.toml"], "recipe none.toml cannot be read"),
+        ([], "got no --recipe; expected one, or --resume"),
+        (["--resume"], "checkpoint .*last.pt does not exist"),
+        (["--recipe", str(SMOKE), "--threads", "0"], "--threads is 0; expected 1 or more"),
+        (["--recipe", str(SMOKE), "patch=128"], "has 64 x 64 pixels; expected 128 x 128 or more"),
+        (["--recipe", str(SMOKE), "frames=time", "n_frames=4"], "holds no scan whose frames are of time"),
+        (["--recipe", str(SN2N)], "holds no pairs; expected some"),
+        (["--recipe", str(SMOKE), "--start", "none.pt"], "checkpoint none.pt does not exist"),
+        (["--recipe", str(SMOKE), "--export-only"], "best.pt does not exist"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(archive, tmp_path, arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
+        fit(archive, tmp_path / "run", *arguments)
+
+
+def test_a_run_is_not_overwritten_nor_gone_on_with_by_another_recipe(run, archive):
+    with pytest.raises(ConfigurationError, match="already holds a run; expected --resume"):
+        fit(archive, run, "--recipe", str(SMOKE))
+    with pytest.raises(ConfigurationError, match="of another recipe: name tiny and smoke, batch 4 and 8; expected"):
+        fit(archive, run, "--recipe", str(SMOKE), "--resume", "batch=8")
+
+
+def test_an_archive_that_is_missing_empty_or_damaged_is_named(tmp_path, archive):
+    with pytest.raises(ConfigurationError, match="does not exist; expected a folder that prepare.py has made"):
+        fit(tmp_path / "none", tmp_path / "run", "--recipe", str(SMOKE))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="is empty"):
+        fit(tmp_path / "empty", tmp_path / "run", "--recipe", str(SMOKE))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, archive):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.pt").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(ConfigurationError, match="last.pt is no checkpoint of train.py, or damaged"):
+        fit(archive, tmp_path / "run", "--resume")
+
+
+def test_the_smoke_recipe_takes_no_setting_for_granted():
+    assert recipe.load(SMOKE, []).steps <= 100
