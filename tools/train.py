@@ -1,8 +1,8 @@
 """Train a denoiser on an archive that tools/prepare.py has made, and export it as a model folder.
 
-    python tools/train.py --recipe tools/recipes/snraware_unet2d.toml --archive archive --run runs/first [key=value ...]
-    python tools/train.py --run runs/first --resume
-    torchrun --nproc-per-node 4 tools/train.py --recipe ... --run runs/second
+    python tools/train.py --recipe tools/recipes/snraware_unet2d.toml --archive archive --folder runs/first [key=value ...]
+    python tools/train.py --folder runs/first --resume
+    torchrun --nproc-per-node 4 tools/train.py --recipe ... --folder runs/second
 
 Method (SNRAware or sN2N), network and everything else stand in the recipe; key=value overrides a setting of it. A run
 leaves best.pt, last.pt, log.csv, pictures/ and tensorboard/ in its folder. Ctrl-C ends it after the step at work, and
@@ -41,13 +41,13 @@ def main(arguments: list[str] | None = None) -> None:
     settings = _recipe(options)
     method = open_method(settings, options.archive)
     if not options.export_only:
-        options.run.mkdir(parents=True, exist_ok=True)
+        options.folder.mkdir(parents=True, exist_ok=True)
         with processes(options.device) as group:
-            Run(settings, options.run, group, options.start, options.resume).train(method, options.workers)
+            Run(settings, options.folder, group, options.weights, options.resume).train(method, options.workers)
             if not group.is_first:
                 return
     if options.output is not None or options.export_only:
-        _export(options.run / BEST, method, options.archive, options.output or options.run / "model")
+        _export(options.folder / BEST, method, options.archive, options.output or options.folder / "model")
 
 
 def open_method(settings: recipe.Recipe, folder: Path) -> Method:
@@ -64,8 +64,8 @@ def _recipe(options: argparse.Namespace) -> recipe.Recipe:
     if options.recipe is not None:
         return recipe.load(options.recipe, options.settings)
     if options.settings or not (options.resume or options.export_only):
-        raise ConfigurationError("got no --recipe; expected one, or --resume or --export-only of a --run that has it")
-    return recipe.restored(checkpoint.read(options.run / (LAST if options.resume else BEST))["recipe"])
+        raise ConfigurationError("got no --recipe; expected one, or --resume or --export-only of a --folder that has it")
+    return recipe.restored(checkpoint.read(options.folder / (LAST if options.resume else BEST))["recipe"])
 
 
 def _export(path: Path, method: Method, archive: Path, output: Path) -> None:
@@ -85,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="override a setting of the recipe")
     parser.add_argument("--recipe", type=Path, help="TOML file; see tools/recipes/")
     parser.add_argument("--archive", type=Path, default=ROOT / "archive", help="folder that prepare.py has made")
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints, log and pictures")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --run")
-    parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint, in a new --run")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of checkpoints, log and pictures")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --folder")
+    parser.add_argument("--weights", type=Path, help="begin with the weights of this checkpoint, in a new --folder")
     parser.add_argument("--output", type=Path, help="model folder to export to when the run ends")
     parser.add_argument("--export-only", action="store_true", help="export the best checkpoint so far at once")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each process")

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from snrstream.errors import ConfigurationError
 from tools.training import checkpoint, networks, optimisers
 from tools.training.batch import Batch, Method
+from tools.training.ema import Average
 from tools.training.processes import Processes
 from tools.training.recipe import Recipe, restored
 from tools.training.report import Report
@@ -67,13 +68,13 @@ class Run:
         self._state, self._steps_before = _State(), 0
         has_run = (folder / LAST).exists()
         if has_run and not resume:
-            raise ConfigurationError(f"{folder} already holds a run; expected --resume, or another --run")
+            raise ConfigurationError(f"{folder} already holds a run; expected --resume, or another --folder")
         if start is not None and not resume:
             found = checkpoint.read(start)
             checkpoint.load_weights(self._network, found["weights"], start)
             self._steps_before = found["steps_before"] + found["step"]
         self._network.to(processes.device, memory_format=torch.channels_last if _is_2d(self._network) else None)
-        self._average = optimisers.Average(self._network, recipe.ema)
+        self._average = Average(self._network, recipe.ema)
         self._optimiser = optimisers.build(recipe, self._network.parameters())
         if resume:
             self._resume(folder / LAST)
@@ -114,10 +115,9 @@ class Run:
     def _step(self, model: nn.Module, method: Method, batch: Batch, rate: float) -> float:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        reduced = self.recipe.precision == "bfloat16"
-        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=reduced):
-            answer = model(batch.input)
-        loss = method.loss(answer.float(), batch)
+        if isinstance(self._optimiser, optimisers.Sophia) and self._optimiser.is_due(self._state.step):
+            self._update_hessian(model, method, batch)
+        loss = method.loss(self._answer(model, batch), batch)
         if not math.isfinite(loss.item()):
             raise ConfigurationError(
                 f"the loss is {loss.item()} at step {self._state.step}; expected a smaller learning_rate or sound data"
@@ -128,6 +128,20 @@ class Run:
         self._optimiser.step()
         self._average.update(self._network, self._state.step)
         return loss.item()
+
+    def _answer(self, model: nn.Module, batch: Batch) -> Tensor:
+        reduced = self.recipe.precision == "bfloat16"
+        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=reduced):
+            answer: Tensor = model(batch.input)
+        return answer.float()
+
+    def _update_hessian(self, model: nn.Module, method: Method, batch: Batch) -> None:
+        seed = self.recipe.seed * 1_000_003 + self._state.step * self._processes.n + self._processes.rank
+        generator = torch.Generator(self._processes.device).manual_seed(seed)
+        answer = self._answer(model, batch)
+        self._optimiser.zero_grad()
+        optimisers.probe(answer, method.curvature(answer.detach(), batch), generator).backward()
+        self._optimiser.update_hessian(self._processes.n)
 
     def _validate(self, method: Method, report: Report, rate: float) -> None:
         state, network = self._state, self._average.network
