@@ -28,7 +28,8 @@ from tqdm import tqdm  # noqa: E402
 
 from snrstream.errors import ConfigurationError, SnrstreamError  # noqa: E402
 from tools.training import archive, losses, recipe, volumes  # noqa: E402
-from tools.training.network import build_network, load_weights  # noqa: E402
+from tools.training.networks import build as build_network  # noqa: E402
+from tools.training.networks import load_weights  # noqa: E402
 from tools.training.noise_process import NoiseRange  # noqa: E402
 from tools.training.patches import Batch, PatchRange, draw_batch  # noqa: E402
 from tools.training.validation import validation_psnr, validation_set  # noqa: E402

@@ -14,7 +14,7 @@ import torch
 from snrstream.errors import ConfigurationError, ModelError
 from tools import simulate, train
 from tools.training import archive, chain, recipe
-from tools.training.network import build_network
+from tools.training.networks import build as build_network
 from tools.training.noise_process import NoiseRange
 from tools.training.patches import PatchRange, draw_batch
 from tools.training.validation import validation_psnr, validation_set
