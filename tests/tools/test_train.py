@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream.errors import ConfigurationError, ModelError
+from snrstream.errors import ConfigurationError
 from tools import simulate, train
 from tools.training import archive, chain, recipe
 from tools.training.networks import build as build_network
@@ -110,17 +110,6 @@ def test_the_onnx_file_is_the_network_at_any_size(folder):
         assert got.shape == expected.shape
         # float32 sums in another order: 1e-6 of the values, and ten-fold through the depth of the network.
         assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
-
-
-def test_an_export_that_disagrees_is_refused(folder):
-    from tools.training.export import agreement
-    from tools.training.network import UNet
-
-    with pytest.raises(ModelError, match="differs from the network"):
-        torch.manual_seed(3)
-        other = UNet((8, 8, 8), (1, 1, 2))
-        torch.nn.init.normal_(other.leave.weight)
-        agreement(other, folder / "model/model.onnx", seed=0)
 
 
 def test_patches_are_seeded_and_their_noise_is_g(scans):

@@ -69,6 +69,8 @@ def export(checkpoint: dict, output: Path, curve: dict[float, float], facts: Fac
     if not curve:
         raise ModelError("the alpha curve is empty; expected a validation PSNR by alpha")
     recipe = SimpleNamespace(**checkpoint["recipe"])
+    if output.name != recipe.name:
+        raise ModelError(f"the folder of model {recipe.name} is {output}; expected one of its name")
     network = load(checkpoint)
     with TemporaryDirectory() as folder:
         place = Path(folder) / output.name

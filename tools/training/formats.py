@@ -1,5 +1,6 @@
 """A network as an ONNX and as a TorchScript file, and whether both still are that network."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ def to_onnx(network: nn.Module, path: Path, example: Tensor | None = None, divis
     shape = {0: dim("b", min=1, max=4096), example.dim() - 2: height, example.dim() - 1: width}
     if example.dim() == 5:
         shape[2] = dim("t", min=1, max=4096)
+    # It misses torchvision, whose operators no network here has.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.onnx about itself
         torch.onnx.export(
