@@ -1,39 +1,101 @@
 """The model card: what a person should know before using a model, written from what was measured."""
 
+from typing import TYPE_CHECKING
 
-def card(manifest: dict, checkpoint: dict, psnr: dict[float, float]) -> str:
-    """The text of a model's README.md; psnr: validation PSNR in dB by alpha."""
-    training, recipe = manifest["training"], checkpoint["recipe"]
+if TYPE_CHECKING:
+    from tools.training.export import Facts
+
+WHAT = {
+    "unet2d": "A 2D U-Net",
+    "unet3d": "A 3D U-Net",
+    "unet25d": "A 2.5D U-Net",
+}
+TAKES = {
+    "complex_gmap": "real, imaginary, g-map; the noise SD is g per part. **Output** `[B, 2, T, H, W]`: real and "
+    "imaginary, same units",
+    "magnitude_gmap": "magnitude and g-map; the noise SD is g per part of the complex image. **Output** "
+    "`[B, 1, T, H, W]`: magnitude, same units",
+    "magnitude_slices": "magnitudes of {} neighbouring slices, the largest of the stack made 1. **Output** "
+    "`[B, 1, H, W]`: the centre slice's magnitude",
+}
+FRAMES = {
+    "none": "Each frame is denoised by itself",
+    "time": "Frames are neighbours in time and are denoised together, in any number",
+    "slice": "Frames are neighbouring slices and are denoised together, in any number",
+}
+METHODS = {
+    "snraware": "Supervised, on images in SNR units whose noise is made as the reconstruction makes it: filtered in "
+    "k-space, scaled by g-maps.",
+    "sn2n": "Self-supervised: the lines of k-space along kz are split into two halves, each is completed by GRAPPA and "
+    "reconstructed, and the network learns to turn one image into the other, whose noise is independent. No clean "
+    "image is needed. At the scanner it is given the plain reconstruction, which is not split.",
+}
+
+
+def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: "Facts") -> str:
+    """The text of a model's README.md; curve: validation PSNR in dB by alpha."""
+    recipe = checkpoint["recipe"]
     n_weights = sum(weight.numel() for weight in checkpoint["weights"].values()) / 1e6
-    (snr_low, snr_high), (g_low, g_high) = manifest["snr_range"], manifest["gfactor_range"]
-    before = f", after {checkpoint['steps_before']} steps of an earlier stage" if checkpoint["steps_before"] else ""
-    table = "\n".join(f"| {alpha} | {value:.2f} |" for alpha, value in psnr.items())
-    return f"""# {manifest["name"]} {manifest["version"]}
+    sections = [
+        f"""# {manifest["name"]} {manifest["version"]}
 
-A 2D U-Net ({n_weights:.2f} million weights) that removes the noise of a reconstruction in SNR units, each
-frame by itself, given the g-map. `manifest.json` states its contract; `tools/train.py` made it.
+{WHAT[recipe["network"]]} ({n_weights:.2f} million weights) that removes the noise of a reconstruction.
+`manifest.json` states its contract; `tools/train.py` made it.
 
-- **Input** `[B, 3, T, H, W]` float32: real, imaginary, g-map; the noise SD is g per part. H and W are
-  multiples of {manifest["divisor"]}. **Output** `[B, 2, T, H, W]`: real and imaginary, same units.
-- **Method**: {training["method"]}, supervised, on scans simulated with coils, phase and this
-  pipeline's own reconstruction; noise filtered in k-space and scaled by g-maps of R = 2 to 6.
-- **Data**: {"; ".join(training["data"])}.
-  Validated on another subject.
-- **Range**: tissue SNR {snr_low:g} to {snr_high:g}, g {g_low:g} to {g_high:g}. Outside it, expect less.
-- **Noise reduction**: in flat tissue at SNR 12 and 20 the noise SD falls to {manifest["noise_reduction"]:.0%} of
-  what it was (Monte Carlo, 32 repetitions, alpha 0). Near edges and fine structure it falls less.
-- **Limits**: trained on heads and spines at 3 T, pictures and phantoms. No other anatomy, no dynamic
-  series and no pathology was tested. A research tool, not a medical device. Structure below the noise
-  cannot come back, and may be smoothed away: compare with the original (alpha > 0, or the residual).
-- **Made by** step {checkpoint["step"]} of {recipe["steps"]}{before}; seed {training["seed"]}.
-- **Licence** {manifest["licence"]}.
+{_items(manifest, checkpoint, facts)}""",
+        f"## Limits\n\n{facts.limits} A research tool, not a medical device. Structure below the noise cannot come "
+        "back, and may be\nsmoothed away: compare with the original (alpha > 0, or the residual).",
+        _blending(manifest, curve, facts),
+    ]
+    sections += [f"## Evaluation\n\n{facts.evaluation.strip()}"] * bool(facts.evaluation)
+    sections += [f"## Ablation\n\n{facts.ablation.strip()}"] * bool(facts.ablation)
+    return "\n\n".join(sections) + "\n"
 
-## Blending
 
-`alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on the validation scans (white noise at
-tissue SNR 5, 10 and 20, g = 1 or a map). The default alpha, {manifest["default_alpha"]:g}, is the best of them.
+def _items(manifest: dict, checkpoint: dict, facts: "Facts") -> str:
+    """The card's list of facts."""
+    recipe, training = checkpoint["recipe"], manifest["training"]
+    layout = ", ".join(manifest["layout"].replace("S", "T").split(","))
+    frames = FRAMES[manifest["frames"]]
+    if manifest["input"] == "magnitude_slices":
+        frames = "Each slice is denoised with its neighbours; beyond the ends the stack is mirrored"
+    ranges = [
+        f"{what} {manifest[key][0]:g} to {manifest[key][1]:g}"
+        for what, key in (("tissue SNR", "snr_range"), ("g", "gfactor_range"))
+        if manifest[key] is not None
+    ]
+    before = checkpoint["steps_before"]
+    return "\n".join(
+        f"- **{title}**{text}"
+        for title, text in (
+            ("Input", f" `[{layout}]` float32: {TAKES[manifest['input']].format(manifest['n_frames'])}."),
+            ("Size", f": H and W are multiples of {manifest['divisor']}. {frames}."),
+            ("Method", f": {training['method']}. {METHODS[recipe['method']]}"),
+            ("Data", f": {'; '.join(facts.data)}. Validated on {facts.validated_on}."),
+            ("Range", f": {', '.join(ranges) or 'not recorded'}. Outside it, expect less."),
+            (
+                "Noise reduction",
+                f": in flat tissue under a smooth phase the noise SD falls to {manifest['noise_reduction']:.0%} of "
+                "what it was (alpha 0). Near edges and fine structure it falls less.",
+            ),
+            (
+                "Made by",
+                f": step {checkpoint['step']}{f', after {before} of an earlier stage' * bool(before)}; seed "
+                f"{training['seed']}; commit {training['commit']}.",
+            ),
+            ("Licence", f": {manifest['licence']}."),
+        )
+    )
+
+
+def _blending(manifest: dict, curve: dict[float, float], facts: "Facts") -> str:
+    rows = "\n".join(f"| {alpha:g} | {psnr:.2f} |" for alpha, psnr in sorted(curve.items()))
+    picture = f"\n\n![PSNR by alpha]({facts.alpha_picture})" * bool(facts.alpha_picture)
+    return f"""## Blending
+
+`alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on {facts.validated_on}. The default
+alpha, {manifest["default_alpha"]:g}, is the best of them.
 
 | alpha | PSNR |
 |---|---|
-{table}
-"""
+{rows}{picture}"""

@@ -1,0 +1,93 @@
+"""The networks that a recipe may name, and what their inputs must be.
+
+All are a pre-convolution, a backbone and an output convolution. A backbone is levels of blocks, a block is cells in a
+row, a cell is a mixing step with its skip (after SNRAware, arXiv 2503.18162); a backbone's own skips link its levels.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from snrstream.errors import ConfigurationError
+from tools.training.networks.cells import CELLS, CnntCell
+from tools.training.networks.slices import SlicesUNet
+from tools.training.networks.whitened import WhitenedUNet
+
+if TYPE_CHECKING:
+    from tools.training.recipe import Recipe
+
+NETWORKS = ("unet2d", "unet3d", "unet25d")
+PARTS = {"complex_gmap": 2, "magnitude_gmap": 1}  # channels of the image, the g-map aside
+
+
+def build(recipe: "Recipe") -> nn.Module:
+    """The network that a recipe describes, untrained.
+
+    Reads network, inputs, frames, n_frames, widths, depths and cells. `unet2d`: `WhitenedUNet` of any cells. `unet3d`:
+    the same of cells that all mix frames. `unet25d`: `SlicesUNet`, which has no cells: it reads n_frames and widths.
+    Raises ConfigurationError where they do not go together.
+    """
+    if recipe.network not in NETWORKS:
+        raise ConfigurationError(f"network is {recipe.network!r}; expected {', '.join(NETWORKS)}")
+    if len(recipe.widths) < 2 or min(recipe.widths) < 1:
+        raise ConfigurationError(f"widths is {list(recipe.widths)}; expected 2 or more numbers above 0")
+    if recipe.network == "unet25d":
+        _check_slices(recipe)
+        return SlicesUNet(recipe.n_frames, recipe.widths)
+    _check_whitened(recipe)
+    return WhitenedUNet(PARTS[recipe.inputs], recipe.widths, recipe.depths, recipe.cells)
+
+
+def divisor(recipe: "Recipe") -> int:
+    """What H and W must be multiples of."""
+    return 2 ** (len(recipe.widths) - (recipe.network == "unet25d"))
+
+
+def load_weights(network: nn.Module, path: Path) -> int:
+    """Take the weights of a checkpoint; returns how many steps made them.
+
+    Raises ConfigurationError where it is missing or of another network.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"checkpoint {path} does not exist; expected one that train.py has written")
+    checkpoint = torch.load(path, weights_only=True)
+    weights = checkpoint["weights"]
+    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    if {name: tuple(weight.shape) for name, weight in weights.items()} != expected:
+        raise ConfigurationError(f"checkpoint {path} holds another network than the recipe describes")
+    network.load_state_dict(weights)
+    return checkpoint["steps_before"] + checkpoint["step"]
+
+
+def _check_slices(recipe: "Recipe") -> None:
+    if recipe.inputs != "magnitude_slices" or recipe.frames != "slice":
+        raise ConfigurationError(
+            f"inputs and frames of unet25d are {recipe.inputs!r} and {recipe.frames!r}; "
+            "expected 'magnitude_slices' and 'slice'"
+        )
+    if recipe.n_frames < 3 or recipe.n_frames % 2 == 0:
+        raise ConfigurationError(f"n_frames of unet25d is {recipe.n_frames}; expected an odd number of 3 or more")
+
+
+def _check_whitened(recipe: "Recipe") -> None:
+    network, widths = recipe.network, recipe.widths
+    if recipe.inputs not in PARTS:
+        raise ConfigurationError(f"inputs of {network} is {recipe.inputs!r}; expected {' or '.join(PARTS)}")
+    if not len(widths) == len(recipe.depths) == len(recipe.cells):
+        counts = f"{len(widths)}, {len(recipe.depths)} and {len(recipe.cells)}"
+        raise ConfigurationError(f"widths, depths and cells hold {counts} levels; expected as many each")
+    if min(recipe.depths) < 0:
+        raise ConfigurationError(f"depths is {list(recipe.depths)}; expected numbers of 0 or more")
+    for cell, width in zip(recipe.cells, widths, strict=True):
+        if cell not in CELLS:
+            raise ConfigurationError(f"cells names {cell!r}; expected {', '.join(CELLS)}")
+        if cell == "cnnt" and width % CnntCell.N_HEADS:
+            raise ConfigurationError(f"width of a cnnt level is {width}; expected a multiple of {CnntCell.N_HEADS}")
+        mixes = CELLS[cell].mixes_frames
+        if mixes and recipe.frames == "none":
+            raise ConfigurationError(f"cell {cell} mixes frames, but frames is 'none'; expected 'time' or 'slice'")
+        if network == "unet3d" and not mixes:
+            mixing = " or ".join(name for name, kind in CELLS.items() if kind.mixes_frames)
+            raise ConfigurationError(f"cells of unet3d names {cell!r}; expected {mixing}")
