@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
 
+from snrstream.recon.unmixing import power
+
 COARSE = 40  # sensitivities are smooth: this many points per axis, interpolated, are within 1 % of the field
 LOOP_SEGMENTS = 24
 
@@ -46,7 +48,7 @@ def stack_sensitivities(n_channels: int, shape: tuple[int, int], heights: Sequen
     parts = torch.cat([field.real, field.imag])
     parts = F.interpolate(parts, size=shape, mode="bicubic", align_corners=True)
     smooth = torch.complex(parts[:n_channels], parts[n_channels:])
-    rss = torch.linalg.vector_norm(smooth, dim=0)
+    rss = power(smooth).sqrt()
     return (smooth / rss.mean()).to(torch.complex64)
 
 

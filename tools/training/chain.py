@@ -17,6 +17,7 @@ from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
 from snrstream.recon.gmaps import unscanned_gmaps
 from snrstream.recon.lattice import Lattice
+from snrstream.recon.unmixing import power
 from tools.coils import loop_sensitivities
 from tools.simulate import object_phase, white_noise
 from tools.training.noise_process import resolution_filter
@@ -114,7 +115,7 @@ def scan_frames(
     shading away, so that the combined magnitude is that of the object. step: grid of the coil maps.
     """
     shape = frames.shape[-2:]
-    rss = torch.linalg.vector_norm(sensitivities, dim=0)
+    rss = power(sensitivities).sqrt()
     if flat:
         sensitivities, rss = sensitivities / rss, torch.ones_like(rss)
     scale = snr / tissue_level(rss * frames.abs())

@@ -23,7 +23,7 @@ from tools.training.archive import AXES, SPLITS, Entry
 
 CROP = 128
 GMAP_SIZE = 128  # g-maps are smooth: found on this many pixels an edge, and interpolated
-SLAB = (24, 64, 64)  # the same of a volume accelerated in two directions
+SLAB = (20, 48, 48)  # the same of a volume accelerated in two directions
 LARGEST_G = 8.0  # a 99th percentile beyond this is a failed calibration, not a scan to learn from
 ALONG_E1 = tuple((r, 1) for r in range(2, 9))
 IN_BOTH = ((1, 2), (2, 2), (3, 2), (4, 2), (2, 3), (3, 3))
@@ -88,22 +88,20 @@ def make(task: Task) -> Entry:
     """Scan what the task says, with coils of its own, at R=1; g-maps of the accelerations that the coils allow."""
     rng = np.random.default_rng(task.seed)
     snr = float(np.exp(rng.uniform(np.log(3), np.log(80))))
-    n_channels = int(rng.integers(8, 25))
+    n_channels = int(rng.integers(8, 13 if task.axis == "slice" else 25))  # a stack takes time with each
+    accelerations = ALONG_E1
     if task.axis == "slice":
-        scan, shape, maps, accelerations = _scan_stack(task.source.volume(), rng, snr, n_channels)
+        accelerations += IN_BOTH
+        scan, maps = _scan_stack(task.source.volume(), rng, snr, n_channels)
     else:
         image = draw_object(task.source, rng)
         frames = dynamic.draw_series(image, rng) if task.axis == "time" else image[None]
         sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
         step = 1 if task.axis == "none" else chain.MAP_GRID
         scan = chain.scan_frames(frames, sensitivities[:, None], rng, snr, CROP, step=step)
-        coarse = chain.resample(sensitivities * image, (GMAP_SIZE, GMAP_SIZE))
-        maps, accelerations, shape = _draw_gmaps(coarse[:, None], ALONG_E1, rng)[:, 0], ALONG_E1, tuple(image.shape)
+        maps = _gmaps_of_slice(sensitivities * image, scan.place, rng)
     kept = [(np.ones((CROP, CROP), np.float32), (1, 1))]
-    for gmap, acceleration in zip(maps.numpy(), accelerations, strict=True):
-        here = enlarged(gmap, shape, scan.place)
-        if np.quantile(here, 0.99) < LARGEST_G:
-            kept.append((here, acceleration))
+    kept += [(g, r) for g, r in zip(maps, accelerations, strict=True) if np.quantile(g, 0.99) < LARGEST_G]
     return Entry(
         task.source.subject, str(task.source), task.axis, scan.clean.numpy(), False, scan.noise.numpy(),
         np.stack([gmap for gmap, _ in kept]), tuple(r for _, r in kept), scan.snr, scan.resolution,
@@ -137,8 +135,8 @@ def enlarged(gmap: np.ndarray, shape: tuple[int, int], place: tuple[slice, slice
 
 def _scan_stack(
     volume: volumes.Volume, rng: Generator, snr: float, n_channels: int
-) -> tuple[chain.Scan, tuple[int, int], Tensor, tuple[tuple[int, int], ...]]:
-    """Neighbouring slices of a volume, the size of their plane, and g-maps in the middle one as of a scan in 3D."""
+) -> tuple[chain.Scan, list[np.ndarray]]:
+    """Neighbouring slices of a volume; g-maps in the middle one, as of slices (ALONG_E1) and of a volume (IN_BOTH)."""
     stack = volumes.draw_stack(volume, rng)
     magnitude = np.ascontiguousarray(objects.remap(stack.slices, rng), dtype=np.float32)
     frames, content = _sized(chain.complex_object(magnitude, rng, stack.heights), rng)
@@ -148,6 +146,8 @@ def _scan_stack(
     coils = int(rng.integers(2**32))
     sensitivities = stack_sensitivities(n_channels, shape, heights, np.random.default_rng(coils))
     scan = chain.scan_frames(frames, sensitivities, rng, snr, CROP)
+    middle = len(heights) // 2
+    single = _gmaps_of_slice(sensitivities[:, middle] * frames[middle], scan.place, rng)
 
     n_all = volume.data.shape[stack.axis]
     positions = (np.arange(SLAB[0]) + 0.5) * n_all / SLAB[0]
@@ -156,10 +156,15 @@ def _scan_stack(
     slab = chain.pad_air(F.interpolate(torch.stack(planes)[None], size=inside, mode="area")[0], SLAB[1:])
     slab_heights = np.array([shrink * z for z in volumes.heights_of(volume, stack.axis, positions)])
     around = stack_sensitivities(n_channels, SLAB[1:], slab_heights.tolist(), np.random.default_rng(coils))
-    accelerations = ALONG_E1 + IN_BOTH
-    maps = _draw_gmaps(around * slab, accelerations, rng)
-    nearest = int(np.abs(slab_heights - heights[len(heights) // 2]).argmin())
-    return scan, shape, maps[:, nearest], accelerations
+    maps = _draw_gmaps(around * slab, IN_BOTH, rng)
+    nearest = int(np.abs(slab_heights - heights[middle]).argmin())
+    return scan, single + [enlarged(gmap, shape, scan.place) for gmap in maps[:, nearest].numpy()]
+
+
+def _gmaps_of_slice(coils: Tensor, place: tuple[slice, slice], rng: Generator) -> list[np.ndarray]:
+    """g-maps of `ALONG_E1` in the part `place` of coil images `(channel, e1, ro)`."""
+    maps = _draw_gmaps(chain.resample(coils, (GMAP_SIZE, GMAP_SIZE))[:, None], ALONG_E1, rng)[:, 0]
+    return [enlarged(gmap, tuple(coils.shape[1:]), place) for gmap in maps.numpy()]
 
 
 def _draw_gmaps(coils: Tensor, accelerations: Sequence[tuple[int, int]], rng: Generator) -> Tensor:
