@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
             if not group.is_first:
                 return
     if options.output is not None or options.export_only:
-        _export(options.folder / BEST, method, options.archive, options.output or options.folder / "model")
+        _export(options.folder / BEST, method, options.archive, options.output or options.folder / settings.name)
 
 
 def open_method(settings: recipe.Recipe, folder: Path) -> Method:
@@ -70,13 +70,14 @@ def _recipe(options: argparse.Namespace) -> recipe.Recipe:
 
 def _export(path: Path, method: Method, archive: Path, output: Path) -> None:
     from tools.training import export
+    from tools.training.facts import facts_of
 
     found = checkpoint.read(path)
-    network = networks.build(recipe.restored(found["recipe"]))
-    checkpoint.load_weights(network, found["weights"], path)
-    network.eval()
+    settings = recipe.restored(found["recipe"])
+    network = export.load(found)
     curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
-    export.export(found, output, curve, Archive(archive, "train"))
+    facts = facts_of(settings, Archive(archive, "train"), Archive(archive, "validation"))
+    export.export(found, output, curve, facts, settings.format)
     print(f"{output}: validation PSNR {max(curve.values()):.2f} dB, at alpha {max(curve, key=lambda a: curve[a]):g}")
 
 

@@ -106,7 +106,7 @@ def load(checkpoint: dict) -> nn.Module:
 def noise_reduction(place: Path) -> float:
     """Noise SD out over in, of the model in the folder `place`, in flat regions under a smooth phase."""
     model = Model(*read_manifest(place))
-    noisy, gmap, flat = flat_images(model.manifest, phase=True)
+    noisy, gmap, flat = flat_images(model.manifest)
     denoised = np.stack([model.denoise(image, gmap) for image in noisy])
     return noise_remaining(model.manifest, noisy, denoised, flat)
 

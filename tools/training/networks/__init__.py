@@ -4,10 +4,8 @@ All are a pre-convolution, a backbone and an output convolution. A backbone is l
 row, a cell is a mixing step with its skip (after SNRAware, arXiv 2503.18162); a backbone's own skips link its levels.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from snrstream.errors import ConfigurationError
@@ -43,22 +41,6 @@ def build(recipe: "Recipe") -> nn.Module:
 def divisor(recipe: "Recipe") -> int:
     """What H and W must be multiples of."""
     return 2 ** (len(recipe.widths) - (recipe.network == "unet25d"))
-
-
-def load_weights(network: nn.Module, path: Path) -> int:
-    """Take the weights of a checkpoint; returns how many steps made them.
-
-    Raises ConfigurationError where it is missing or of another network.
-    """
-    if not path.is_file():
-        raise ConfigurationError(f"checkpoint {path} does not exist; expected one that train.py has written")
-    checkpoint = torch.load(path, weights_only=True)
-    weights = checkpoint["weights"]
-    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    if {name: tuple(weight.shape) for name, weight in weights.items()} != expected:
-        raise ConfigurationError(f"checkpoint {path} holds another network than the recipe describes")
-    network.load_state_dict(weights)
-    return checkpoint["steps_before"] + checkpoint["step"]
 
 
 def _check_slices(recipe: "Recipe") -> None:
