@@ -85,8 +85,11 @@ def test_the_list_says_what_is_wrong_with_each_broken_folder(install, models, tm
 
 def test_a_folder_without_models_and_none_at_all(models, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: tmp_path)
-    assert models("list")[:2] == (0, ["name  version  format  input  frames  alpha  licence", "(no models)"])
-    assert models("check")[:2] == (0, ["(no models)"])
+    assert models("list")[:2] == (
+        0,
+        ["name  version  format  input  frames  alpha  licence", f"(no models in {tmp_path})"],
+    )
+    assert models("check")[:2] == (0, [f"(no models in {tmp_path})"])
     monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: tmp_path / "none")
     for action in ("list", "check"):
         status, lines, error = models(action)
@@ -201,3 +204,19 @@ finally:
     environment = {**os.environ, "PYTHONPATH": str(GADGETS)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_answer_that_was_recorded_is_compared_later(models, install) -> None:
+    place = install()
+    assert models("record", "tiny")[:2] == (0, ["tiny 0.1: test_vector.npz written, tolerance 0.01"])
+    assert only(models("check", "tiny")[1], "recorded answer") == "differs by 0; tolerance 0.01"
+    assert json.loads((place / "manifest.json").read_text())["test_vector"]["file"] == "test_vector.npz"
+    assert models("record", "none")[::2] == (1, "snrstream: unknown model 'none'; known: tiny")
+
+
+def test_the_cost_of_streaming_is_told_beside_that_of_a_frame(models, install) -> None:
+    install(halving_model(), frames="time", n_frames=8)
+    _, lines, _ = models("check", "tiny")
+    (streamed,) = (line for line in lines if "in a streamed series, for its 8 frames run each time" in line)
+    frame = float(only(lines, "speed").split()[0])
+    assert float(streamed.split()[0]) == pytest.approx(8 * frame, rel=0.01)
