@@ -85,9 +85,12 @@ def test_properties_that_a_user_sets_are_the_same_from_a_file_and_through_a_serv
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("alpha", "setting is 'alpha'; expected KEY=VALUE"), ("nothing=1", "--set: parameter 'nothing' of the console is no"),
-     ("alpha=2", "alpha is 2.0; expected a number from 0 to 1")],
-)  # fmt: skip
+    [
+        ("alpha", "setting is 'alpha'; expected KEY=VALUE"),
+        ("nothing=1", "--set: parameter 'nothing' of the console is no"),
+        ("alpha=2", "alpha is 2.0; expected a number from 0 to 1"),
+    ],
+)
 def test_a_wrong_setting_is_one_line(raw_scan, tmp_path, capsys, setting, message) -> None:
     try:
         status = main(["recon", str(raw_scan("brain_16ch_r3")), "--set", setting, "--output", str(tmp_path / "out")])
