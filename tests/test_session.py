@@ -69,7 +69,17 @@ def test_openrecon_without_a_pipeline_gets_the_default(text: list[Text]) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["{ broken", "[1]", "null", "hello", '{"parameters": [1]}', "9" * 5000, '{"a": "' + "x" * 70_000 + '"}']
+    "text",
+    [
+        "{ broken",
+        "[1]",
+        "null",
+        "hello",
+        '{"alpha": 0.9}',
+        '{"parameters": [1]}',
+        "9" * 5000,
+        '{"a": "' + "x" * 70_000 + '"}',
+    ],
 )
 def test_what_a_user_set_is_not_lost_without_a_word(text: str) -> None:
     with pytest.raises(ConfigurationError, match="parameters of the console cannot be read: "):

@@ -54,12 +54,16 @@ def _recon(options: argparse.Namespace) -> None:
     from .chain import chain_file, named_chain, parse_chain, read_configuration
     from .mrd.header import parse_header
     from .mrd.scan_file import ScanFile
+    from .openrecon import adjusted
     from .progress import Progress
     from .threads import limit_threads
 
     limit_threads(options.threads)
     file = chain_file(options.pipeline)
     chain = named_chain(options.pipeline) if file is None else parse_chain(read_configuration(file), file.name)
+    chain, ignored = adjusted(chain, dict(options.set))
+    if ignored:
+        raise ConfigurationError(f"--set: {ignored[0]}")
     if options.from_stream:
         from .pipe_ends import standard_pipes
         from .pipes import reconstruct
@@ -84,7 +88,7 @@ def _send(options: argparse.Namespace) -> None:
 
     with ScanFile(options.scan) as scan:
         _check_output(options)
-        received = send_scan(scan, options.host, options.port, options.pipeline)
+        received = send_scan(scan, options.host, options.port, options.pipeline, dict(options.set))
         _write([r.image for r in received], scan.header_xml, options.output)
         for warning in dict.fromkeys(w for r in received for w in meta_values(r.image, "SNRSTREAM_warning")):
             log.warning("%s", warning)
@@ -108,12 +112,14 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from .model_commands import check_models, list_models, show_model
+    from .model_commands import check_models, list_models, record_model, show_model
 
     if options.action == "list":
         lines = list_models()
     elif options.action == "show":
         lines = show_model(options.name)
+    elif options.action == "record":
+        lines = record_model(options.name)
     else:
         lines = check_models(options.names)
     for line in lines:
@@ -206,18 +212,20 @@ def _parser() -> argparse.ArgumentParser:
     recon = commands.add_parser("recon", help="reconstruct a raw data file, or a stream, in this process")
     serve = commands.add_parser("serve", help="reconstruct what clients stream to this host")
     send = commands.add_parser("send", help="stream a raw data file to a server and save the images")
-    models = commands.add_parser("models", help="list, show or check the denoising models")
+    models = commands.add_parser("models", help="list, show, check or record the denoising models")
     actions = models.add_subparsers(required=True, metavar="ACTION", dest="action", parser_class=_Parser)
     of_all = actions.add_parser("list", help="one line for each folder of models/")
     show = actions.add_parser("show", help="what a model's manifest says, and whether its file is that of the manifest")
     check = actions.add_parser("check", help="run models: recorded answer, noise reduction, speed, seam of tiles")
-    show.add_argument("name", metavar="NAME", help="folder of models/")
+    record = actions.add_parser("record", help="keep a model's answer of today in its folder, for later checks")
+    for action in (show, record):
+        action.add_argument("name", metavar="NAME", help="folder of models/")
     check.add_argument("names", metavar="NAME", nargs="*", help="folders of models/ (all)")
     for command, run in (
         (recon, _recon),
         (serve, _serve),
         (send, _send),
-        *((c, _models) for c in (of_all, show, check)),
+        *((c, _models) for c in (of_all, show, check, record)),
     ):
         command.set_defaults(run=run)
         command.add_argument("-v", "--verbose", action="store_true", help="log more")
@@ -233,6 +241,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--output", metavar="DIR", type=Path, required=command is send, help="folder for the results"
         )
+        command.add_argument(
+            "--set", metavar="KEY=VALUE", type=_setting, action="append", default=[],
+            help="a property of the pipeline's gadgets in place of its own, such as alpha=0.5; may be repeated",
+        )  # fmt: skip
     recon.add_argument(
         "--from-stream", action="store_true", help="in place of SCAN.h5: a stream on stdin, its images on stdout"
     )
@@ -255,6 +267,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError(f"number is {text!r}; expected 1 to 1024")
     return int(text)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not (key and separator):
+        raise argparse.ArgumentTypeError(f"setting is {text!r}; expected KEY=VALUE")
+    return key, value
 
 
 def _seconds(text: str) -> float:

@@ -1,11 +1,14 @@
 """The client: streams a raw scan to a server and collects what it sends back."""
 
+import json
 import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 import ismrmrd
@@ -31,9 +34,12 @@ class Received:
     latency_s: float
 
 
-def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Received]:
+def send_scan(
+    scan: ScanFile, host: str, port: int, pipeline: str, console: Mapping[str, str] = MappingProxyType({})
+) -> list[Received]:
     """Stream `scan` through the server's `pipeline`, a name it knows or the path of a file to send whole.
 
+    console: properties of gadgets, sent as a scanner's console sends what was set there; nothing where it is empty.
     No images are right for noise acquisitions alone, and from the pipeline that keeps dependent noise measurements.
     Raises ConnectionFailed where nobody listens, the server goes away, sends no images, or reports an error.
     """
@@ -46,7 +52,10 @@ def send_scan(scan: ScanFile, host: str, port: int, pipeline: str) -> list[Recei
         raise ConnectionFailed(f"cannot connect to {server}: {getattr(exc, 'strerror', None) or exc}") from None
     with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
         link = Link(sock, server)
-        sender = _Sender(link, [configuration, Header(scan.header_xml)], scan, progress)
+        preamble: list[Any] = [configuration, Header(scan.header_xml)]
+        if console:
+            preamble.append(Text(json.dumps({"parameters": dict(console)})))
+        sender = _Sender(link, preamble, scan, progress)
         sender.start()
         received: list[Received] = []
         try:

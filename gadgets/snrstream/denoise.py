@@ -17,14 +17,16 @@ from .denoise_frames import Mode, Neighbours, Window
 from .denoise_group import Frame
 from .denoised_image import denoised, residual, stand_in
 from .denoising.model import TIMEOUT_S, load_model
-from .errors import ModelError, ModelTimeout
+from .errors import ConnectionFailed, ModelError, ModelTimeout, SnrstreamError
 from .items import ReconImage
 from .mrd.messages import Pause
 from .resources import is_plain_name
+from .time_limit import heed
 
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT_S = 3600.0
+MOST_TOLD = 20  # different reasons that a scan's log gives
 MOST_BYTES = 2 << 30  # of the images and g-maps that a scan holds back, or remembers as neighbours
 WEAKEST, STRONGEST = 0.01, 100.0
 WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame that a model is warmed up on
@@ -36,7 +38,8 @@ class Parameters:
     (original); the manifest's default where it is not given. alpha_by_g: in its place, a table of pairs g:alpha such
     as `1:0.5 2:0.3 4:0.1`, linear in between and constant outside, to denoise more where there is more noise.
     strength: what the network's input is multiplied by, and its output divided by, 0.01 to 100. A network for SNR
-    units expects noise of SD g: below 1 it sees less noise than there is and denoises less, above 1 more.
+    units takes what is as small as noise of SD g for noise: below 1 that is more of the image, and it denoises more,
+    above 1 less. One for normalised magnitudes sees the same image either way.
     frames: `streaming` denoises an image with the frames at hand, `series` with all of its series once that has ended
     (up to 2 GiB of it); for models that take frames of time or slices. residual: whether to send original minus
     denoised too. timeout_s: how long the network may take for an image, or for each 8 partitions of a volume, and to be
@@ -82,15 +85,22 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
     From the first `Pause` on, the network runs while the next item is taken, so that the next image is reconstructed
     beside it. The denoised image then leaves behind the next original, or at the next `Pause` if that is earlier: where
-    the source has nothing more, nothing is held back. A source that never pauses gets each at once.
+    the source has nothing more, nothing is held back. A source that never pauses gets each at once. Where the source
+    fails, what waits leaves before the error does.
     """
     with contextlib.closing(_Denoiser(parameters, _n_slices(header))) as denoiser:
-        for item in items:
-            if isinstance(item, Pause):
-                yield from denoiser.pause()
-            yield item
-            if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
-                yield from denoiser.take(item)
+        try:
+            for item in items:
+                if isinstance(item, Pause):
+                    yield from denoiser.pause()
+                yield item
+                if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
+                    yield from denoiser.take(item)
+        except ConnectionFailed:
+            raise  # nobody is there for what waits
+        except SnrstreamError:
+            yield from denoiser.end()
+            raise
         yield from denoiser.end()
 
 
@@ -111,7 +121,8 @@ class _Denoiser:
         self._told: set[str] = set()
         self._unusable = ""  # why, for the rest of the scan
         self._overlaps = False
-        self._worker = ThreadPoolExecutor(1)
+        self._given_up: Future[None] = Future()
+        self._worker = ThreadPoolExecutor(1, initializer=heed, initargs=(self._given_up,))
         self._at_work: tuple[list[Frame], Future[list[ReconImage]]] | None = None
         self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:
@@ -158,8 +169,9 @@ class _Denoiser:
         yield from self._leaving()
 
     def close(self) -> None:
-        """A network at work is not waited for."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """A network at work is told to end."""
+        self._given_up.set_result(None)
+        self._worker.shutdown(cancel_futures=True)
 
     def _denoise(self, window: Window) -> None:
         """Have the seconds of a window made, once those of the one before it are."""
@@ -198,9 +210,10 @@ class _Denoiser:
                 yield residual(frame.image, second)
 
     def _failed(self, item: ReconImage, reason: str) -> ReconImage:
-        if reason not in self._told:
+        if reason not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(reason)
-            log.warning("not denoised: %s", reason)
+            more = "; further reasons stand in the images alone" if len(self._told) == MOST_TOLD else ""
+            log.warning("not denoised: %s%s", reason, more)
         warnings = (*item.warnings, f"not denoised: {reason}")
         return dataclasses.replace(stand_in(item, "not denoised", {}), warnings=warnings)
 

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 Mode = Literal["streaming", "series"]
 
 ANY_STREAMED = 8  # frames of a window in time, for a model that takes any number
+MOST_PLACES = 8  # of one slice, whose images a streamed series remembers: a patient who moves on does not come back
 ALL = 1 << 17  # more than there are slices
 
 
@@ -183,4 +184,7 @@ class Neighbours:
             if group.fits(image) and not (self._by_slice and slice_ in group.slices):
                 return group
         groups.append(Group(image, self._by_slice))
+        if self._mode == "streaming" and not self._by_slice and len(groups) > MOST_PLACES:
+            for frame in list(groups[0].frames):  # all of which have left
+                self._forget(frame)
         return groups[-1]

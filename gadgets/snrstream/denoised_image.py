@@ -16,7 +16,8 @@ def denoised(window: Window, model: Any, alpha: Alpha, strength: float, timeout_
     Partitions are frames, unless the frames are of another time. strength: what the network's input is multiplied by,
     and its answer divided by; the g-map stays. Raises ModelError, ModelTimeout and MemoryError.
     """
-    images = [frame.image.image * np.float32(strength) for frame in window.frames]
+    with np.errstate(over="ignore", invalid="ignore"):  # which the model refuses
+        images = [frame.image.image * np.float32(strength) for frame in window.frames]
     gmaps = [frame.image.gmap for frame in window.frames]
     if model.manifest.frames == "time":
         image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
@@ -25,6 +26,7 @@ def denoised(window: Window, model: Any, alpha: Alpha, strength: float, timeout_
         answer = model.denoise(np.concatenate(images), np.concatenate(gmaps), timeout_s)
         answers = answer.reshape(len(images), *images[0].shape)
     n_frames = 1 if model.manifest.frames == "none" else len(images) if window.mode else len(images[0])
+    n_frames = min(n_frames, model.manifest.n_frames or n_frames)  # of those at hand, the network sees so many
     meta, history = _audit(window.mode, n_frames, model, alpha, strength)
     warnings = (*window.warnings, *(f"denoising fell back: {text}" for text in model.fallbacks))
     seconds = []

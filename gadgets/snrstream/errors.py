@@ -14,7 +14,18 @@ terminal or in the client's console.
 
 
 class SnrstreamError(Exception):
-    """Base of all expected failures; anything else that escapes is a defect."""
+    """Base of all expected failures; anything else that escapes is a defect.
+
+    What a text cites of files and peers may hold anything: what would steer a terminal, or break XML, is escaped.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text with all that cannot be shown in a line written as escapes."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ConfigurationError(SnrstreamError):

@@ -11,6 +11,7 @@ import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
+from .errors import printable
 from .image_values import SERIES_DENOISED, SERIES_G_MAP, SERIES_IMAGE, SERIES_RESIDUAL, SERIES_SNR_MAP
 from .items import ReconImage
 
@@ -195,5 +196,5 @@ def _meta(
 
 def _ascii(value: str | list[str]) -> str | list[str]:
     if isinstance(value, list):
-        return [text.encode("ascii", "replace").decode() for text in value]
-    return value.encode("ascii", "replace").decode()
+        return [printable(text).encode("ascii", "replace").decode() for text in value]
+    return printable(value).encode("ascii", "replace").decode()

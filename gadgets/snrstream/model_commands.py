@@ -10,8 +10,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .denoising.manifest import Manifest, Recorded, load_manifest, model_names, named_manifest, read_checked
-from .errors import ModelError
+from .denoising.manifest import (
+    Manifest,
+    Recorded,
+    load_manifest,
+    model_names,
+    models_folder,
+    named_manifest,
+    read_checked,
+)
+from .errors import ModelError, printable
 
 COLUMNS = ("name", "version", "format", "input", "frames", "alpha", "licence")
 LONGEST_CELL = 40  # characters, so that one manifest cannot tear the table apart
@@ -40,7 +48,7 @@ def list_models() -> Iterator[str]:
         else:
             yield _line(f"{row[0].ljust(widths[0])}  BROKEN: {broken[row[0]]}")
     if len(rows) == 1:
-        yield "(no models)"
+        yield _line(f"(no models in {models_folder()})")
     if broken:
         raise ModelError(f"{len(broken)} of {len(rows) - 1} models cannot be used: {', '.join(broken)}")
 
@@ -88,9 +96,21 @@ def check_models(names: list[str]) -> Iterator[str]:
         else:
             yield _row("passed", "all checks")
     if not names:
-        yield "(no models)"
+        yield _line(f"(no models in {models_folder()})")
     if failed:
         raise ModelError(f"{len(failed)} of {len(names)} models failed the check: {', '.join(failed)}")
+
+
+def record_model(name: str) -> Iterator[str]:
+    """Keep the model's answer to a test image in its folder; the one kept before is replaced."""
+    from .denoising.recorded import record_test_vector
+
+    manifest, path = load_manifest(name)
+    try:
+        recorded = record_test_vector(path.parent)
+    except OSError as exc:
+        raise ModelError(f"model {name}: its answer cannot be written: {exc}") from None
+    yield _line(f"{name} {manifest.version}: {recorded.file} written, tolerance {recorded.tolerance:g}")
 
 
 def problem(name: str, exc: Exception) -> str:
@@ -149,5 +169,5 @@ def _cell(text: str) -> str:
 
 def _line(text: str) -> str:
     """One line without what would steer a terminal: names of folders and texts of others may hold anything."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.rstrip())
+    shown = printable(text.rstrip())
     return shown if len(shown) <= LONGEST_LINE else f"{shown[:LONGEST_LINE]} ..."

@@ -9,6 +9,7 @@ from .errors import ConfigurationError
 from .parameters import replace_parameter
 
 LONGEST = 1 << 16  # characters
+EXCLUSIVE = (("alpha", "alphabyg"), ("alphabyg", "alpha"))  # of `denoise`
 
 
 def console_parameters(text: str, expected: bool) -> dict[str, Any] | None:
@@ -21,7 +22,7 @@ def console_parameters(text: str, expected: bool) -> dict[str, Any] | None:
         if len(text) > LONGEST:
             raise ValueError(f"it has {len(text)} characters; expected at most {LONGEST}")
         content = json.loads(text)
-        found = content.get("parameters", {}) if isinstance(content, dict) else None
+        found = content.get("parameters") if content and isinstance(content, dict) else content
         if not isinstance(found, dict):
             raise ValueError('expected {"parameters": {...}}')
     except (ValueError, RecursionError) as exc:
@@ -42,11 +43,16 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]
     """The chain with those properties of its gadgets that the parameters name, and warnings for its images.
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. A parameter that is no
-    property of exactly one gadget is warned of and left alone, for a console may send ones of its own.
+    property of exactly one gadget is warned of and left alone, for a console may send ones of its own. Of properties
+    that exclude each other, the console's takes the place of the pipeline's.
     Raises ConfigurationError for values that the gadget cannot take.
     """
     steps = list(chain.steps)
     warnings = []
+    names = {key.lower().replace("_", "") for key in parameters}
+    for one, other in EXCLUSIVE:
+        if one in names and other not in names:
+            steps = [(gadget, _without(values, other)) for gadget, values in steps]
     for key, value in parameters.items():
         if key in ("config", "customconfig"):
             continue
@@ -54,7 +60,7 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]
             (place, field.name)
             for place, (_, values) in enumerate(steps)
             for field in dataclasses.fields(values)
-            if field.name.replace("_", "") == key.lower()
+            if field.name.replace("_", "") == key.lower().replace("_", "")
         ]
         if len(found) != 1:
             warnings.append(f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored")
@@ -63,3 +69,9 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]
         text = str(value).lower() if isinstance(value, bool) else str(value)
         steps[place] = gadget, replace_parameter(values, f"{gadget}, parameter of the console", name, text)
     return Chain(tuple(steps)), warnings
+
+
+def _without(parameters: Any, key: str) -> Any:
+    """The parameters with their default for the field that the console calls `key`, where there is one."""
+    defaults = {f.name: f.default for f in dataclasses.fields(parameters) if f.name.replace("_", "") == key}
+    return dataclasses.replace(parameters, **defaults) if defaults else parameters

@@ -11,8 +11,14 @@ Result = TypeVar("Result")
 
 GRACE_S = 1.0  # for work that was told to end, which takes until its present step is done
 
+_here = threading.local()
 _left_behind: list[tuple[str, threading.Thread]] = []
 _lock = threading.Lock()
+
+
+def heed(given_up: concurrent.futures.Future[None]) -> None:
+    """From now on, end the work of this thread's calls of `within` when `given_up` is done."""
+    _here.given_up = given_up
 
 
 def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callable[[], None]) -> Result:
@@ -22,12 +28,15 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     behind, for no thread can be ended from outside. Until it ends by itself, work of the same `key` is refused, so
     that one scan after the other cannot pile up threads.
 
-    Raises TimeoutError after the limit, RuntimeError where work is refused.
+    Raises TimeoutError after the limit, RuntimeError where work is refused or given up (`heed`).
     """
     with _lock:
         _left_behind[:] = [entry for entry in _left_behind if entry[1].is_alive()]
         if any(other == key for other, _ in _left_behind):
             raise RuntimeError("an earlier run that exceeded its time limit still goes on")
+    given_up: concurrent.futures.Future[None] | None = getattr(_here, "given_up", None)
+    if given_up is not None and given_up.done():
+        raise RuntimeError("given up")
     answer: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:
@@ -38,10 +47,13 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
     worker = threading.Thread(target=run, daemon=True)
     worker.start()
-    concurrent.futures.wait([answer], limit_s)
+    ends = [answer] if given_up is None else [answer, given_up]
+    concurrent.futures.wait(ends, limit_s, concurrent.futures.FIRST_COMPLETED)
     if answer.done():
         return answer.result()
     cancel()
+    if given_up is not None and given_up.done():
+        raise RuntimeError("given up")  # what cannot be cancelled ends by itself, as it would have
     worker.join(GRACE_S)
     if worker.is_alive():
         with _lock:

@@ -127,9 +127,14 @@ def test_alpha_and_its_table_exclude_each_other_also_on_the_console() -> None:
     both = f"<property name='alpha' value='0.3'/><property name='alpha_by_g' value='{TABLE}'/>"
     with pytest.raises(ConfigurationError, match=r"alpha is 0.3, alpha_by_g '1:0.5 .*'; expected one of them"):
         gadget(both)
-    chain = gadget("<property name='alpha' value='0.3'/>")
-    with pytest.raises(ConfigurationError, match="parameter of the console: alpha is 0.3, alpha_by_g"):
-        adjusted(chain, {"alphabyg": TABLE})
+    with pytest.raises(ConfigurationError, match="parameter of the console: alpha is 0.4, alpha_by_g"):
+        adjusted(gadget(""), {"alpha": 0.4, "alphabyg": TABLE})
+    one, other = "<property name='alpha' value='0.3'/>", f"<property name='alpha_by_g' value='{TABLE}'/>"
+    for key in ("alphabyg", "alpha_by_g"):
+        chain, warnings = adjusted(gadget(one), {key: TABLE})
+        assert chain.steps[0][1] == denoise.Parameters(alpha_by_g=TABLE) and not warnings
+    chain, _ = adjusted(gadget(other), {"alpha": 0.4})
+    assert chain.steps[0][1] == denoise.Parameters(alpha=0.4)
     parameters, _ = adjusted(gadget(""), {"alphabyg": TABLE, "strength": 0.5, "residual": True, "frames": "series"})
     assert parameters.steps[0][1] == denoise.Parameters(alpha_by_g=TABLE, strength=0.5, residual=True, frames="series")
 

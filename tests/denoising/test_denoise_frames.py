@@ -93,7 +93,7 @@ def test_volumes_in_time_are_denoised_partition_by_partition(use) -> None:
 
 @pytest.mark.parametrize("axis", ["depth", "slice"])
 def test_partitions_of_a_volume_are_denoised_together(use, axis) -> None:
-    model = use(FrameMean(frames=axis))
+    model = use(FrameMean(frames=axis, n_frames=0))
     (image, denoised) = run([recon_image(0, (4, 5, 6))])
     assert np.allclose(denoised.image, image.image.mean(axis=0, keepdims=True), atol=TOLERANCE)
     assert model.given == [4]

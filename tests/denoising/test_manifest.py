@@ -1,10 +1,11 @@
 """Manifests: their defaults, and one clear line for each mistake."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from snrstream.denoising.manifest import load_manifest
+from snrstream.denoising.manifest import load_manifest, named_manifest
 from snrstream.errors import ModelError
 from snrstream.resources import folder
 
@@ -12,6 +13,9 @@ PATCH = {"frames": "time", "patch": [16, 64, 64], "overlap": [8, 16, 16]}
 SLICES = {"input": "magnitude_slices", "layout": "B,S,H,W", "frames": "slice", "n_frames": 7}
 
 WRONG = [
+    ({"patch": [16, 4096, 4096], "overlap": [8, 16, 16], "frames": "time"}, "expected at most 16777216 pixels in all"),
+    ({"version": "1" * 201}, "version has 201 characters; expected at most 200"),
+    ({"k" * 1000: 1}, "manifest.json has unknown " + "k" * 100),
     ({"patch": [1, 64, 64]}, "only one of patch and overlap is given; expected both or none"),
     ({**PATCH, "overlap": [8, 64, 16]}, "overlap is [8, 64, 16]; expected 0 or more, below patch [16, 64, 64]"),
     ({**PATCH, "overlap": [16, 16, 16]}, "expected 0 or more, below patch"),
@@ -89,3 +93,20 @@ def test_every_key_of_a_shipped_manifest_is_understood() -> None:
         assert manifest.name == path.parent.name and file.parent == path.parent
         assert manifest.snr_range and manifest.gfactor_range and manifest.test_vector
         assert "test_vector" in json.loads(path.read_text())
+
+
+def test_a_copied_manifest_does_not_pass_for_the_model_that_it_was_of(install) -> None:
+    place = install()
+    manifest = json.loads((place / "manifest.json").read_text())
+    (place / "manifest.json").write_text(json.dumps({**manifest, "name": "other"}))
+    with pytest.raises(ModelError, match="model tiny: name in manifest.json is 'other'; expected that of its folder"):
+        load_manifest("tiny")
+
+
+def test_the_manifest_of_the_readme_is_one(install) -> None:
+    place = install()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    text = readme[readme.index('{"name": "NAME"') :].split("\n\n")[0]
+    manifest = json.loads(text.replace("NAME", "tiny").replace("model.pt", "model.onnx"))
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    assert named_manifest("tiny")[0].patch == (16, 64, 64)

@@ -200,7 +200,7 @@ def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(ins
     )
     assert child.returncode == 0 and "Traceback" not in child.stderr, child.stderr
     first, again, other = (json.loads(line) for line in child.stdout.splitlines())
-    assert first[:2] == [False, [f"not denoised: model stubborn: {failure}: no answer within 1 s"]]
+    assert first[:2] == [False, [f"not denoised: model stubborn: {failure}: no answer within 1 s (timeout_s)"]]
     refused = f"not denoised: model stubborn: {failure}: an earlier run that exceeded its time limit still goes on"
     assert again[:2] == [False, [refused]]
     assert other[:2] == [True, []]

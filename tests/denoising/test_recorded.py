@@ -77,6 +77,15 @@ def with_spoilt_block() -> bytes:
     return data.getvalue().replace(packed, b"\xff" * len(packed))
 
 
+def npy(header: bytes) -> bytes:
+    """An archive whose arrays have this header."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in ("image", "gmap", "denoised"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return data.getvalue()
+
+
 def of_other_types() -> bytes:
     data = io.BytesIO()
     np.savez(data, image=np.ones((1, 4, 4)), gmap=np.ones((1, 4, 4)), denoised=np.ones((1, 4, 4)))
@@ -89,6 +98,8 @@ def of_other_types() -> bytes:
         (b"", "cannot be read as a test vector"),
         (b"no archive", "cannot be read as a test vector"),
         (with_spoilt_block(), "cannot be read as a test vector: Error -3"),
+        (npy(b"{'descr': '<c8', 'fortran_order': False, 'shape': (1,\n"), "cannot be read as a test vector"),
+        (npy(b"{'descr': '<c8', 'fortran_order': False, 'shape': (10**32,)}"), "cannot be read as a test vector"),
         (pickled(), "cannot be read as a test vector: .*allow_pickle=False"),
         (of_other_types(), "holds image float64 .*; expected complex64, float32, complex64 alike"),
     ],

@@ -49,7 +49,7 @@ def test_a_hanging_model_does_not_hold_up_another_one(install) -> None:
     assert np.array_equal(load_model("tiny").denoise(image, G_MAP), image * np.float32(0.5))
     assert thread.is_alive()
     thread.join()
-    assert failures == ["model hanging: failed on 1 x 13 x 18: no answer within 3 s"]
+    assert failures == ["model hanging: failed on 1 x 13 x 18: no answer within 3 s (timeout_s)"]
 
 
 def test_work_is_taken_again_once_what_was_left_behind_has_ended(monkeypatch) -> None:

@@ -108,6 +108,6 @@ def test_a_module_that_hangs_is_left_behind_and_refused(install) -> None:
     assert child.returncode == 0 and not child.stderr, child.stderr
     assert [json.loads(line) for line in child.stdout.splitlines()] == [
         "denoised",
-        "model tiny: failed on 2 x 8 x 8: no answer within 1 s",
+        "model tiny: failed on 2 x 8 x 8: no answer within 1 s (timeout_s)",
         "model tiny: failed on 1 x 8 x 8: an earlier run that exceeded its time limit still goes on",
     ]

@@ -71,6 +71,34 @@ def test_a_configuration_sent_whole(server, raw_scan) -> None:
         assert a.image.data.tobytes() == b.image.data.tobytes()
 
 
+def test_properties_that_a_user_sets_are_the_same_from_a_file_and_through_a_server(server, raw_scan, tmp_path) -> None:
+    host, port, _ = server
+    settings = ["--set", "alpha_by_g=1:0.5 2:0.1", "--set", "residual=true", "--set", "output=magnitude"]
+    scan = str(raw_scan("brain_16ch_r3"))
+    assert main(["recon", scan, *settings, "--output", str(tmp_path / "a")]) == 0
+    address = ["--host", host, "--port", str(port)]
+    assert main(["send", scan, *address, *settings, "--output", str(tmp_path / "b")]) == 0
+    here, there = (read_images(tmp_path / side) for side in "ab")
+    assert_identical(here, there)
+    assert sorted(here) == ["image_1", "image_2", "image_20", "image_3"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("alpha", "setting is 'alpha'; expected KEY=VALUE"),
+        ("nothing=1", "--set: parameter 'nothing' of the console is no"),
+        ("alpha=2", "alpha is 2.0; expected a number from 0 to 1"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(raw_scan, tmp_path, capsys, setting, message) -> None:
+    try:
+        status = main(["recon", str(raw_scan("brain_16ch_r3")), "--set", setting, "--output", str(tmp_path / "out")])
+    except SystemExit as exc:
+        status = exc.code
+    assert status == 1 and message in capsys.readouterr().err
+
+
 def test_four_clients_at_once(server, raw_scan) -> None:
     host, port, _ = server
     results: list[bytes] = []

@@ -1,11 +1,13 @@
 """What runs a network: ONNX Runtime or TorchScript, on one device."""
 
+import re
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 LONGEST_REASON = 300  # characters of a backend's own text
+RAISED = re.compile(r"\w+(\.\w+)*(Error|Exception): ")
 NO_MEMORY = (
     "out of memory",
     "out_of_memory",
@@ -47,8 +49,9 @@ def is_out_of_memory(exc: BaseException) -> bool:
 
 
 def reason(exc: BaseException) -> str:
-    """A backend's text as one line. TorchScript's is a traceback whose last line has the error."""
+    """A backend's text as one line. TorchScript's is a traceback that ends with the error."""
     lines = [line for line in str(exc).splitlines() if line.strip()]
     if lines and any("TorchScript" in line for line in lines):
-        lines = lines[-1:]
+        raised = [n for n, line in enumerate(lines) if RAISED.match(line)]
+        lines = lines[raised[-1] :] if raised else lines[-1:]
     return " ".join(" ".join(lines).split())[:LONGEST_REASON] or type(exc).__name__

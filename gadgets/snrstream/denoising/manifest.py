@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..resources import folder, is_plain_name
-from .manifest_checks import check, parse
+from .manifest_checks import LONGEST_SHOWN, check, parse
 
 Size = tuple[int, int, int]
 Range = tuple[float, float]
@@ -93,21 +93,26 @@ def named_manifest(model: str) -> tuple[Manifest, Path]:
     if not is_plain_name(model):
         raise ModelError(f"model name {model!r} is not a plain name; expected the name of a folder in models/")
     try:
-        models = folder("models")
+        models = models_folder()
         if (models / model).is_dir() and not (models / model / "manifest.json").is_file():
             raise ModelError(f"model {model}: its folder has no manifest.json")
         if not (models / model).is_dir():
-            known = ", ".join(sorted(p.parent.name for p in models.glob("*/manifest.json"))) or "none"
+            known = ", ".join(sorted(p.parent.name for p in models.glob("*/manifest.json"))) or f"none in {models}"
             raise ModelError(f"unknown model {model!r}; known: {known}")
         return read_manifest(models / model)
     except (OSError, RecursionError) as exc:
         raise ModelError(f"model {model}: its folder cannot be read: {exc}") from None
 
 
+def models_folder() -> Path:
+    """Where the models' folders lie."""
+    return folder("models")
+
+
 def model_names() -> list[str]:
     """The names of all folders in models/, whatever they hold, without hidden ones. Raises ModelError."""
     try:
-        return sorted(p.name for p in folder("models").iterdir() if p.is_dir() and not p.name.startswith("."))
+        return sorted(p.name for p in models_folder().iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as exc:
         raise ModelError(f"the models folder cannot be read: {exc}") from None
 
@@ -128,6 +133,8 @@ def read_manifest(place: Path) -> tuple[Manifest, Path]:
             values.setdefault("n_frames", values["patch"][0])
         manifest = Manifest(**values)
         check(manifest)
+        if manifest.name != model:
+            raise ValueError(f"name in manifest.json is {manifest.name[:100]!r}; expected that of its folder")
     except ValueError as exc:
         raise ModelError(f"model {model}: {exc}") from None
     return manifest, file_beside(place, manifest.file, model)
@@ -157,7 +164,7 @@ def _typed(kind: type, raw: Any, what: str) -> dict[str, Any]:
     required = {name for name, f in known.items() if f.default is MISSING}
     for problem, keys in (("lacks", required - raw.keys()), ("has unknown", raw.keys() - known.keys())):
         if keys:
-            raise ValueError(f"{what} {problem} {', '.join(sorted(keys))}")
+            raise ValueError(f"{what} {problem} {', '.join(sorted(keys))[:LONGEST_SHOWN]}")
     values = {}
     for key, value in raw.items():
         if known[key].type == (Recorded | None):

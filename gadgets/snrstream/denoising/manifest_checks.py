@@ -1,5 +1,6 @@
 """What the values of a manifest may be, each by itself and with the others. All raise ValueError of one line."""
 
+import math
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -8,6 +9,8 @@ if TYPE_CHECKING:
 
 LARGEST_DIVISOR = 1024  # images are padded to multiples of it
 LARGEST_PATCH = 4096
+MOST_PIXELS = 1 << 24  # of a patch, all of its frames: a network's features take a hundred times their memory
+LONGEST_NAME = 200  # characters of the texts that go into every image
 MOST_FRAMES = 1024
 LARGEST_NUMBER = 1e30
 LONGEST_SHOWN = 100  # characters of a wrong value
@@ -49,6 +52,9 @@ def check(manifest: "Manifest") -> None:
             raise ValueError(f"{key} is {_shown(getattr(manifest, key))}; supported: {', '.join(values)}")
     layouts = [f"{CHANNELS[manifest.input]}{letter},H,W" for letter in LETTERS[manifest.frames]]
     _expect(manifest.layout in layouts, f"layout is {_shown(manifest.layout)}", " or ".join(layouts))
+    for key in ("name", "version", "file"):
+        n_characters = len(getattr(manifest, key))
+        _expect(n_characters <= LONGEST_NAME, f"{key} has {n_characters} characters", f"at most {LONGEST_NAME}")
     alpha, divisor, reduction = manifest.default_alpha, manifest.divisor, manifest.noise_reduction
     _expect(0 <= alpha <= 1, f"default_alpha is {alpha}", "0 to 1")
     _expect(1 <= divisor <= LARGEST_DIVISOR, f"divisor is {_shown(divisor)}", f"1 to {LARGEST_DIVISOR}")
@@ -85,6 +91,7 @@ def _check_patch(manifest: "Manifest") -> None:
     if patch is None or overlap is None:
         return
     _expect(min(patch) >= 1 and max(patch) <= LARGEST_PATCH, f"patch is {list(patch)}", f"1 to {LARGEST_PATCH}")
+    _expect(math.prod(patch) <= MOST_PIXELS, f"patch is {list(patch)}", f"at most {MOST_PIXELS} pixels in all")
     pairs = list(zip(overlap, patch, strict=True))
     _expect(all(0 <= o < p for o, p in pairs), f"overlap is {list(overlap)}", f"0 or more, below patch {list(patch)}")
     n_frames = 1 if manifest.frames == "none" or manifest.input == "magnitude_slices" else manifest.n_frames

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, ModelTimeout
 from . import onnx_backend, torchscript_backend
 from .backend import Backend
 from .manifest import Manifest, load_manifest, read_checked
@@ -129,19 +129,28 @@ class Model:
         return self._open(way.n_device + 1, (*way.fallbacks, text), timeout_s)
 
 
-_loading = threading.Lock()
 _loaded: dict[str, Model] = {}
+_loading: dict[str, threading.Lock] = {}  # by name
 
 
 def load_model(name: str, timeout_s: float = TIMEOUT_S) -> Model:
     """The model `models/<name>`, loaded once and shared. Its manifest and its file's hash are read at every call.
 
     A model whose folder has changed is loaded anew, and one that could not be loaded is tried again.
-    Raises ModelTimeout where loading takes longer than `timeout_s` seconds, ModelError for all else that is wrong.
+    Raises ModelTimeout where loading takes longer than `timeout_s` seconds, here or in another thread that began it,
+    ModelError for all else that is wrong.
     """
     manifest, path = load_manifest(name)
-    with _loading:
+    model = _loaded.get(name)
+    if model is not None and (model.manifest, model.path) == (manifest, path):
+        return model
+    lock = _loading.setdefault(name, threading.Lock())
+    if not lock.acquire(timeout=timeout_s):
+        raise ModelTimeout(f"model {name}: another scan has been loading it for {timeout_s:g} s (timeout_s)")
+    try:
         model = _loaded.get(name)
         if model is None or (model.manifest, model.path) != (manifest, path):
             model = _loaded[name] = Model(manifest, path, timeout_s)
         return model
+    finally:
+        lock.release()

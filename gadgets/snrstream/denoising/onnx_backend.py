@@ -8,8 +8,10 @@ from .backend import Opening, Stop
 from .contracts import Shape, fixed_size, input_shape, output_shape
 from .manifest import Manifest
 
+NOWHERE = "/dev/null/none"  # a folder that cannot be
 SILENT = 4  # ONNX Runtime's log: what fails is raised, and told once
 ANY_NUMBER = 1 << 30
+FLOATING = ("tensor(float)", "tensor(float16)", "tensor(double)")
 PROVIDERS = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
@@ -34,7 +36,7 @@ class OnnxBackend:
         return options
 
     def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
-        return self._session.run(None, {self._input: batch}, stop)[0]
+        return np.asarray(self._session.run(None, {self._input: batch}, stop)[0], np.float32)
 
 
 def devices(manifest: Manifest) -> tuple[str, ...]:
@@ -47,18 +49,30 @@ def devices(manifest: Manifest) -> tuple[str, ...]:
 def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
     """See `Opening`. Loading raises ModelError where the file's inputs and outputs are not the manifest's.
 
-    The file is handed over as the bytes whose hash was compared: weights in further files are not loaded.
+    The file is handed over as the bytes whose hash was compared. Weights in further files, which ONNX Runtime would
+    seek in the working directory, are refused with a ModelError, for no hash covers them.
     """
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
     options.log_severity_level = SILENT
 
     def load() -> OnnxBackend:
-        session = onnxruntime.InferenceSession(data, options, providers=PROVIDERS[device], enable_fallback=0)
+        try:
+            session = onnxruntime.InferenceSession(data, options, providers=PROVIDERS[device], enable_fallback=0)
+        except Exception as exc:  # its classes have no common base
+            if "external data" not in str(exc).lower():
+                raise
+            raise ModelError(
+                f"model {manifest.name}: {manifest.file} keeps weights in another file, which its hash does not cover; "
+                "expected them inside (external_data=False of torch.onnx.export)"
+            ) from None
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(
                 f"model {manifest.name} has {len(inputs)} inputs and {len(outputs)} outputs; expected one of each"
             )
+        if outputs[0].type not in FLOATING:
+            raise ModelError(f"model {manifest.name}: output is {outputs[0].type}; expected {', '.join(FLOATING)}")
         size = fixed_size(manifest)
         _compare(manifest, "input", inputs[0].shape, input_shape(manifest, None, size))
         _compare(manifest, "output", outputs[0].shape, output_shape(manifest, None, size))

@@ -72,6 +72,6 @@ def limited(
     except ModelError:
         raise
     except TimeoutError as exc:
-        raise ModelTimeout(f"model {manifest.name}: {failure}: {exc}") from None
+        raise ModelTimeout(f"model {manifest.name}: {failure}: {exc} (timeout_s)") from None
     except Exception as exc:  # each backend raises classes of its own for every fault
         raise Failure(f"model {manifest.name}: {failure}: {reason(exc)}", is_out_of_memory(exc)) from None

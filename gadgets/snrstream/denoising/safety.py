@@ -9,6 +9,7 @@ BRIGHTEST = 99.9  # percentile of |image| / g, so that a few bright vessels or a
 LARGEST_G = 99.0  # percentile of the g-map
 RANGE_SLACK = 2.0  # a network is no other one just beyond what it was trained on
 NOISE_ALONE = 1.0  # less is not in SNR units: the brightest pixels of white noise reach 3.7
+OVERFLOWING = 1e15  # sums of squares of a large image stay finite in single precision below
 G_FLOOR = 1e-3  # g-maps may hold 0 where nothing was measured
 MOST_ENERGY = 1.25  # of the output, over the input's
 MOST_RESIDUE = 0.1  # of the output besides, over the noise's energy: what a network's biases give where the image is 0
@@ -34,8 +35,11 @@ def check_input(manifest: Manifest, image: np.ndarray, gmap: np.ndarray) -> None
     for what, pixels in (("image", image), ("g-map", gmap)):
         if not np.isfinite(pixels).all():
             raise ModelError(f"model {name}: the {what} holds NaN or infinite pixels; expected finite ones")
+    magnitude = np.abs(image)
+    if not magnitude.max() < OVERFLOWING:
+        raise ModelError(f"model {name}: the image reaches {magnitude.max():.3g}; expected less than {OVERFLOWING:.0e}")
     if manifest.snr_range is not None and image.any():
-        snr = float(np.percentile(np.abs(image) / np.maximum(gmap, G_FLOOR), BRIGHTEST))
+        snr = float(np.percentile(magnitude / np.maximum(gmap, G_FLOOR), BRIGHTEST))
         _in_range(name, "the brightest SNR", snr, snr, manifest.snr_range, NOISE_ALONE)
     if manifest.gfactor_range is not None:
         median, largest = np.percentile(gmap, [50, LARGEST_G])

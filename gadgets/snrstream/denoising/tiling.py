@@ -55,7 +55,8 @@ def plan_tiles(
     ]  # of tiles with the same frames
     n_rows = max(1, FRAMES_AT_ONCE // size[0])
     groups = [[tile for row in rows[n : n + n_rows] for tile in row] for n in range(0, len(rows), n_rows)]
-    return Plan(size, groups, max(1, min(at_once, PIXELS_AT_ONCE // math.prod(size))))
+    n_channels = manifest.n_frames if manifest.input == "magnitude_slices" else 1  # of the size of a tile
+    return Plan(size, groups, max(1, min(at_once, PIXELS_AT_ONCE // (math.prod(size) * n_channels))))
 
 
 def mixes_frames(manifest: Manifest) -> bool:

@@ -19,8 +19,8 @@ class TorchScriptBackend:
 
     most_at_once = 1 << 30
 
-    def __init__(self, module: torch.jit.ScriptModule, device: str) -> None:
-        self._module, self._device = module, device
+    def __init__(self, module: torch.jit.ScriptModule, device: str, name: str) -> None:
+        self._module, self._device, self._name = module, device, name
         self.device = device if device == "cpu" else f"{device} {torch.cuda.get_device_name()}"
 
     def stop(self) -> SimpleNamespace:
@@ -28,7 +28,11 @@ class TorchScriptBackend:
 
     def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
         with torch.inference_mode():
-            return self._module(torch.from_numpy(batch).to(self._device)).float().cpu().numpy()
+            answer = self._module(torch.from_numpy(batch).to(self._device))
+            if not (isinstance(answer, torch.Tensor) and answer.is_floating_point()):
+                found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
+                raise ModelError(f"model {self._name} answered with {found}; expected floating point numbers")
+            return answer.float().cpu().numpy()
 
 
 def devices(manifest: Manifest) -> tuple[str, ...]:
@@ -52,7 +56,7 @@ def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
         warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
         module = torch.jit.load(BytesIO(data), map_location=device)
         module.eval()
-        backend = TorchScriptBackend(module, device)
+        backend = TorchScriptBackend(module, device, manifest.name)
         edge = -(-SMALLEST_TILE // manifest.divisor) * manifest.divisor
         size = manifest.patch or (manifest.n_frames or 1, edge, edge)
         probe = np.zeros([n or 1 for n in input_shape(manifest, 1, size)], np.float32)

@@ -13,6 +13,7 @@ from .pixels import StoredPixels
 # what converters such as dcm2niix look for.
 _IMAGE_TYPE = {ismrmrd.IMTYPE_PHASE: "P", ismrmrd.IMTYPE_REAL: "R", ismrmrd.IMTYPE_IMAG: "I"}
 
+LONGEST_DERIVATION, CUT = 1024, " ..."
 _ROLE = {Role.G_MAP: "GFACTOR", Role.SNR_MAP: "SNR_MAP", Role.RESIDUAL: "RESIDUAL"}
 # Meta attributes of a denoised image, `SNRSTREAM_` before each, and the words for them.
 _AUDIT = {
@@ -43,7 +44,11 @@ def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
     comments = _first(image, "ImageComments", "ImageComment", "GADGETRON_ImageComment")
     warnings = [f"WARNING: {warning}" for warning in meta_values(image, "SNRSTREAM_warning")]
     dataset.ImageComments = text("; ".join([scale, *warnings, *comments]), 10240)
-    dataset.DerivationDescription = text(_derivation(image), 1024)
+    derivation = _derivation(image)
+    shortened = text(derivation, LONGEST_DERIVATION)
+    if len(shortened) < len(derivation):
+        shortened = text(derivation, LONGEST_DERIVATION - len(CUT)) + CUT
+    dataset.DerivationDescription = shortened
 
 
 def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> str:
@@ -57,7 +62,7 @@ def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> s
 
 
 def _derivation(image: ismrmrd.Image) -> str:
-    """Who made these pixels. What must not be lost comes first: the text is cut at 1024 characters.
+    """Who made these pixels. What must not be lost comes first: the text is cut at `LONGEST_DERIVATION`.
 
     A model's fallbacks are among the warnings.
     """
