@@ -57,7 +57,8 @@ def flat_images(manifest: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """Twice the same disc in a disc under noise of SD g per part, the g-map, and where the discs are flat.
 
     Shapes `(2, frame, e1, ro)` complex64, `(frame, e1, ro)` float32 and `(e1, ro)` bool. In SNR units, with SNR and g
-    within the manifest's ranges. All frames hold the same object under a smooth phase, as scans have; each its own noise.
+    within the manifest's ranges. All frames hold the same object under a smooth phase, as in scans, and noise of their
+    own.
     """
     n_frames = 1 if manifest.frames == "none" else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
     rng, shape = np.random.default_rng(0), (n_frames, EDGE, EDGE)
