@@ -214,6 +214,9 @@ class _Denoiser:
             self._told.add(reason)
             more = "; further reasons stand in the images alone" if len(self._told) == MOST_TOLD else ""
             log.warning("not denoised: %s%s", reason, more)
+        strength = self._parameters.strength
+        if strength != 1:
+            reason += f" (at strength {strength:g})"
         warnings = (*item.warnings, f"not denoised: {reason}")
         return dataclasses.replace(stand_in(item, "not denoised", {}), warnings=warnings)
 

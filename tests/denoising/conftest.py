@@ -8,6 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from snrstream import denoise
+
+from .frame_model import FrameMean
+
 MANIFEST = {
     "name": "tiny", "version": "0.1", "file": "model.onnx", "format": "onnx", "sha256": "",
     "input": "complex_gmap", "layout": "B,3,T,H,W", "frames": "none", "divisor": 4, "scale": "snr_units",
@@ -61,5 +65,16 @@ def install(tmp_path: Path, monkeypatch):
         manifest.pop(drop, None)
         (place / "manifest.json").write_text(json.dumps(manifest))
         return place
+
+    return put
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """A function that has the gadget load a model object."""
+
+    def put(model: FrameMean) -> FrameMean:
+        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: model)
+        return model
 
     return put

@@ -17,17 +17,6 @@ CONDITIONS = xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123_000_000)
 TOLERANCE = 1e-6  # of sums of a few float32 numbers around 1
 
 
-@pytest.fixture
-def use(monkeypatch):
-    """A function that has the gadget load a model object."""
-
-    def put(model: FrameMean) -> FrameMean:
-        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: model)
-        return model
-
-    return put
-
-
 def header(n_slices: int) -> xsd.ismrmrdHeader:
     limits = xsd.encodingLimitsType(slice=xsd.limitType(maximum=n_slices - 1))
     space = xsd.encodingSpaceType(

@@ -29,17 +29,6 @@ class Gated(FrameMean):
         return super().denoise(image, gmap, timeout_s)
 
 
-@pytest.fixture
-def use(monkeypatch):
-    """A function that has the gadget load a model object."""
-
-    def put(model: FrameMean) -> FrameMean:
-        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: model)
-        return model
-
-    return put
-
-
 def run(items, **properties):
     return denoise.process(items, None, denoise.Parameters(model="mean", **properties))
 
