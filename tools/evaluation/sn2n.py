@@ -1,0 +1,3 @@
+"""x"""
+def add_options(parser): pass
+def run(o): pass
