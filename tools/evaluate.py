@@ -6,8 +6,8 @@
     python tools/evaluate.py dynamic --volumes FOLDER                         beside MPPCA and BM4D x-y-t
     python tools/evaluate.py ablation FULL OTHER ... --volumes FOLDER         several models, the same noise
 
-Each prints a table, writes it as Markdown and its rows as CSV, and a picture, into out/evaluate/. What falls short of its
-requirements is listed at the end, and the status is 1 then. `SUB-COMMAND --help` says how it measures.
+Each prints a table, writes it as Markdown and its rows as CSV, and a picture, into out/evaluate/. What falls short of
+its requirements is listed at the end, and the status is 1 then. `SUB-COMMAND --help` says how it measures.
 """
 
 import argparse

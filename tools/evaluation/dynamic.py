@@ -1,3 +1,9 @@
 """x"""
-def add_options(parser): pass
-def run(o): pass
+
+
+def add_options(parser):
+    pass
+
+
+def run(o):
+    pass

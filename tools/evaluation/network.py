@@ -1,5 +1,6 @@
 """The model under test, run as the scanner runs it."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,10 @@ from .peers import Denoiser
 TIMEOUT_S = 3600.0  # a slow model is to be measured, not refused
 
 
+def add_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="snraware_unet2d", help="folder, or name in models/ (default %(default)s)")
+
+
 def open_model(place: str) -> Model:
     """The model in the folder `place`, or that of a name in `models/`, on the CPU, where its peers run too.
 
@@ -28,7 +33,7 @@ def open_model(place: str) -> Model:
         elif (folder / "manifest.json").is_file():
             manifest, path = read_manifest(folder)
         else:
-            raise ModelError(f"{folder / 'manifest.json'} does not exist; expected a model folder, or a name in models/")
+            raise ModelError(f"{folder / 'manifest.json'} does not exist; expected a model's folder, or its name")
     except (OSError, RecursionError) as exc:
         raise ModelError(f"model folder {folder} cannot be read: {exc}") from None
     return Model(manifest, path, TIMEOUT_S, devices=("cpu",))
@@ -51,5 +56,5 @@ def denoiser(model: Model, axis: str) -> Denoiser:
 
 def title(model: Model) -> str:
     """One line that names a model in a table."""
-    manifest = model.manifest
-    return f"{manifest.name} {manifest.version} (sha256 {manifest.sha256[:12]}), default alpha {manifest.default_alpha:g}"
+    known = model.manifest
+    return f"{known.name} {known.version} (sha256 {known.sha256[:12]}), default alpha {known.default_alpha:g}"

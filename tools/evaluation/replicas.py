@@ -1,6 +1,7 @@
 """Pseudo-replicas of a real scan (Robson et al., MRM 60:895, 2008), by the scanner's chain."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,27 +29,20 @@ class Scan:
     header: Any
     steps: Chain
 
-    def image(self) -> ReconImage:
-        """As the scanner reconstructs it."""
-        return next(self._images(iter([self.bucket])))
+    def images(self, n_replicas: int, rng: Generator) -> Iterator[ReconImage]:
+        """The scan's image as the scanner makes it, then `n_replicas` with unit noise in k-space.
 
-    def replicas(self, n: int, rng: Generator) -> Iterator[ReconImage]:
-        """The scan with unit noise (SD 1 per part) added to its whitened k-space, `n` times, each reconstructed.
-
-        Kernel and coil maps stay those of the scan, so that the reconstruction is linear, and the noise that varies
-        from one replica to the next has the SD g per part. The scan's own noise is in all of them.
+        That noise (SD 1 per part of each whitened sample) adds to the scan's own, which is in all of them. Kernel and
+        coil maps stay those of the scan, so that the reconstruction is linear: what varies from one replica to the next
+        has the SD g per part.
         """
-        return self._images(self._noisy() if k == 0 else self._noisy(rng) for k in range(n + 1))
+        buckets = (self._replica(rng) if k else self.bucket for k in range(n_replicas + 1))
+        return (item for item in self.steps.run(buckets, self.header) if isinstance(item, ReconImage))
 
-    def _noisy(self, rng: Generator | None = None) -> Bucket:
-        if rng is None:
-            return self.bucket
+    def _replica(self, rng: Generator) -> Bucket:
         kspace = self.bucket.kspace
         sd = self.bucket.line_sd[..., None] * self.bucket.sample_sd
         return dataclasses.replace(self.bucket, kspace=kspace + white_noise(tuple(kspace.shape), rng) * sd)
-
-    def _images(self, buckets: Iterator[Bucket]) -> Iterator[ReconImage]:
-        return (item for item in self.steps.run(buckets, self.header) if isinstance(item, ReconImage))
 
 
 def read_scan(path: Path, pipeline: str, number: int) -> Scan:
@@ -62,13 +56,9 @@ def read_scan(path: Path, pipeline: str, number: int) -> Scan:
     with ScanFile(path) as file:
         header = parse_header(file.header_xml)
         buckets = (item for item in first.run(file.acquisitions(), header) if isinstance(item, Bucket))
-        n_before = 0
-        for bucket in buckets:
-            if n_before == number:
-                break
-            n_before += 1
-        else:
-            raise ConfigurationError(f"--image is {number}; {path} has {n_before} images")
+        bucket = next(itertools.islice(buckets, number, None), None)
+    if bucket is None:
+        raise ConfigurationError(f"--image is {number}; {path} has fewer images, counted from 0")
     if not bucket.snr_units:
         raise ScanError(f"{path} is not in SNR units, for its noise is not known; expected a noise measurement")
     return Scan(bucket, header, second)

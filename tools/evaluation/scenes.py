@@ -1,5 +1,6 @@
 """Test images: volumes that no model was trained on, scanned in simulation, and the noise that is added to them."""
 
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,25 +56,28 @@ def static_scenes(
 ) -> list[Scene]:
     """The middle slices of each volume.
 
-    kinds: `thick`, all volumes, those with thin slices averaged to `volumes.SLAB_MM`; `thin`, neighbouring native slices
-    of the volumes that have such. Coils, phase and maps are those of the chain that training images pass, but without
-    shading. Raises ConfigurationError where a volume is missing or nothing is left.
+    kinds: `thick`, all volumes, those with thin slices averaged to `volumes.SLAB_MM`; `thin`, neighbouring native
+    slices of the volumes that have such. Coils, phase and maps are those of the chain that training images pass, but
+    without shading; drawn for each volume, the same for all of its slices. Raises ConfigurationError where a volume is
+    missing or nothing is left.
     """
     scenes = []
     for name in names:
-        volume = volumes.load(folder, name)
+        volume, own_seed = volumes.load(folder, name), [seed, zlib.crc32(name.encode())]
         for kind in kinds:
             if kind == "thick" or max(volume.voxel_mm) <= THIN_MM:
                 slab_mm = volumes.SLAB_MM if kind == "thick" else 0.0
                 planes = volumes.test_planes(volume, n_slices[kind], slab_mm)
-                gmaps = {r: gmap_of(planes[len(planes) // 2], r, np.random.default_rng(seed)) for r in accelerations}
-                scenes.append(Scene(name, kind, scanned(planes, seed), gmaps))
+                gmaps = {
+                    r: gmap_of(planes[len(planes) // 2], r, np.random.default_rng(own_seed)) for r in accelerations
+                }
+                scenes.append(Scene(name, kind, scanned(planes, own_seed), gmaps))
     if not scenes:
         raise ConfigurationError(f"none of {', '.join(names)} has slices of {THIN_MM:g} mm or less; expected thin ones")
     return scenes
 
 
-def scanned(planes: list[np.ndarray], seed: int) -> Tensor:
+def scanned(planes: list[np.ndarray], seed: list[int]) -> Tensor:
     """Magnitudes `(H, W)` as clean combined images `(S, H, W)` complex64, reference tissue at 1."""
     scans = []
     for image in planes:

@@ -1,12 +1,12 @@
 """A model beside other people's denoisers, on volumes that nobody trained on.
 
 Every test volume's middle slices are scanned in simulation (coils, phase, coil maps from noisy data, the chain that
-training images pass, but without shading) and get white noise times a g-map, 1 or that of an acceleration. `thick`: slices
-of 4 mm or more, thin ones averaged; `thin`: neighbouring native slices of the 3D volumes, from which BM4D gains.
+training images pass, but without shading) and get white noise times a g-map, 1 or that of an acceleration. `thick`:
+slices of 4 mm or more, thin ones averaged; `thin`: neighbouring native slices of 3D volumes, from which BM4D gains.
 Reference tissue: the brightest 40 % of the object (white matter in T1 heads); its median over the noise SD (per real
-part, g = 1) is the SNR. PSNR, SSIM, NRMSE: of the magnitude inside the object (above a tenth of bright tissue), peak and data
-range the 99.9th percentile of the reference. Ceiling: an oracle that knows the object, but not the noise that the volume
-itself carries and is measured against; that noise is estimated from the reference, fine texture included.
+part, g = 1) is the SNR. PSNR, SSIM, NRMSE: of the magnitude inside the object (above a tenth of bright tissue); peak and
+data range: the 99.9th percentile of the reference. Ceiling: an oracle that knows the object, but not the noise that the
+volume itself carries and is measured against; that noise is estimated from the reference, fine texture included.
 """
 
 import argparse
@@ -66,7 +66,8 @@ class Requirement:
             speed = rival.ms / ours.ms
             name = f"{rival.volume}, {rival.slices} slices, R = {rival.acceleration}, SNR {rival.snr:g}"
             if not (lead >= least if least else lead > 0):
-                lines.append(f"{name}: {lead:+.2f} dB to BM4D; expected {f'{least:+g} or more' if least else 'above 0'}")
+                expected = f"{least:+g} or more" if least else "above 0"
+                lines.append(f"{name}: {lead:+.2f} dB to BM4D; expected {expected}")
             if not speed >= self.speed:
                 lines.append(f"{name}: BM4D takes {speed:.0f} times as long; expected {self.speed:g} or more")
         return lines, 2 * len(rivals)
@@ -74,7 +75,7 @@ class Requirement:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volumes", help="folder of .nii.gz; default: $SNRSTREAM_TEST_DATA/volumes")
-    parser.add_argument("--model", default=str(outputs.ROOT / "models/snraware_unet2d"), help="folder, or name in models/")
+    network.add_option(parser)
     parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
     parser.add_argument("--slices", nargs="+", choices=("thick", "thin"), default=["thick", "thin"])
     parser.add_argument("--n-thick", type=outputs.positive_int, default=3, help="slices of each volume")
@@ -128,9 +129,7 @@ def measure(
     scores = {name: Scores.of(image, clean, scene.mask) for name, (image, _) in answers.items()}
     before = scores[NOISY].psnr
     place = (scene.name, scene.slices, acceleration, snr)
-    rows = [
-        Row(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1]) for name, s in scores.items()
-    ]
+    rows = [Row(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1]) for name, s in scores.items()]
     most = ceiling(before, clean, snr * own_noise(scene.truth, scene.mask), scene.mask)
     rows.append(Row(*place, CEILING, most, most - before, math.nan, math.nan, math.nan))
     images = {"clean": clean, **{name: image for name, (image, _) in answers.items()}}
