@@ -4,9 +4,9 @@ Every test volume's middle slices are scanned in simulation (coils, phase, coil 
 training images pass, but without shading) and get white noise times a g-map, 1 or that of an acceleration. `thick`:
 slices of 4 mm or more, thin ones averaged; `thin`: neighbouring native slices of 3D volumes, from which BM4D gains.
 Reference tissue: the brightest 40 % of the object (white matter in T1 heads); its median over the noise SD (per real
-part, g = 1) is the SNR. PSNR, SSIM, NRMSE: of the magnitude inside the object (above a tenth of bright tissue); peak and
-data range: the 99.9th percentile of the reference. Ceiling: an oracle that knows the object, but not the noise that the
-volume itself carries and is measured against; that noise is estimated from the reference, fine texture included.
+part, g = 1) is the SNR. PSNR, SSIM, NRMSE: of the magnitude inside the object (above a tenth of bright tissue); peak
+and data range: the 99.9th percentile of the reference. Ceiling: an oracle that knows the object, but not the noise that
+the volume itself carries and is measured against; that noise is estimated from the reference, fine texture included.
 """
 
 import argparse
