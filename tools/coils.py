@@ -1,6 +1,7 @@
 """Sensitivities of simulated receive coils: loops around the field of view, by Biot-Savart."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,13 +19,22 @@ def loop_sensitivities(n_channels: int, shape: tuple[int, int], rng: Generator) 
     Biot-Savart over the wire of each loop: the received signal goes with Bx - i By. Loops sit on
     a jittered ellipse, in one to three rings along z; the root sum of squares is 1 on average.
     """
+    return stack_sensitivities(n_channels, shape, (0.0,), rng)[:, 0]
+
+
+def stack_sensitivities(n_channels: int, shape: tuple[int, int], heights: Sequence[float], rng: Generator) -> Tensor:
+    """The same of a stack of slices, complex64 `(channel, slice, e1, ro)`.
+
+    heights: of the slices along z, where half a field of view is 1.
+    """
     rings = int(rng.integers(1, 4)) if n_channels >= 12 else 1
     per_ring = math.ceil(n_channels / rings)
     y, x = grid((COARSE, COARSE))
-    points = torch.stack([x, y, torch.zeros_like(x)], dim=-1).double()  # half a field of view is 1
+    # Half a field of view is 1.
+    points = torch.stack([torch.stack([x, y, torch.full_like(x, z)], dim=-1).double() for z in heights])
     axes = rng.uniform(1.15, 1.6, size=2)
     tilt = rng.uniform(0, 2 * math.pi)
-    field = torch.zeros(n_channels, COARSE, COARSE, dtype=torch.complex128)
+    field = torch.zeros(n_channels, len(heights), COARSE, COARSE, dtype=torch.complex128)
     for channel in range(n_channels):
         ring, place = channel % rings, channel // rings
         angle = 2 * math.pi * (place + 0.5 * (ring % 2) + rng.uniform(-0.1, 0.1)) / per_ring + tilt
@@ -33,8 +43,8 @@ def loop_sensitivities(n_channels: int, shape: tuple[int, int], rng: Generator) 
         radius = 1.2 * math.pi * axes.mean() / max(per_ring, 5) * rng.uniform(0.85, 1.15)
         field[channel] = _loop_field(points, centre, normal / np.linalg.norm(normal), radius)
         field[channel] *= complex(np.exp(1j * rng.uniform(0, 2 * math.pi)))
-    parts = torch.cat([field.real, field.imag])[:, None]
-    parts = F.interpolate(parts, size=shape, mode="bicubic", align_corners=True)[:, 0]
+    parts = torch.cat([field.real, field.imag])
+    parts = F.interpolate(parts, size=shape, mode="bicubic", align_corners=True)
     smooth = torch.complex(parts[:n_channels], parts[n_channels:])
     rss = torch.linalg.vector_norm(smooth, dim=0)
     return (smooth / rss.mean()).to(torch.complex64)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.random import Generator
-from scipy import ndimage
 from torch import Tensor
 
 from snrstream.errors import ConfigurationError
+from tools.coils import stack_sensitivities
 from tools.simulate import white_noise
 from tools.training import chain, volumes
 from tools.training.metrics import object_mask, reference_level
@@ -66,58 +66,25 @@ def static_scenes(
         volume, own_seed = volumes.load(folder, name), [seed, zlib.crc32(name.encode())]
         for kind in kinds:
             if kind == "thick" or max(volume.voxel_mm) <= THIN_MM:
-                slab_mm = volumes.SLAB_MM if kind == "thick" else 0.0
-                planes = volumes.test_planes(volume, n_slices[kind], slab_mm)
-                gmaps = {
-                    r: gmap_of(planes[len(planes) // 2], r, np.random.default_rng(own_seed)) for r in accelerations
-                }
-                scenes.append(Scene(name, kind, scanned(planes, own_seed), gmaps))
+                stack = volumes.test_stack(volume, n_slices[kind], volumes.SLAB_MM if kind == "thick" else 0.0)
+                gmaps = {r: gmap_of(stack, r, np.random.default_rng(own_seed)) for r in accelerations}
+                scenes.append(Scene(name, kind, scanned(stack, np.random.default_rng(own_seed)), gmaps))
     if not scenes:
         raise ConfigurationError(f"none of {', '.join(names)} has slices of {THIN_MM:g} mm or less; expected thin ones")
     return scenes
 
 
-def scanned(planes: list[np.ndarray], seed: list[int]) -> Tensor:
-    """Magnitudes `(H, W)` as clean combined images `(S, H, W)` complex64, reference tissue at 1."""
-    scans = []
-    for image in planes:
-        rng = np.random.default_rng(seed)  # the same coils for all
-        scans.append(
-            chain.fully_sampled(chain.complex_object(image, rng), rng, MAP_SNR, None, N_CHANNELS, 0.0, flat=True)
-        )
-    clean = torch.stack([scan.clean for scan in scans])
+def scanned(stack: volumes.Stack, rng: Generator) -> Tensor:
+    """Clean combined images `(S, H, W)` complex64 of magnitude slices, reference tissue at 1."""
+    sensitivities = stack_sensitivities(N_CHANNELS, stack.slices.shape[1:], stack.heights, rng)
+    image = chain.complex_object(stack.slices, rng, stack.heights)
+    clean = chain.scan_frames(image, sensitivities, rng, MAP_SNR, None, 0.0, flat=True).clean
     return clean / reference_level(clean.abs())
 
 
-def gmap_of(plane: np.ndarray, acceleration: int, rng: Generator) -> Tensor:
-    """The g-map `(H, W)` of a magnitude; ones at R=1."""
+def gmap_of(stack: volumes.Stack, acceleration: int, rng: Generator) -> Tensor:
+    """The g-map `(H, W)` of the middle slice; ones at R=1."""
+    plane = stack.slices[len(stack.slices) // 2]
     if acceleration == 1:
         return torch.ones(plane.shape)
     return chain.gmaps(chain.complex_object(plane, rng), (acceleration,), rng, MAP_SNR, N_CHANNELS)[0]
-
-
-def moving_planes(plane: np.ndarray, n_frames: int, rng: Generator) -> list[np.ndarray]:
-    """A time series of a magnitude `(H, W)`: it breathes, and its brighter tissue takes up contrast agent.
-
-    The object goes up and down by 3 % of the field of view and turns by 2 degrees, three times in the series; tissue
-    near the reference level, in three blobs at random places, brightens by 40 to 100 % along a gamma variate.
-    """
-    height, width = plane.shape
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    tissue = np.clip((plane - 0.3) / 0.4, 0, 1)
-    blobs = []
-    for _ in range(3):
-        centre, size = rng.uniform(-0.4, 0.4, 2), rng.uniform(0.1, 0.25)
-        inside = np.exp(-0.5 * ((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / size**2)
-        blobs.append((rng.uniform(0.4, 1.0) * inside * tissue, rng.uniform(0.1, 0.4), rng.uniform(0.15, 0.3)))
-    frames = []
-    for time in np.arange(n_frames) / n_frames:
-        bright = plane
-        for gain, arrival, peak in blobs:
-            t = max(0.0, time - arrival) / peak
-            bright = bright + plane * gain * (t * np.exp(1 - t)) ** 3
-        breath = np.sin(2 * np.pi * 3 * time)
-        turned = ndimage.rotate(bright, 2 * breath, reshape=False, order=1)
-        moved = ndimage.shift(turned, (0.03 * height * breath, 0), order=1)
-        frames.append(np.clip(moved, 0, None).astype(np.float32))
-    return frames

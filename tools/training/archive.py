@@ -1,135 +1,201 @@
-"""The archive: clean scans and g-maps, simulated once and kept in one file, from which patches are drawn.
+"""The archive: a folder of clean scans with their g-maps, and of sN2N pairs, which `tools/prepare.py` makes.
 
-Every entry has a seed of its own, so the archive does not depend on how many processes made it.
+    ARCHIVE/{train,validation,test}/<subject>/<name>/entry.json + *.npy
+
+Arrays are mapped from disk and read where they are used, so an archive may be larger than memory. entry.json is
+written last: a folder without one is unfinished, and ignored.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+import json
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar, overload
 
 import numpy as np
-import torch
-from numpy.random import Generator
-from torch import Tensor
-from tqdm import tqdm
 
 from snrstream.errors import ConfigurationError
-from tools.training import chain, objects, volumes
 
-CROP = 128
-GMAP_SIZE = 128
-ACCELERATIONS = (2, 3, 4, 5, 6)
-LARGEST_G = 8.0  # a 99th percentile beyond this is a failed calibration, not a scan to learn from
+SPLITS = ("train", "validation", "test")
+AXES = ("none", "slice", "time")
+DONE = "entry.json"
 
-_sources: dict[str, list] = {}  # per process: volumes and pictures, loaded once
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Archive:
-    """clean, noise: `(entry, 128, 128)` complex64 (see `chain.Scan`); snr `(entry,)`; resolution
-    `(entry, 2)`; gmaps `(map, 128, 128)` float32."""
+class Entry:
+    """A scan of one subject; arrays are mapped from disk.
 
-    clean: Tensor
-    noise: Tensor
-    snr: Tensor
-    resolution: Tensor
-    gmaps: Tensor
-
-    def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(vars(self), path)
-
-    @classmethod
-    def load(cls, path: Path) -> "Archive":
-        """Raises ConfigurationError where the file is missing, or holds no scans."""
-        if not path.is_file():
-            raise ConfigurationError(f"archive {path} does not exist; expected a file that train.py has made")
-        archive = cls(**torch.load(path, weights_only=True))
-        if len(archive.clean) == 0 or len(archive.gmaps) == 0:
-            raise ConfigurationError(f"archive {path} is empty; expected at least one scan and one g-map")
-        return archive
-
-
-def build(
-    folder: Path, names: tuple[str, ...], n_scans: int, n_coil_sets: int, seed: int, n_workers: int,
-    synthetic: bool = True,
-) -> Archive:  # fmt: skip
-    """Simulate `n_scans` scans and the g-maps of `n_coil_sets` coil sets.
-
-    folder, names: the volumes. synthetic: whether pictures and phantoms make up part of it.
-    Raises ConfigurationError where a volume is missing or for testing only, and where no g-map is usable.
+    source: file or generator it came from, with its licence. axis: what frames are: "none" (there is one), "slice",
+    "time". clean: `(frame, e1, ro)` complex64, image / g in SNR units. own_noise: whether its noise, SD 1 per part, is
+    in it, as in real scans; simulated ones carry none. noise: `(frame, e1, ro)` complex64, of simulated scans, the
+    noise of their own reconstruction, SD 1 per part. gmaps: `(map, e1, ro)` float32, the scan's own first.
+    accelerations: (R1, R2) of each. snr: of bright tissue in `clean`. resolution: share of k-space that was measured
+    along e1 and ro.
     """
-    if n_scans < 1 or n_coil_sets < 1:
-        raise ConfigurationError(f"got n_scans {n_scans}, n_coil_sets {n_coil_sets}; expected 1 or more of each")
-    for name in names:
-        volumes.check_for_training(folder, name)  # here, where the user sees the error
-    seeds = np.random.SeedSequence(seed).spawn(n_scans + n_coil_sets)
-    with _workers(n_workers, (str(folder), names, synthetic)) as mapped:
-        maps = list(tqdm(mapped(simulate_gmaps_entry, seeds[n_scans:]), total=n_coil_sets, desc="g-maps", disable=None))
-        scans = list(tqdm(mapped(simulate_scan_entry, seeds[:n_scans]), total=n_scans, desc="scans", disable=None))
-    good = [g for entry in maps for g in entry if np.quantile(g, 0.99) < LARGEST_G]
-    if not good:
-        raise ConfigurationError(f"none of {n_coil_sets} coil sets gave a g-map below {LARGEST_G:g}; expected some")
-    clean, noise, snr, resolution = (np.stack(parts) for parts in zip(*scans, strict=True))
-    return Archive(
-        torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(snr),
-        torch.from_numpy(resolution), torch.from_numpy(np.stack(good)),
-    )  # fmt: skip
+
+    subject: str
+    source: str
+    axis: str
+    clean: np.ndarray
+    own_noise: bool
+    noise: np.ndarray | None
+    gmaps: np.ndarray
+    accelerations: tuple[tuple[int, int], ...]
+    snr: float
+    resolution: tuple[float, float]
 
 
-def draw_object(rng: Generator) -> Tensor:
-    """A complex object `(e1, ro)` at a random matrix size, air included, at least 128 pixels an edge."""
-    kind = rng.random() if _sources["pictures"] else 0.0
-    if kind < 0.6:
-        magnitude = objects.remap(volumes.draw_plane(_sources["volumes"], rng), rng)
-    elif kind < 0.78:
-        pictures = _sources["pictures"]
-        magnitude = 1.3 * pictures[rng.integers(len(pictures))]
-        magnitude = objects.in_air(magnitude, rng) if rng.random() < 0.7 else magnitude
-    elif kind < 0.92:
-        magnitude = objects.phantom(int(rng.integers(160, 321)), rng)
-    else:
-        magnitude = objects.texture(int(rng.integers(160, 321)), rng)
-    image = chain.complex_object(np.ascontiguousarray(magnitude, dtype=np.float32), rng)
-    longest = max(image.shape)
-    shrink = min(1.0, rng.uniform(112, 330) / longest)
-    image = chain.resample(image, tuple(max(2, round(n * shrink)) for n in image.shape))
-    wider = rng.uniform(1.0, 1.25, size=2)
-    return chain.pad_air(image, tuple(max(CROP, round(n * w)) for n, w in zip(image.shape, wider, strict=True)))
+@dataclass(frozen=True)
+class Pair:
+    """A volume for sN2N; magnitudes `(slice, e1, ro)` float32, mapped from disk.
+
+    first, second: of disjoint halves of k-space, their noise independent. plain: of all of its lines.
+    reference: fully sampled and free of noise, where that is known.
+    """
+
+    subject: str
+    source: str
+    first: np.ndarray
+    second: np.ndarray
+    plain: np.ndarray
+    reference: np.ndarray | None
 
 
-@contextmanager
-def _workers(n_workers: int, sources: tuple[str, tuple[str, ...], bool]) -> Iterator[Callable[..., Iterable]]:
-    """A `map` over `n_workers` processes; over this one where one is enough."""
-    if n_workers == 1:
-        _load_sources(*sources)
-        yield map
-        return
-    with ProcessPoolExecutor(n_workers, get_context("spawn"), _load_sources, sources) as pool:
-        yield pool.map
+class Archive:
+    """One split of an archive. All files are checked when it is opened, and mapped again when an item is asked for.
+
+    Raises ConfigurationError where the folder is missing, the split empty, or a file cannot be read.
+    """
+
+    entries: Sequence[Entry]
+    pairs: Sequence[Pair]
+
+    def __init__(self, folder: Path, split: str) -> None:
+        if split not in SPLITS:
+            raise ConfigurationError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
+        if not folder.is_dir():
+            raise ConfigurationError(f"archive {folder} does not exist; expected a folder that prepare.py has made")
+        entries: list[Path] = []
+        pairs: list[Path] = []
+        for done in sorted((folder / split).glob(f"*/*/{DONE}")):
+            place = done.parent
+            if _facts(place)["kind"] == "pair":
+                _read_pair(place)
+                pairs.append(place)
+            else:
+                _read_entry(place)
+                entries.append(place)
+        if not entries and not pairs:
+            raise ConfigurationError(
+                f"archive {folder} is empty: no finished entry in {split}/; expected some that prepare.py has made"
+            )
+        self.entries, self.pairs = _Lazy(entries, _read_entry), _Lazy(pairs, _read_pair)
 
 
-def _load_sources(folder: str, names: tuple[str, ...], synthetic: bool) -> None:
-    torch.set_num_threads(1)
-    _sources["volumes"] = volumes.load_for_training(Path(folder), names)
-    _sources["pictures"] = objects.pictures() if synthetic else []
+def write_entry(place: Path, entry: Entry) -> None:
+    """Write to the folder `place`, which is made; what an interrupted run left there is replaced."""
+    facts = {
+        "kind": "entry", "subject": entry.subject, "source": entry.source, "axis": entry.axis,
+        "own_noise": entry.own_noise, "accelerations": entry.accelerations, "snr": entry.snr,
+        "resolution": entry.resolution,
+    }  # fmt: skip
+    arrays = {"clean": (entry.clean, np.complex64), "gmaps": (entry.gmaps, np.float32)}
+    if entry.noise is not None:
+        arrays["noise"] = (entry.noise, np.complex64)
+    _write(place, facts, arrays)
 
 
-def simulate_scan_entry(seed: np.random.SeedSequence) -> tuple[np.ndarray, ...]:
-    """clean, noise, snr and resolution of one entry, from the sources that this process has loaded."""
-    rng = np.random.default_rng(seed)
-    snr = float(np.exp(rng.uniform(np.log(3), np.log(80))))
-    scan = chain.fully_sampled(draw_object(rng), rng, snr, CROP, int(rng.integers(6, 13)))
-    return scan.clean.numpy(), scan.noise.numpy(), np.float32(snr), np.array(scan.resolution, np.float32)
+def write_pair(place: Path, pair: Pair) -> None:
+    """Write to the folder `place`, as `write_entry` does."""
+    facts = {"kind": "pair", "subject": pair.subject, "source": pair.source}
+    arrays = {name: (getattr(pair, name), np.float32) for name in ("first", "second", "plain")}
+    if pair.reference is not None:
+        arrays["reference"] = (pair.reference, np.float32)
+    _write(place, facts, arrays)
 
 
-def simulate_gmaps_entry(seed: np.random.SeedSequence) -> list[np.ndarray]:
-    """The g-maps of one coil set at all of `ACCELERATIONS`."""
-    rng = np.random.default_rng(seed)
-    image = chain.resample(draw_object(rng), (GMAP_SIZE, GMAP_SIZE))
-    snr = float(np.exp(rng.uniform(np.log(15), np.log(120))))
-    maps = chain.gmaps(image, ACCELERATIONS, rng, snr, int(rng.integers(8, 33)))
-    return [g.numpy().astype(np.float32) for g in maps]
+class _Lazy(Sequence[Item]):
+    """Items that are read from their folders each time they are asked for."""
+
+    def __init__(self, places: list[Path], read: Callable[[Path], Item]) -> None:
+        self.places, self.read = places, read
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> "_Lazy[Item]": ...
+    def __getitem__(self, index: int | slice) -> "Item | _Lazy[Item]":
+        if isinstance(index, slice):
+            return _Lazy(self.places[index], self.read)
+        return self.read(self.places[index])
+
+
+def _write(place: Path, facts: dict[str, Any], arrays: dict[str, tuple[np.ndarray, type]]) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    (place / DONE).unlink(missing_ok=True)
+    for name, (array, dtype) in arrays.items():
+        np.save(place / f"{name}.npy", np.ascontiguousarray(array, dtype))
+    facts["arrays"] = {name: list(array.shape) for name, (array, _) in arrays.items()}
+    part = place / "entry.part"
+    part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    os.replace(part, place / DONE)
+
+
+def _read_entry(place: Path) -> Entry:
+    facts = _facts(place)
+    clean, gmaps = _mapped(place, facts, "clean", np.complex64), _mapped(place, facts, "gmaps", np.float32)
+    noise = _mapped(place, facts, "noise", np.complex64) if "noise" in facts["arrays"] else None
+    try:
+        entry = Entry(
+            str(facts["subject"]), str(facts["source"]), str(facts["axis"]), clean, bool(facts["own_noise"]), noise,
+            gmaps, tuple((int(r1), int(r2)) for r1, r2 in facts["accelerations"]), float(facts["snr"]),
+            (float(facts["resolution"][0]), float(facts["resolution"][1])),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ConfigurationError(f"{place / DONE} lacks or garbles {error}; expected what prepare.py writes") from None
+    if entry.axis not in AXES or len(gmaps) == 0 or len(entry.accelerations) != len(gmaps):
+        raise ConfigurationError(
+            f"{place / DONE} has axis {entry.axis!r} and {len(entry.accelerations)} accelerations for {len(gmaps)} "
+            f"g-maps; expected one of {', '.join(AXES)} and as many of each"
+        )
+    if gmaps.shape[1:] != clean.shape[1:] or (noise is not None and noise.shape != clean.shape):
+        raise ConfigurationError(f"{place}: clean, noise and g-maps differ in size; expected one (e1, ro)")
+    return entry
+
+
+def _read_pair(place: Path) -> Pair:
+    facts = _facts(place)
+    first, second, plain = (_mapped(place, facts, name, np.float32) for name in ("first", "second", "plain"))
+    reference = _mapped(place, facts, "reference", np.float32) if "reference" in facts["arrays"] else None
+    if len({array.shape for array in (first, second, plain, reference) if array is not None}) != 1:
+        raise ConfigurationError(f"{place}: the images of the pair differ in size; expected one (slice, e1, ro)")
+    return Pair(str(facts.get("subject")), str(facts.get("source")), first, second, plain, reference)
+
+
+def _facts(place: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads((place / DONE).read_text(encoding="utf-8"))
+        if facts["kind"] in ("entry", "pair") and isinstance(facts["arrays"], dict):
+            return dict(facts)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ConfigurationError(f"{place / DONE} cannot be read; expected what prepare.py writes: delete its folder")
+
+
+def _mapped(place: Path, facts: dict[str, Any], name: str, dtype: type) -> np.ndarray:
+    path = place / f"{name}.npy"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}; delete its folder") from None
+    if array.ndim != 3 or 0 in array.shape or array.dtype != dtype or list(array.shape) != facts["arrays"].get(name):
+        raise ConfigurationError(
+            f"{path} holds {array.dtype} {array.shape}; expected {np.dtype(dtype)} {facts['arrays'].get(name)}"
+        )
+    return array

@@ -1,10 +1,11 @@
-"""Magnitude slices to train, validate and test on, split by subject.
+"""Magnitude volumes to train, validate and test on: NIfTI files in one folder, and slices of them.
 
-A slice is a float32 numpy array `(e1, ro)` whose bright tissue lies near 1. Volumes are NIfTI files
-in one folder (`--volumes`, or `$SNRSTREAM_TEST_DATA/volumes`); test volumes are refused for training.
+A slice is a float32 numpy array `(e1, ro)` whose bright tissue lies near 1. The folder is `--volumes`, or
+`$SNRSTREAM_TEST_DATA/volumes`.
 """
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +15,31 @@ from scipy import ndimage
 
 from snrstream.errors import ConfigurationError
 
-TRAIN = ("datalad_T1w_0p67mm", "uih_t1gre3d_a", "b_t2")
-VALIDATION = ("prisma_t1fl2d_sag_hfs",)  # a subject of its own: no slice of it is ever trained on
-TEST = ("sag_anon_mprage_skyra3T", "a_t2", "spine_t2star", "ge_irspgr_1p5")
+TEST = ("sag_anon_mprage_skyra3T", "a_t2", "spine_t2star", "ge_irspgr_1p5")  # never trained or tuned on
+# Of the volumes that this project's own models were made with; all others are split by seed.
+SPLITS = {
+    "datalad_T1w_0p67mm": "train",
+    "uih_t1gre3d_a": "train",
+    "b_t2": "train",
+    "prisma_t1fl2d_sag_hfs": "validation",
+    **dict.fromkeys(TEST, "test"),
+}
 LICENCES = {
     "datalad_T1w_0p67mm": "PDDL",
     "uih_t1gre3d_a": "BSD-2-Clause",
     "b_t2": "MIT",
     "prisma_t1fl2d_sag_hfs": "BSD-2-Clause",
+    "sag_anon_mprage_skyra3T": "MIT",
+    "a_t2": "MIT",
+    "spine_t2star": "MIT",
+    "ge_irspgr_1p5": "BSD-2-Clause",
 }
+ENDING = ".nii.gz"
 MOST_ANISOTROPIC = 2.1  # ratio of voxel edges up to which a reformatted slice is worth training on
 SMALLEST_PLANE = 96  # pixels
 SLAB_MM = 4.0  # of a test slice, where the volume's slices are thinner
+FEWEST_SLICES = 5  # of a stack
+MOST_SLICES = 16
 
 
 @dataclass(frozen=True)
@@ -68,43 +82,45 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
     """One volume by name, in the nearest anatomical orientation.
 
     floor: remove the air's noise floor (for training; a test volume stays as it is).
-    Raises ConfigurationError where the file is missing.
+    Raises ConfigurationError where the file is missing, cannot be read, or holds no volume.
     """
     import nibabel
 
     path = volume_path(folder, name)
-    image = nibabel.as_closest_canonical(nibabel.load(path))
-    data = np.asarray(image.dataobj).astype(np.float32)
-    data = np.clip(data, 0, None)
+    try:
+        image = nibabel.as_closest_canonical(nibabel.load(path))
+        data = np.asarray(image.dataobj).astype(np.float32)
+        edges = tuple(float(edge) for edge in image.header.get_zooms()[:3])
+    except (OSError, EOFError, ValueError, TypeError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+        raise ConfigurationError(f"volume {path} cannot be read: {' '.join(str(error).split())}") from None
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
+    if data.ndim != 3 or not all(edge > 0 for edge in edges):
+        raise ConfigurationError(f"volume {path} has shape {data.shape}, voxels {edges} mm; expected (x, y, z)")
+    data = np.clip(np.nan_to_num(data, posinf=0, neginf=0), 0, None)
     if floor:
         air = 1.5 * np.percentile(data, 25)
         data = np.sqrt(np.clip(data**2 - air**2, 0, None))
-    bright = np.percentile(data[data > 0.1 * np.percentile(data, 99)], 90)
-    return Volume(name, data / bright, tuple(float(edge) for edge in image.header.get_zooms()[:3]))
+    inside = data[data > 0.1 * np.percentile(data, 99)]
+    if inside.size == 0:
+        raise ConfigurationError(f"volume {path} is empty: no value is above 0; expected an object")
+    return Volume(name, data / np.percentile(inside, 90), edges)
 
 
 def volume_path(folder: Path, name: str) -> Path:
     """The file of a volume. Raises ConfigurationError where it is missing."""
-    path = folder / f"{name}.nii.gz"
+    path = folder / f"{name}{ENDING}"
     if not path.is_file():
-        raise ConfigurationError(f"volume {path} does not exist; expected {name}.nii.gz in that folder")
+        raise ConfigurationError(f"volume {path} does not exist; expected {name}{ENDING} in that folder")
     return path
 
 
-def check_for_training(folder: Path, name: str) -> None:
-    """Raises ConfigurationError on the name of a test volume, or one that is missing."""
-    if name in TEST:
-        raise ConfigurationError(
-            f"{name} is a test volume and may not be trained on; expected none of {', '.join(TEST)}"
-        )
-    volume_path(folder, name)
-
-
-def load_for_training(folder: Path, names: tuple[str, ...]) -> list[Volume]:
-    """Volumes to learn from, their noise floor removed. Raises as `check_for_training` does."""
-    for name in names:
-        check_for_training(folder, name)
-    return [load(folder, name, floor=True) for name in names]
+def names_in(folder: Path) -> list[str]:
+    """The volumes of a folder, sorted. Raises ConfigurationError where there are none."""
+    names = sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
+    if not names:
+        raise ConfigurationError(f"folder {folder} holds no volume; expected files that end in {ENDING}")
+    return names
 
 
 def plane(volume: Volume, axis: int, index: int, thickness: int = 1) -> np.ndarray:
@@ -117,28 +133,73 @@ def plane(volume: Volume, axis: int, index: int, thickness: int = 1) -> np.ndarr
     return slab.astype(np.float32)
 
 
-def draw_plane(volumes: list[Volume], rng: Generator) -> np.ndarray:
-    """A random slice of a random volume and axis, 1 to 5 mm thick, with an object in it."""
-    volume = volumes[rng.integers(len(volumes))]
+def draw_plane(volume: Volume, rng: Generator) -> np.ndarray:
+    """A slice along a random axis, 1 to 5 mm thick, most often with an object in it."""
     for _ in range(20):
         axis = int(rng.choice(volume.slice_axes()))
         n_slices = volume.data.shape[axis]
-        thickest = max(1, min(n_slices // 8, round(rng.uniform(1, 5) / volume.voxel_mm[axis])))
-        image = plane(volume, axis, int(rng.integers(0, n_slices - thickest + 1)), thickest)
+        thickness = _draw_thickness(volume, axis, n_slices // 8, rng)
+        image = plane(volume, axis, int(rng.integers(0, n_slices - thickness + 1)), thickness)
         if (image > 0.2).mean() > 0.08:
             break
     return image
 
 
-def test_planes(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> list[np.ndarray]:
+@dataclass(frozen=True)
+class Stack:
+    """Neighbouring slices of a volume along `axis`, float32 `(slice, e1, ro)`.
+
+    heights: of the slices above the volume's centre, where half a field of view in the plane is 1.
+    """
+
+    slices: np.ndarray
+    heights: tuple[float, ...]
+    axis: int
+
+
+def stack_axes(volume: Volume) -> list[int]:
+    """Axes along which a stack of `FEWEST_SLICES` can be taken."""
+    return [axis for axis in volume.slice_axes() if volume.data.shape[axis] >= FEWEST_SLICES]
+
+
+def draw_stack(volume: Volume, rng: Generator) -> Stack:
+    """5 to 16 neighbouring slices along a random one of `stack_axes`, most often with an object in them."""
+    for _ in range(20):
+        axis = int(rng.choice(stack_axes(volume)))
+        n_all = volume.data.shape[axis]
+        thickness = _draw_thickness(volume, axis, n_all // FEWEST_SLICES, rng)
+        n_slices = min(int(rng.integers(FEWEST_SLICES, MOST_SLICES + 1)), n_all // thickness)
+        start = int(rng.integers(0, n_all - n_slices * thickness + 1))
+        slices = np.stack([plane(volume, axis, start + n * thickness, thickness) for n in range(n_slices)])
+        if (slices > 0.2).mean() > 0.08:
+            break
+    centres = start + thickness * (np.arange(n_slices) + 0.5)
+    return Stack(slices, heights_of(volume, axis, centres), axis)
+
+
+def heights_of(volume: Volume, axis: int, positions: np.ndarray) -> tuple[float, ...]:
+    """Positions along an axis, in slices from its start, as `Stack` counts them."""
+    field_of_view = max(volume.data.shape[other] * volume.voxel_mm[other] for other in range(3) if other != axis)
+    above = (positions - volume.data.shape[axis] / 2) * volume.voxel_mm[axis]
+    return tuple(float(z) for z in above / (field_of_view / 2))
+
+
+def test_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> Stack:
     """`n_slices` neighbouring slices around the middle, along the longest voxel edge.
 
-    Those thinner than `slab_mm` are averaged to it (0: none): in a 1 mm volume the reference's own noise would be half of
-    what is added to it at SNR 10, and no denoiser could be told from a perfect one. Neighbours, so
-    that a method that uses the third dimension (BM4D) gets what it can use.
+    Those thinner than `slab_mm` are averaged to it (0: none): in a 1 mm volume the reference's own noise
+    would be half of what is added to it at SNR 10, and no denoiser could be told from a perfect one.
+    Neighbours, so that a method that uses the third dimension (BM4D) gets what it can use.
     """
     axis = int(np.argmax(volume.voxel_mm))
     thickness = max(1, round(slab_mm / volume.voxel_mm[axis]))
     n_slices = max(1, min(n_slices, volume.data.shape[axis] // thickness))
     start = (volume.data.shape[axis] - n_slices * thickness) // 2
-    return [plane(volume, axis, start + n * thickness, thickness) for n in range(n_slices)]
+    slices = np.stack([plane(volume, axis, start + n * thickness, thickness) for n in range(n_slices)])
+    centres = start + thickness * (np.arange(n_slices) + 0.5)
+    return Stack(slices, heights_of(volume, axis, centres), axis)
+
+
+def _draw_thickness(volume: Volume, axis: int, most: int, rng: Generator) -> int:
+    """1 to 5 mm in slices, no more than `most`."""
+    return max(1, min(most, round(rng.uniform(1, 5) / volume.voxel_mm[axis])))
