@@ -10,9 +10,10 @@ from numpy.random import Generator
 from torch import Tensor
 
 from snrstream.errors import ConfigurationError
-from tools.coils import stack_sensitivities
+from tools.coils import loop_sensitivities, stack_sensitivities
 from tools.simulate import white_noise
-from tools.training import chain, volumes
+from tools.training import chain, dynamic, volumes
+from tools.training.archive import Archive
 from tools.training.metrics import object_mask, reference_level
 from tools.training.noise_process import NoiseRange, draw_window, unit_noise
 
@@ -88,3 +89,33 @@ def gmap_of(stack: volumes.Stack, acceleration: int, rng: Generator) -> Tensor:
     if acceleration == 1:
         return torch.ones(plane.shape)
     return chain.gmaps(chain.complex_object(plane, rng), (acceleration,), rng, MAP_SNR, N_CHANNELS)[0]
+
+
+def moving_scenes(folder: Path, names: list[str], accelerations: list[int], seed: int) -> list[Scene]:
+    """A series of each volume's middle slice, at least 4 mm thick: it moves, or changes its contrast, or both."""
+    scenes = []
+    for name in names:
+        stack, own_seed = volumes.test_stack(volumes.load(folder, name), 1), [seed, zlib.crc32(name.encode())]
+        rng = np.random.default_rng(own_seed)
+        frames = dynamic.draw_series(chain.complex_object(stack.slices[0], rng), rng)
+        sensitivities = loop_sensitivities(N_CHANNELS, stack.slices.shape[1:], rng)
+        clean = chain.scan_frames(frames, sensitivities[:, None], rng, MAP_SNR, None, 0.0, flat=True).clean
+        gmaps = {r: gmap_of(stack, r, np.random.default_rng(own_seed)) for r in accelerations}
+        scenes.append(Scene(name, f"{len(frames)} frames", clean / reference_level(clean.abs()), gmaps))
+    return scenes
+
+
+def archived_series(folder: Path, accelerations: list[int]) -> list[Scene]:
+    """The simulated series of an archive's test split. Raises ConfigurationError where it has none that will do."""
+    scenes = []
+    for entry in Archive(folder, "test").entries:
+        known = {r1: gmap for gmap, (r1, r2) in zip(entry.gmaps, entry.accelerations, strict=True) if r2 == 1}
+        if entry.axis == "time" and not entry.own_noise and set(accelerations) <= set(known):
+            truth = torch.from_numpy(np.array(entry.clean)) / entry.snr
+            gmaps = {r: torch.from_numpy(np.array(known[r])) for r in accelerations}
+            scenes.append(Scene(f"{entry.subject} {len(scenes)}", f"{len(truth)} frames", truth, gmaps))
+    if not scenes:
+        raise ConfigurationError(
+            f"archive {folder} has no simulated series with g-maps of R = {', '.join(map(str, accelerations))} in test/"
+        )
+    return scenes
