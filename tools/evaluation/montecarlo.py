@@ -5,9 +5,10 @@ chain and denoised; noise is the SD of the magnitude over these, at each pixel. 
 replica has twice the power that the g-map tells; so the network sees it times 1 / sqrt(2), and its answer is multiplied
 by sqrt(2): SNRAware's own scaling of noise of SD 1 added to SNR units.
 Regions: the object is what lies above a tenth of bright tissue, specks left out. Its magnitude, smoothed by a Gaussian
-of 1 pixel and divided by one of a tenth of the field of view (which takes the coils' shading off), is split in three by
-multi-level Otsu thresholds: two tissues, and what is darker; a pixel is taken off their edges. The full scan is split,
-where it is given. SNR: mean signal over mean noise. CNR = 2 (S_a - S_b) / (noise_a + noise_b) of the two tissues.
+of 1 pixel and divided by one of a tenth of the field of view (which takes the coils' shading off, and the contrast of
+tissues larger than that), is split in three by multi-level Otsu thresholds: two tissues, and what is darker; a pixel is
+taken off their edges. The full scan is split, where it is given. SNR: mean signal over mean noise. CNR =
+2 (S_a - S_b) / (noise_a + noise_b) of the two tissues.
 With a fully sampled scan of the same object: PSNR and SSIM of the magnitude inside the object, against that scan scaled
 to the noisy image by least squares (peak: its 99.9th percentile), and the edges kept: see `metrics.edges_kept`. Its own
 noise bounds them all.

@@ -11,7 +11,7 @@ from snrstream.recon.fft import to_image, to_kspace
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # (images (S, H, W) complex64, gmap (H, W) or (S, H, W)) -> (S, H, W)
 
 SHIFTS = 4  # of the wavelets' cycle spinning, along each axis
-PHASE_SD = 0.08  # of the largest k: the Gaussian in k-space whose image has the phase that demodulation takes off
+PHASE_SD = 0.2  # of the largest k: of the low pass before demodulation; the best on the validation volume
 PATCH_RADIUS = 2  # of MPPCA, in pixels
 
 
@@ -25,14 +25,19 @@ def bm4d(images: Tensor, gmap: Tensor) -> Tensor:
 
 
 def bm4d_demodulated(images: Tensor, gmap: Tensor) -> Tensor:
-    """BM4D on the real part once the low-pass phase is off: where it is all of the phase, half of the noise is gone.
+    """BM4D on the real part once the low-pass phase is off: where it is all of the phase, half of the noise is gone."""
+    phase = smooth_phase(images)
+    return _bm4d_volume((images / gmap * phase.conj()).real) * phase * gmap
 
-    Low pass: each slice's k-space times exp(-k^2 / (2 s^2)), s = 0.08 of the largest k along each axis.
+
+def smooth_phase(images: Tensor) -> Tensor:
+    """The phase factor, of magnitude 1, of each image once its k-space is multiplied by exp(-k^2 / (2 s^2)).
+
+    s: 0.2 of the largest k along each axis.
     """
     window = [torch.exp(-torch.linspace(-1, 1, n).square() / (2 * PHASE_SD**2)) for n in images.shape[-2:]]
     smooth = to_image(to_kspace(images) * window[0][:, None] * window[1])
-    phase = torch.polar(torch.ones(images.shape), smooth.angle())
-    return _bm4d_volume((images / gmap * phase.conj()).real) * phase * gmap
+    return torch.polar(torch.ones(images.shape), smooth.angle())
 
 
 def part_by_part(denoise: Callable[[np.ndarray], np.ndarray]) -> Denoiser:
@@ -69,15 +74,17 @@ def wavelets(part: np.ndarray) -> np.ndarray:
 def mppca(images: Tensor, gmap: Tensor) -> Tensor:
     """Marchenko-Pastur PCA over patches of 5 x 5 pixels and all frames (Veraart et al., NeuroImage 142:394, 2016).
 
-    By dipy, on the real and on the imaginary series.
+    By dipy, on the real and on the imaginary series, lifted above 0, where dipy cuts its answer off.
     """
     from dipy.denoise.localpca import mppca as dipy_mppca
 
     white = (images / gmap).permute(1, 2, 0)[:, :, None].numpy()  # dipy: x, y, z, frame
-    parts = [dipy_mppca(np.ascontiguousarray(part), patch_radius=[PATCH_RADIUS, PATCH_RADIUS, 0])
-             for part in (white.real, white.imag)]  # fmt: skip
-    real, imag = (torch.from_numpy(part[:, :, 0]).float().permute(2, 0, 1) for part in parts)
-    return torch.complex(real, imag) * gmap
+    parts = []
+    for part in (white.real, white.imag):
+        lift = 2 * float(np.abs(part).max())
+        denoised = dipy_mppca(part + lift, patch_radius=[PATCH_RADIUS, PATCH_RADIUS, 0]) - lift
+        parts.append(torch.from_numpy(denoised[:, :, 0]).float().permute(2, 0, 1))
+    return torch.complex(*parts) * gmap
 
 
 STATIC: dict[str, Denoiser] = {
