@@ -54,6 +54,7 @@ def test_the_mask_is_the_object() -> None:
     image = torch.zeros(32, 32)
     image[8:24, 8:24] = 100.0
     assert torch.equal(metrics.object_mask(image), image > 0)
+    assert not metrics.object_mask(torch.zeros(8, 8)).any()
 
 
 def test_the_reference_tissue_is_the_brighter_part_of_the_object() -> None:
@@ -85,6 +86,8 @@ def test_tissues_are_told_apart_by_brightness() -> None:
     noisy = image + 0.05 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(metrics.tissue_classes(noisy.to(torch.complex64)), expected)
     assert metrics.dice(expected, expected) == 1.0
+    nothing = metrics.tissue_classes(torch.full((40, 40), 2.0))
+    assert metrics.dice(nothing, expected) == 0.0
 
 
 def test_dice_by_hand() -> None:

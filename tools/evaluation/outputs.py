@@ -22,11 +22,14 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
 
 def make_folders(options: argparse.Namespace) -> None:
     """Before the work begins. Raises ConfigurationError where a file of the outputs cannot be there."""
+    if options.picture.suffix != ".png":
+        raise ConfigurationError(f"--picture is {options.picture}; expected a name that ends in .png")
     for path in (options.markdown, options.csv, options.picture):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         except OSError as exc:
-            raise ConfigurationError(f"folder {path.parent} cannot be made: {exc.strerror or exc}") from None
+            raise ConfigurationError(f"{path} cannot be written: {exc.strerror or exc}") from None
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder; expected a file to write")
 
@@ -41,11 +44,8 @@ def finish(options: argparse.Namespace, text: str, rows: Sequence[Any], missed: 
     else:
         text += f"\n\n{n_judged} requirements met." if n_judged else "\n\nNo requirement was judged."
     print(text)
-    try:
-        options.markdown.write_text(text + "\n", encoding="utf-8")
-        tables.write_csv(rows, options.csv)
-    except OSError as exc:
-        raise ConfigurationError(f"{exc.filename} cannot be written: {exc.strerror or exc}") from None
+    options.markdown.write_text(text + "\n", encoding="utf-8")
+    tables.write_csv(rows, options.csv)
     if missed:
         raise ModelError(f"{len(missed)} of {n_judged} requirements are missed, see {options.markdown}")
 

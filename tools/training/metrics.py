@@ -15,9 +15,11 @@ TISSUES = 3  # beside air, by their brightness
 
 
 def object_mask(reference: Tensor) -> Tensor:
-    """Bool mask of the object in a reference magnitude `(..., H, W)`."""
+    """Bool mask of the object in a reference magnitude `(..., H, W)`; empty where there is no signal."""
     values = reference.flatten()
     inside = values[values > 0.1 * _quantile(values, 0.995)]
+    if len(inside) == 0:
+        return torch.zeros_like(reference, dtype=torch.bool)
     return reference > MASK_LEVEL * _quantile(inside, 0.8)
 
 
@@ -66,12 +68,15 @@ def tissue_classes(image: Tensor) -> Tensor:
     """Air (0) and three tissues by brightness (1 to 3), int64 of the shape of a slice `(H, W)`.
 
     Thresholds by multi-level Otsu (Liao et al., J Inf Sci Eng 17:713, 2001), by scikit-image, on what lies below
-    `peak`, so that a few bright vessels are no tissue of their own.
+    `peak`, so that a few bright vessels are no tissue of their own. All air where too few values differ.
     """
     from skimage.filters import threshold_multiotsu
 
     magnitude = image.abs().clamp(max=peak(image)).numpy()
-    thresholds = threshold_multiotsu(magnitude, classes=TISSUES + 1)
+    try:
+        thresholds = threshold_multiotsu(magnitude, classes=TISSUES + 1)
+    except ValueError:
+        return torch.zeros(magnitude.shape, dtype=torch.int64)
     return torch.from_numpy(np.digitize(magnitude, thresholds))
 
 

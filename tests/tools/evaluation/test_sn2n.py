@@ -67,6 +67,7 @@ def test_gains_must_be_positive_and_grow() -> None:
 def test_the_pairs_of_an_archive(tmp_path, model_folder, outputs) -> None:
     generator = torch.Generator().manual_seed(0)
     reference = 10 + 20 * torch.rand(3, 24, 20, generator=generator)
+    reference[2] = 0  # a slice of air
     plain = (1.25 * reference).numpy()
     write_pair(tmp_path / "archive/test/leg/0000", Pair("leg", "leg.h5", plain, plain, plain, None))
     put = ["sn2n", "--archive", str(tmp_path / "archive"), *outputs, "--model"]
@@ -77,6 +78,7 @@ def test_the_pairs_of_an_archive(tmp_path, model_folder, outputs) -> None:
     evaluate.main([*put, ideal])
     with (tmp_path / "out/table.csv").open() as file:
         psnr, _, nrmse, _ = list(csv.DictReader(file))
+    assert psnr["slices"] == "2"
     assert float(nrmse["original"]) == pytest.approx(0.25, rel=1e-3)
     assert float(nrmse["denoised"]) == pytest.approx(1.25 * 0.81 - 1, rel=1e-3)
     assert float(psnr["gain"]) == pytest.approx(20 * np.log10(0.25 / 0.0125), abs=0.01)

@@ -71,8 +71,11 @@ def test_what_is_missed_is_listed_at_the_end_and_is_an_error(tmp_path, capsys) -
 def test_outputs_that_cannot_be_written_are_told_before_the_work(tmp_path) -> None:
     given = options(tmp_path)
     (tmp_path / "a").write_text("a file")
-    with pytest.raises(ConfigurationError, match="folder .*a cannot be made"):
+    with pytest.raises(ConfigurationError, match=r"t\.md cannot be written"):
         outputs.make_folders(given)
-    given.markdown = given.csv = given.picture = tmp_path
+    given.markdown = tmp_path
     with pytest.raises(ConfigurationError, match="is a folder; expected a file"):
+        outputs.make_folders(given)
+    given.picture = tmp_path / "picture.txt"
+    with pytest.raises(ConfigurationError, match=r"expected a name that ends in \.png"):
         outputs.make_folders(given)
