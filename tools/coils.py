@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
 
+from snrstream.recon.unmixing import power
+
 COARSE = 40  # sensitivities are smooth: this many points per axis, interpolated, are within 1 % of the field
 LOOP_SEGMENTS = 24
 
@@ -22,12 +24,14 @@ def loop_sensitivities(n_channels: int, shape: tuple[int, int], rng: Generator) 
     return stack_sensitivities(n_channels, shape, (0.0,), rng)[:, 0]
 
 
-def stack_sensitivities(n_channels: int, shape: tuple[int, int], heights: Sequence[float], rng: Generator) -> Tensor:
+def stack_sensitivities(
+    n_channels: int, shape: tuple[int, int], heights: Sequence[float], rng: Generator, fewest_rings: int = 1
+) -> Tensor:
     """The same of a stack of slices, complex64 `(channel, slice, e1, ro)`.
 
-    heights: of the slices along z, where half a field of view is 1.
+    heights: of the slices along z, where half a field of view is 1. fewest_rings: two tell slices apart.
     """
-    rings = int(rng.integers(1, 4)) if n_channels >= 12 else 1
+    rings = int(rng.integers(fewest_rings, 4)) if n_channels >= 12 else fewest_rings
     per_ring = math.ceil(n_channels / rings)
     y, x = grid((COARSE, COARSE))
     # Half a field of view is 1.
@@ -46,7 +50,7 @@ def stack_sensitivities(n_channels: int, shape: tuple[int, int], heights: Sequen
     parts = torch.cat([field.real, field.imag])
     parts = F.interpolate(parts, size=shape, mode="bicubic", align_corners=True)
     smooth = torch.complex(parts[:n_channels], parts[n_channels:])
-    rss = torch.linalg.vector_norm(smooth, dim=0)
+    rss = power(smooth).sqrt()
     return (smooth / rss.mean()).to(torch.complex64)
 
 

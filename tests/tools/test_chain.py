@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream.recon.lattice import Lattice
 from tools.coils import stack_sensitivities
 from tools.simulate import shepp_logan
 from tools.training import chain
@@ -107,9 +106,16 @@ def test_a_volume_has_g_maps_of_both_directions(disc):
     coils = stack_sensitivities(12, (32, 32), heights, np.random.default_rng(2))
     blob = chain.resample(torch.from_numpy(disc).to(torch.complex64), (32, 32))
     volume = coils * blob * torch.from_numpy(np.abs(heights) < 0.6)[:, None, None]
-    lattices = [Lattice((1, 1)), Lattice((2, 1)), Lattice((2, 2)), Lattice((3, 3))]
-    maps = chain.coil_gmaps(volume, lattices, np.random.default_rng(3), 60.0)
-    assert maps.shape == (4, 16, 32, 32)
-    medians = [float(gmap[8][blob.abs() > 0.5].median()) for gmap in maps]
+    maps = chain.coil_gmaps(volume, [(1, 1), (2, 1), (2, 2), (3, 3), (6, 1)], np.random.default_rng(3), 60.0)
+    assert all(gmap.shape == (16, 32, 32) for gmap in maps.values())
+    medians = [float(gmap[8][blob.abs() > 0.5].median()) for gmap in maps.values()]
     assert medians[0] == pytest.approx(1, abs=1e-5)
     assert 0.95 < medians[1] < medians[2] < medians[3]
+
+
+def test_accelerations_that_lines_or_channels_do_not_allow_are_left_out(disc):
+    coils = stack_sensitivities(5, (SIZE, SIZE), (0.0,), np.random.default_rng(2)) * torch.from_numpy(disc)
+    acs = chain.to_kspace(coils)[:, :, 20:42]
+    # 22 lines hold three steps of 6 and the line itself, not of 8; 5 channels tell 5 aliases apart.
+    maps = chain.possible_gmaps(acs, (0, 20), (1, SIZE), [(3, 1), (5, 1), (6, 1), (8, 1), (1, 2)], step=2)
+    assert list(maps) == [(3, 1), (5, 1)]

@@ -5,6 +5,7 @@ object's smooth phase away and leave random phase in air. Training images must l
 pass the reconstruction that the scanner runs (`snrstream.recon`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
 from snrstream.recon.gmaps import unscanned_gmaps
 from snrstream.recon.lattice import Lattice
+from snrstream.recon.unmixing import power
 from tools.coils import loop_sensitivities
 from tools.simulate import object_phase, white_noise
 from tools.training.noise_process import resolution_filter
@@ -114,7 +116,7 @@ def scan_frames(
     shading away, so that the combined magnitude is that of the object. step: grid of the coil maps.
     """
     shape = frames.shape[-2:]
-    rss = torch.linalg.vector_norm(sensitivities, dim=0)
+    rss = power(sensitivities).sqrt()
     if flat:
         sensitivities, rss = sensitivities / rss, torch.ones_like(rss)
     scale = snr / tissue_level(rss * frames.abs())
@@ -155,15 +157,19 @@ def acs_image(coils: Tensor, n_lines: int) -> Tensor:
 def gmaps(image: Tensor, accelerations: tuple[int, ...], rng: Generator, snr: float, n_channels: int) -> list[Tensor]:
     """g-maps `(e1, ro)` float32 of one object and coil set at each acceleration, from noisy ACS lines."""
     coils = loop_sensitivities(n_channels, tuple(image.shape), rng) * image
-    return list(coil_gmaps(coils[:, None], [Lattice((r, 1)) for r in accelerations], rng, snr)[:, 0])
+    maps = coil_gmaps(coils[:, None], [(r, 1) for r in accelerations], rng, snr)
+    return [maps[r, 1][0] for r in accelerations]
 
 
-def coil_gmaps(coils: Tensor, lattices: Sequence[Lattice], rng: Generator, snr: float) -> Tensor:
-    """g-maps `(lattice, e2, e1, ro)` float32 of coil images `(channel, e2, e1, ro)` free of noise.
+def coil_gmaps(
+    coils: Tensor, accelerations: Sequence[tuple[int, int]], rng: Generator, snr: float
+) -> dict[tuple[int, int], Tensor]:
+    """g-maps `(e2, e1, ro)` float32 of coil images `(channel, e2, e1, ro)` free of noise, by acceleration (R1, R2).
 
-    From noisy ACS lines: 24 to 40 along e1, and in volumes as many partitions. snr: of bright tissue per part.
+    From noisy ACS lines: 24 to 40 along e1, and in volumes as many partitions; without the accelerations for which
+    they or the channels are too few. snr: of bright tissue per part.
     """
-    noisy = coils * (snr / tissue_level(torch.linalg.vector_norm(coils, dim=0)))
+    noisy = coils * (snr / tissue_level(power(coils).sqrt()))
     noisy = noisy + white_noise(tuple(coils.shape), rng)
     n_lines = int(rng.integers(24, 41))
     size = coils.shape[1], coils.shape[2]
@@ -171,7 +177,23 @@ def coil_gmaps(coils: Tensor, lattices: Sequence[Lattice], rng: Generator, snr: 
     dims = (-3, -2, -1) if size[0] > 1 else (-2, -1)
     acs = to_kspace(noisy, dims=dims)[:, partitions, lines]
     step = 1 if size[0] == 1 else MAP_GRID
-    return unscanned_gmaps(acs, (partitions.start, lines.start), size, lattices, step=step)
+    return possible_gmaps(acs, (partitions.start, lines.start), size, accelerations, step)
+
+
+def possible_gmaps(
+    acs: Tensor, start: tuple[int, int], size: tuple[int, int], accelerations: Sequence[tuple[int, int]], step: int
+) -> dict[tuple[int, int], Tensor]:
+    """`unscanned_gmaps` of those accelerations (R1, R2) for which there are calibration lines and channels enough."""
+    possible = [r for r in accelerations if math.prod(r) <= len(acs) and _fits(Lattice(r), acs)]
+    maps = unscanned_gmaps(acs, start, size, [Lattice(r) for r in possible], step)
+    return dict(zip(possible, maps, strict=True))
+
+
+def _fits(lattice: Lattice, acs: Tensor) -> bool:
+    """Whether the scanner's kernel, targets included, is within the calibration lines."""
+    reached = (*lattice.neighbours(4, 4), *lattice.missing())
+    spans = (max(r[axis] for r in reached) - min(r[axis] for r in reached) + 1 for axis in (0, 1))
+    return all(span <= n for span, n in zip(spans, acs.shape[1:3], strict=True))
 
 
 def _maps(reference: Tensor, place: tuple[slice, slice], step: int) -> Tensor:

@@ -16,18 +16,20 @@ from numpy.random import Generator
 from scipy import ndimage
 from torch import Tensor
 
-from snrstream.recon.lattice import Lattice
+from snrstream.errors import ConfigurationError
 from tools.coils import loop_sensitivities, stack_sensitivities
 from tools.training import chain, dynamic, objects, volumes
 from tools.training.archive import AXES, SPLITS, Entry
 
 CROP = 128
 GMAP_SIZE = 128  # g-maps are smooth: found on this many pixels an edge, and interpolated
-SLAB = (24, 64, 64)  # the same of a volume accelerated in two directions
+SLAB = (20, 48, 48)  # the same of a volume accelerated in two directions
 LARGEST_G = 8.0  # a 99th percentile beyond this is a failed calibration, not a scan to learn from
 ALONG_E1 = tuple((r, 1) for r in range(2, 9))
 IN_BOTH = ((1, 2), (2, 2), (3, 2), (4, 2), (2, 3), (3, 3))
 SYNTHETIC = {"pictures": 0.18, "phantoms": 0.14, "textures": 0.08}  # shares of images and series; volumes have the rest
+
+Maps = dict[tuple[int, int], np.ndarray]  # g-maps `(e1, ro)` by acceleration (R1, R2)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,17 @@ class Source:
     floor: bool = True
 
     def volume(self) -> volumes.Volume:
+        assert self.folder is not None
         return _loaded(self.folder, self.subject, self.floor)
+
+    def check(self) -> None:
+        """Raises ConfigurationError where the volume cannot be read, or has no plane large enough to learn from."""
+        volume = self.volume()
+        if not volume.slice_axes():
+            raise ConfigurationError(
+                f"volume {self.folder}/{self} has {volume.data.shape} voxels of {volume.voxel_mm} mm; expected a plane "
+                f"of {volumes.SMALLEST_PLANE} pixels an edge, nearly square ones"
+            )
 
     def __str__(self) -> str:
         return f"{self.subject}{volumes.ENDING if self.kind == 'volume' else ''} ({self.licence})"
@@ -88,22 +100,18 @@ def make(task: Task) -> Entry:
     """Scan what the task says, with coils of its own, at R=1; g-maps of the accelerations that the coils allow."""
     rng = np.random.default_rng(task.seed)
     snr = float(np.exp(rng.uniform(np.log(3), np.log(80))))
-    n_channels = int(rng.integers(8, 25))
+    n_channels = int(rng.integers(8, 13 if task.axis == "slice" else 25))  # a stack takes time with each
     if task.axis == "slice":
-        scan, shape, maps, accelerations = _scan_stack(task.source.volume(), rng, snr, n_channels)
+        scan, maps = _scan_stack(task.source.volume(), rng, snr, n_channels)
     else:
         image = draw_object(task.source, rng)
         frames = dynamic.draw_series(image, rng) if task.axis == "time" else image[None]
         sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
         step = 1 if task.axis == "none" else chain.MAP_GRID
         scan = chain.scan_frames(frames, sensitivities[:, None], rng, snr, CROP, step=step)
-        coarse = chain.resample(sensitivities * image, (GMAP_SIZE, GMAP_SIZE))
-        maps, accelerations, shape = _draw_gmaps(coarse[:, None], ALONG_E1, rng)[:, 0], ALONG_E1, tuple(image.shape)
+        maps = _gmaps_of_slice(sensitivities * image, scan.place, rng)
     kept = [(np.ones((CROP, CROP), np.float32), (1, 1))]
-    for gmap, acceleration in zip(maps.numpy(), accelerations, strict=True):
-        here = enlarged(gmap, shape, scan.place)
-        if np.quantile(here, 0.99) < LARGEST_G:
-            kept.append((here, acceleration))
+    kept += [(gmap, r) for r, gmap in maps.items() if np.quantile(gmap, 0.99) < LARGEST_G]
     return Entry(
         task.source.subject, str(task.source), task.axis, scan.clean.numpy(), False, scan.noise.numpy(),
         np.stack([gmap for gmap, _ in kept]), tuple(r for _, r in kept), scan.snr, scan.resolution,
@@ -122,7 +130,7 @@ def draw_object(source: Source, rng: Generator) -> Tensor:
         magnitude = objects.phantom(int(rng.integers(160, 321)), rng)
     else:
         magnitude = objects.texture(int(rng.integers(160, 321)), rng)
-    return _sized(chain.complex_object(np.ascontiguousarray(magnitude, dtype=np.float32), rng), rng)[0]
+    return sized(chain.complex_object(np.ascontiguousarray(magnitude, dtype=np.float32), rng), rng)[0]
 
 
 def enlarged(gmap: np.ndarray, shape: tuple[int, int], place: tuple[slice, slice]) -> np.ndarray:
@@ -135,19 +143,19 @@ def enlarged(gmap: np.ndarray, shape: tuple[int, int], place: tuple[slice, slice
     return np.asarray(found, np.float32)
 
 
-def _scan_stack(
-    volume: volumes.Volume, rng: Generator, snr: float, n_channels: int
-) -> tuple[chain.Scan, tuple[int, int], Tensor, tuple[tuple[int, int], ...]]:
-    """Neighbouring slices of a volume, the size of their plane, and g-maps in the middle one as of a scan in 3D."""
+def _scan_stack(volume: volumes.Volume, rng: Generator, snr: float, n_channels: int) -> tuple[chain.Scan, Maps]:
+    """Neighbouring slices of a volume; g-maps in the middle one, as of slices (ALONG_E1) and of a volume (IN_BOTH)."""
     stack = volumes.draw_stack(volume, rng)
     magnitude = np.ascontiguousarray(objects.remap(stack.slices, rng), dtype=np.float32)
-    frames, content = _sized(chain.complex_object(magnitude, rng, stack.heights), rng)
+    frames, content = sized(chain.complex_object(magnitude, rng, stack.heights), rng)
     shape = tuple(frames.shape[1:])
     shrink = max(content) / max(shape)  # coils are around the field of view, air included
     heights = [shrink * z for z in stack.heights]
     coils = int(rng.integers(2**32))
-    sensitivities = stack_sensitivities(n_channels, shape, heights, np.random.default_rng(coils))
+    sensitivities = stack_sensitivities(n_channels, shape, heights, np.random.default_rng(coils), fewest_rings=2)
     scan = chain.scan_frames(frames, sensitivities, rng, snr, CROP)
+    middle = len(heights) // 2
+    single = _gmaps_of_slice(sensitivities[:, middle] * frames[middle], scan.place, rng)
 
     n_all = volume.data.shape[stack.axis]
     positions = (np.arange(SLAB[0]) + 0.5) * n_all / SLAB[0]
@@ -155,22 +163,32 @@ def _scan_stack(
     inside = tuple(max(2, round(n * part / whole)) for n, part, whole in zip(SLAB[1:], content, shape, strict=True))
     slab = chain.pad_air(F.interpolate(torch.stack(planes)[None], size=inside, mode="area")[0], SLAB[1:])
     slab_heights = np.array([shrink * z for z in volumes.heights_of(volume, stack.axis, positions)])
-    around = stack_sensitivities(n_channels, SLAB[1:], slab_heights.tolist(), np.random.default_rng(coils))
-    accelerations = ALONG_E1 + IN_BOTH
-    maps = _draw_gmaps(around * slab, accelerations, rng)
-    nearest = int(np.abs(slab_heights - heights[len(heights) // 2]).argmin())
-    return scan, shape, maps[:, nearest], accelerations
+    around = stack_sensitivities(
+        n_channels, SLAB[1:], slab_heights.tolist(), np.random.default_rng(coils), fewest_rings=2
+    )
+    maps = _draw_gmaps(around * slab, IN_BOTH, rng)
+    nearest = int(np.abs(slab_heights - heights[middle]).argmin())
+    both = {r: enlarged(gmap[nearest].numpy(), shape, scan.place) for r, gmap in maps.items()}
+    return scan, single | both
 
 
-def _draw_gmaps(coils: Tensor, accelerations: Sequence[tuple[int, int]], rng: Generator) -> Tensor:
+def _gmaps_of_slice(coils: Tensor, place: tuple[slice, slice], rng: Generator) -> Maps:
+    """g-maps of `ALONG_E1` in the part `place` of coil images `(channel, e1, ro)`."""
+    maps = _draw_gmaps(chain.resample(coils, (GMAP_SIZE, GMAP_SIZE))[:, None], ALONG_E1, rng)
+    return {r: enlarged(gmap[0].numpy(), tuple(coils.shape[1:]), place) for r, gmap in maps.items()}
+
+
+def _draw_gmaps(
+    coils: Tensor, accelerations: Sequence[tuple[int, int]], rng: Generator
+) -> dict[tuple[int, int], Tensor]:
     snr = float(np.exp(rng.uniform(np.log(15), np.log(120))))
-    return chain.coil_gmaps(coils, [Lattice(r) for r in accelerations], rng, snr)
+    return chain.coil_gmaps(coils, accelerations, rng, snr)
 
 
-def _sized(image: Tensor, rng: Generator) -> tuple[Tensor, tuple[int, int]]:
+def sized(image: Tensor, rng: Generator, largest: float = 330) -> tuple[Tensor, tuple[int, int]]:
     """The complex images `(..., e1, ro)` at a random matrix size in air; and their size without it."""
     whole = image.shape[-2:]
-    shrink = min(1.0, rng.uniform(112, 330) / max(whole))
+    shrink = min(1.0, rng.uniform(112, largest) / max(whole))
     content = tuple(max(2, round(n * shrink)) for n in whole)
     wider = rng.uniform(1.0, 1.25, size=2)
     padded = tuple(max(CROP, round(n * w)) for n, w in zip(content, wider, strict=True))

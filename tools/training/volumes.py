@@ -97,7 +97,7 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
         data = data[..., 0]
     if data.ndim != 3 or not all(edge > 0 for edge in edges):
         raise ConfigurationError(f"volume {path} has shape {data.shape}, voxels {edges} mm; expected (x, y, z)")
-    data = np.clip(np.nan_to_num(data, posinf=0, neginf=0), 0, None)
+    data = np.clip(data if np.isfinite(data).all() else np.nan_to_num(data, posinf=0, neginf=0), 0, None)
     if floor:
         air = 1.5 * np.percentile(data, 25)
         data = np.sqrt(np.clip(data**2 - air**2, 0, None))
