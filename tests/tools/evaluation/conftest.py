@@ -5,15 +5,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import onnx
 import pytest
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-pytest.importorskip("skimage")
-nibabel = pytest.importorskip("nibabel")
-
-from tests.denoising.conftest import MANIFEST, halving_model  # noqa: E402
+from tests.denoising.conftest import MANIFEST, halving_model
 
 
 @pytest.fixture
@@ -31,7 +28,7 @@ def volume_folder(tmp_path: Path) -> Path:
 def model_folder(tmp_path: Path) -> Callable[..., str]:
     """A function that writes a model that multiplies by `factor`, or the one given, and gives its folder."""
 
-    def put(name: str = "same", factor: float = 1.0, model: "onnx.ModelProto | None" = None, **changes: object) -> str:
+    def put(name: str = "same", factor: float = 1.0, model: onnx.ModelProto | None = None, **changes: object) -> str:
         place = tmp_path / name
         place.mkdir()
         data = (model or halving_model(factor)).SerializeToString()
@@ -52,7 +49,7 @@ def outputs(tmp_path: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def constant_model(image: np.ndarray) -> "onnx.ModelProto":
+def constant_model(image: np.ndarray) -> onnx.ModelProto:
     """Answers with `image` `(H, W)` complex64, whatever it is given."""
     helper, integers = onnx.helper, onnx.TensorProto.INT64
     answer = np.stack([image.real, image.imag]).astype(np.float32)
@@ -67,7 +64,7 @@ def constant_model(image: np.ndarray) -> "onnx.ModelProto":
     return _model(nodes, constants, ["B", 3, "T", "H", "W"], ["B", 2, "T", "H", "W"])
 
 
-def centre_model(factor: float) -> "onnx.ModelProto":
+def centre_model(factor: float) -> onnx.ModelProto:
     """`magnitude_slices`: of three slices the middle one, times `factor`."""
     helper = onnx.helper
     numbers = (("from", 1), ("to", 2), ("axis", 1))
@@ -85,7 +82,7 @@ SLICES = {
 }  # fmt: skip
 
 
-def _model(nodes: list, constants: list, given: list, answered: list) -> "onnx.ModelProto":
+def _model(nodes: list, constants: list, given: list, answered: list) -> onnx.ModelProto:
     value = onnx.helper.make_tensor_value_info
     x, y = value("x", onnx.TensorProto.FLOAT, given), value("y", onnx.TensorProto.FLOAT, answered)
     graph = onnx.helper.make_graph(nodes, "test", [x], [y], constants)
