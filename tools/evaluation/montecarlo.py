@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,11 +29,10 @@ from tools.training.metrics import edges_kept, magnitude_psnr, magnitude_ssim, o
 
 from . import network, outputs, pictures, tables
 from .peers import Denoiser
+from .regions import Regions, regions
 from .replicas import Spread, read_scan
 
 NOISY, NETWORK = "noisy", "network"
-SPECK = 20  # pixels
-SHADING = 0.1  # of the field of view: the Gaussian that has the coils' shading
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,6 @@ class Row:
     psnr: float = tables.column("PSNR to full scan", ".2f")
     ssim: float = tables.column("SSIM to full scan", ".4f")
     edges: float = tables.column("edges kept", ".3f")
-
-
-@dataclass(frozen=True)
-class Regions:
-    """Bool masks of the shape of the image."""
-
-    object: Tensor
-    bright: Tensor
-    dark: Tensor
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -116,37 +105,6 @@ def blends(noisy: Tensor, denoised: Tensor, alpha: float) -> dict[str, Tensor]:
 def at_unit_noise(denoise: Denoiser, noisy: Tensor, gmap: Tensor) -> Tensor:
     """The answer to an image whose noise has twice the power of the g-map's, in its own units."""
     return denoise(noisy / math.sqrt(2), gmap) * math.sqrt(2)
-
-
-def regions(magnitude: Tensor) -> Regions:
-    """Of an image `(S, e1, ro)`. Raises ConfigurationError where the object has no two tissues."""
-    from skimage.filters import threshold_multiotsu
-
-    inside = without_specks(object_mask(magnitude).numpy())
-    values = np.where(inside, magnitude.numpy(), 0)
-    wide = [0.0, *(SHADING * n for n in values.shape[1:])]
-    # Both over the mask smoothed alike, so that tissue at the object's edge is not darker.
-    fine, broad = (
-        ndimage.gaussian_filter(values, s) / np.maximum(ndimage.gaussian_filter(inside.astype(np.float32), s), 1e-3)
-        for s in ([0, 1, 1], wide)
-    )
-    flat = fine / np.maximum(broad, 1e-6)
-    try:
-        darkest, middle = threshold_multiotsu(flat[inside], classes=3)
-    except ValueError:
-        raise ConfigurationError("the scan's object has one brightness; expected two tissues for the CNR") from None
-    cross = ndimage.generate_binary_structure(2, 1)[None]
-    tissues = (flat > middle) & inside, (flat > darkest) & (flat <= middle) & inside
-    parts = [ndimage.binary_erosion(tissue, cross) for tissue in tissues]
-    if not all(part.any() for part in parts):
-        raise ConfigurationError("the scan's object has no two tissues that are more than an edge")
-    return Regions(*(torch.from_numpy(part) for part in (inside, *parts)))
-
-
-def without_specks(mask: np.ndarray) -> np.ndarray:
-    """The parts of a bool mask that have `SPECK` pixels or more."""
-    labels, _ = ndimage.label(mask)
-    return (np.bincount(labels.ravel()) >= SPECK)[labels] & mask
 
 
 def scaled_reference(full: Tensor, noisy: Tensor) -> Tensor:

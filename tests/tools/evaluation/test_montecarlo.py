@@ -8,7 +8,7 @@ import torch
 
 from snrstream.errors import ConfigurationError, ModelError, ScanError
 from tools import evaluate
-from tools.evaluation import montecarlo
+from tools.evaluation.regions import regions
 from tools.evaluation.replicas import Spread, read_scan
 from tools.scan_file import write
 from tools.simulate import simulate_scan
@@ -91,7 +91,7 @@ def test_regions_are_the_tissues_without_their_edges() -> None:
     disc = striped_disc()
     speck = disc.clone()
     speck[1:3, 1:3] = 1.0
-    marked = montecarlo.regions(speck[None])
+    marked = regions(speck[None])
     assert torch.equal(marked.object[0], disc > 0)
     # Smoothing by a pixel moves borders by less than the pixel that is taken off.
     assert (disc[marked.bright[0]] == 1).float().mean() > 0.97
