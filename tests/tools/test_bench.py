@@ -7,6 +7,7 @@ from snrstream.chain import parse_chain
 from snrstream.errors import ModelError
 from tools.benchmarks import bart, denoise, denoise_peers
 from tools.benchmarks.timing import Row
+from tools.evaluation.peers import STATIC
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_a_frame_that_is_not_denoised_is_not_timed() -> None:
 def test_ours_and_the_peers_gain_on_the_noisy_frame() -> None:
     pytest.importorskip("skimage")
     frame = denoise_peers.noisy_frame(64)
-    peers = [denoise_peers.part_by_part(part) for part in (denoise_peers.non_local_means, denoise_peers.wavelets)]
+    peers = [STATIC["NLM"], STATIC["wavelets"]]
     answers = [denoise.answer(frame)(), *(peer(frame.noisy[None], frame.gmap)[0] for peer in peers)]
     noisy = frame.psnr(frame.noisy)
     assert all(frame.psnr(answer) > noisy + 2 for answer in answers)

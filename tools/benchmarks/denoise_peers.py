@@ -7,18 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.evaluate import bm4d_denoiser, reference_level
+from tools.evaluation.peers import STATIC, Denoiser
 from tools.simulate import object_phase, shepp_logan
-from tools.training.metrics import magnitude_psnr, object_mask
+from tools.training.metrics import magnitude_psnr, object_mask, reference_level
 from tools.training.noise_process import unit_noise
 
 from .peers import has
 from .timing import Row, Run, rested_ratio
 
 SNR, LARGEST_G = 10.0, 2.0
-SHIFTS = 4  # of the wavelets' cycle spinning, along each axis
-
-Denoiser = Callable[[Tensor, Tensor], Tensor]  # (images (S, H, W) complex64, gmap (H, W)) -> (S, H, W)
 
 
 @dataclass(frozen=True)
@@ -50,15 +47,10 @@ def rows(frame: NoisyFrame, ours: Callable[[], Tensor], bare: Run) -> Iterator[R
     size = f"{len(frame.gmap)} x {len(frame.gmap)}, SNR {SNR:g}"
     yield Row(f"{size}: noisy: PSNR in dB", frame.psnr(frame.noisy))
     yield from row_pair(f"{size}: the gadget at alpha 0", frame, ours, bare, 5)
-    others: list[tuple[str, str, Denoiser, int]] = [
-        ("bm4d", "BM4D", bm4d_denoiser, 0),
-        ("skimage", "NLM", part_by_part(non_local_means), 2),
-        ("skimage", "wavelets", part_by_part(wavelets), 2),
-    ]
-    for package, name, denoiser, n_further in others:
+    for package, name, n_further in (("bm4d", "BM4D", 0), ("skimage", "NLM", 2), ("skimage", "wavelets", 2)):
         if has(package):
 
-            def run(denoiser: Denoiser = denoiser) -> Tensor:
+            def run(denoiser: Denoiser = STATIC[name]) -> Tensor:
                 return denoiser(frame.noisy[None], frame.gmap)[0]
 
             yield from row_pair(f"{size}: {name}", frame, run, bare, n_further)
@@ -70,34 +62,3 @@ def row_pair(name: str, frame: NoisyFrame, run: Callable[[], Tensor], bare: Run,
     times = rested_ratio(lambda: answers.append(run()), bare, n_further or 1, warm=min(1, n_further))
     yield Row(f"{name}: time", times)
     yield Row(f"{name}: PSNR in dB", frame.psnr(answers[-1]))
-
-
-def part_by_part(denoise: Callable[[np.ndarray], np.ndarray]) -> Denoiser:
-    """Real and imaginary part of each image, divided by g, by what denoises an image with a noise SD of 1."""
-
-    def denoiser(images: Tensor, gmap: Tensor) -> Tensor:
-        white = images / gmap
-        parts = [np.stack([denoise(image.numpy()) for image in part]) for part in (white.real, white.imag)]
-        return torch.complex(*(torch.from_numpy(part).float() for part in parts)) * gmap
-
-    return denoiser
-
-
-def non_local_means(part: np.ndarray) -> np.ndarray:
-    """Buades et al., CVPR 2005, with scikit-image's own advice for h."""
-    from skimage.restoration import denoise_nl_means
-
-    denoised: np.ndarray = denoise_nl_means(part, patch_size=5, patch_distance=6, h=0.8, sigma=1.0, fast_mode=True)
-    return denoised
-
-
-def wavelets(part: np.ndarray) -> np.ndarray:
-    """BayesShrink (Chang et al., IEEE TIP 9:1532, 2000), averaged over shifts (Coifman and Donoho, 1995)."""
-    from skimage.restoration import denoise_wavelet
-
-    total = np.zeros(part.shape)
-    for shift in np.ndindex(SHIFTS, SHIFTS):
-        shifted = np.roll(part, shift, (0, 1))
-        denoised = denoise_wavelet(shifted, sigma=1.0, wavelet="sym4", method="BayesShrink", mode="soft")
-        total += np.roll(denoised, (-shift[0], -shift[1]), (0, 1))
-    return total / SHIFTS**2

@@ -184,18 +184,20 @@ def heights_of(volume: Volume, axis: int, positions: np.ndarray) -> tuple[float,
     return tuple(float(z) for z in above / (field_of_view / 2))
 
 
-def test_planes(volume: Volume, n_slices: int) -> list[np.ndarray]:
+def test_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> Stack:
     """`n_slices` neighbouring slices around the middle, along the longest voxel edge.
 
-    Thin slices are averaged to `SLAB_MM`: in a 1 mm volume the reference's own noise would be half of
-    what is added to it at SNR 10, and no denoiser could be told from a perfect one. Neighbours, so
-    that a method that uses the third dimension (BM4D) gets what it can use.
+    Those thinner than `slab_mm` are averaged to it (0: none): in a 1 mm volume the reference's own noise
+    would be half of what is added to it at SNR 10, and no denoiser could be told from a perfect one.
+    Neighbours, so that a method that uses the third dimension (BM4D) gets what it can use.
     """
     axis = int(np.argmax(volume.voxel_mm))
-    thickness = max(1, round(SLAB_MM / volume.voxel_mm[axis]))
+    thickness = max(1, round(slab_mm / volume.voxel_mm[axis]))
     n_slices = max(1, min(n_slices, volume.data.shape[axis] // thickness))
     start = (volume.data.shape[axis] - n_slices * thickness) // 2
-    return [plane(volume, axis, start + n * thickness, thickness) for n in range(n_slices)]
+    slices = np.stack([plane(volume, axis, start + n * thickness, thickness) for n in range(n_slices)])
+    centres = start + thickness * (np.arange(n_slices) + 0.5)
+    return Stack(slices, heights_of(volume, axis, centres), axis)
 
 
 def _draw_thickness(volume: Volume, axis: int, most: int, rng: Generator) -> int:

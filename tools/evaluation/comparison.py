@@ -1,0 +1,106 @@
+"""The network and other denoisers on the same noisy scenes: their rows, tables and picture."""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm
+
+from snrstream.errors import ConfigurationError
+from tools.training.metrics import ceiling, own_noise
+
+from . import network, outputs, pictures, tables
+from .peers import Denoiser
+from .scenes import Scene
+from .scores import Scores, timed
+
+NOISY, NETWORK, CEILING = "noisy", "network", "ceiling"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one scene; gain: over noisy, in dB; ms: a frame."""
+
+    volume: str = tables.column("volume")
+    slices: str = tables.column("slices")
+    acceleration: int = tables.column("R")
+    snr: float = tables.column("SNR", "g")
+    method: str = tables.column("method")
+    psnr: float = tables.column("PSNR", ".2f")
+    gain: float = tables.column("gain", "+.2f")
+    ssim: float = tables.column("SSIM", ".4f")
+    nrmse: float = tables.column("NRMSE", ".4f")
+    ms: float = tables.column("ms", ".0f")
+
+
+def add_options(parser: argparse.ArgumentParser, peers: Mapping[str, Denoiser]) -> None:
+    """Of the scenes and of what runs on them."""
+    parser.add_argument("--volumes", help="folder of .nii.gz; default: $SNRSTREAM_TEST_DATA/volumes")
+    network.add_option(parser)
+    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0])
+    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4])
+    parser.add_argument("--peers", nargs="*", choices=list(peers), default=list(peers), metavar="PEER",
+                        help=f"of {', '.join(peers)}")  # fmt: skip
+    parser.add_argument("--peer-snr", type=outputs.positive, nargs="*", default=[10.0],
+                        help="where peers run; BM4D takes 10 to 60 s a frame")  # fmt: skip
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises ConfigurationError where peers would run nowhere."""
+    if not set(options.peer_snr) <= set(options.snr):
+        raise ConfigurationError(f"--peer-snr is {options.peer_snr}; expected some of --snr {options.snr}")
+
+
+def compare(
+    scenes: Sequence[Scene], ours: Denoiser, alpha: float, peers: Mapping[str, Denoiser], options: argparse.Namespace
+) -> list[Row]:
+    """All rows; draws the scenes at the last acceleration and the first SNR with peers."""
+    rows: list[Row] = []
+    shown: dict[str, dict[str, np.ndarray]] = {}
+    cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
+    for scene, acceleration, snr in tqdm(cases, desc="scenes", disable=None):
+        there = peers if snr in options.peer_snr else {}
+        case_rows, images = measure(scene, acceleration, snr, ours, alpha, there, options.seed)
+        rows += case_rows
+        if (acceleration, snr) == (options.acceleration[-1], (options.peer_snr or options.snr)[0]):
+            shown[f"{scene.name}, {scene.slices}"] = images
+    pictures.montage(shown, options.picture)
+    return rows
+
+
+def measure(
+    scene: Scene, acceleration: int, snr: float, ours: Denoiser, alpha: float, peers: Mapping[str, Denoiser], seed: int
+) -> tuple[list[Row], dict[str, np.ndarray]]:
+    """The rows of one scene at one noise level, and the magnitudes of its middle slice by method."""
+    clean, noisy = scene.noisy(snr, acceleration, np.random.default_rng(seed))
+    gmap = scene.gmaps[acceleration]
+    ours(noisy[:1], gmap)  # loads what the first run loads
+    answers: dict[str, tuple[Tensor, float]] = {NOISY: (noisy, math.nan), NETWORK: timed(ours, noisy, gmap)}
+    if alpha:
+        denoised, ms = answers[NETWORK]
+        answers[f"{NETWORK}, alpha {alpha:g}"] = alpha * noisy + (1 - alpha) * denoised, ms
+    answers.update((name, timed(peer, noisy, gmap)) for name, peer in peers.items())
+    scores = {name: Scores.of(image, clean, scene.mask) for name, (image, _) in answers.items()}
+    before = scores[NOISY].psnr
+    place = (scene.name, scene.slices, acceleration, snr)
+    rows = [Row(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1]) for name, s in scores.items()]
+    most = ceiling(before, clean, snr * own_noise(scene.truth, scene.mask), scene.mask)
+    rows.append(Row(*place, CEILING, most, most - before, math.nan, math.nan, math.nan))
+    images = {"clean": clean, **{name: image for name, (image, _) in answers.items()}}
+    return rows, {name: image[len(image) // 2].abs().numpy() for name, image in images.items()}
+
+
+def text(rows: Sequence[Row], model: str) -> str:
+    """A table for each measure, methods side by side."""
+    index = ("volume", "slices", "acceleration", "snr")
+    parts = [f"Model: {model}"]
+    for title, value in (
+        ("PSNR in dB", "psnr"), ("PSNR gain over noisy in dB", "gain"), ("SSIM", "ssim"), ("NRMSE", "nrmse"),
+        ("Time in ms a frame", "ms"),
+    ):  # fmt: skip
+        kept = [row for row in rows if not (value == "gain" and row.method == NOISY)]
+        parts.append(f"### {title}\n\n{tables.pivot(kept, index, 'method', value)}")
+    return "\n\n".join(parts)

@@ -1,0 +1,35 @@
+"""A model on moving, contrast-changing series, beside MPPCA and BM4D over x, y and t.
+
+Series: of each test volume's middle slice, simulated as for training, but with coils without shading and all of the
+slice; or those of an archive's test split. White noise times a g-map is added to each frame. A network whose frames are
+time sees a series whole, any other one frame at a time. Measures are those of `snraware`, over all frames.
+"""
+
+import argparse
+from pathlib import Path
+
+from tools.training import volumes
+
+from . import comparison, network, outputs
+from .peers import DYNAMIC
+from .scenes import archived_series, moving_scenes
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    comparison.add_options(parser, DYNAMIC)
+    parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
+    parser.add_argument("--archive", type=Path, help="take its series instead of volumes")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Raises ConfigurationError or ModelError."""
+    comparison.check(options)
+    model = network.open_model(options.model)
+    if options.archive is not None:
+        scenes = archived_series(options.archive, options.acceleration)
+    else:
+        folder = volumes.volume_folder(options.volumes)
+        scenes = moving_scenes(folder, options.names, options.acceleration, options.seed)
+    ours, peers = network.denoiser(model, "time"), {name: DYNAMIC[name] for name in options.peers}
+    rows = comparison.compare(scenes, ours, model.manifest.default_alpha, peers, options)
+    outputs.finish(options, comparison.text(rows, network.title(model)), rows, [], 0)

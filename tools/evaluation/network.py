@@ -1,0 +1,60 @@
+"""The model under test, run as the scanner runs it."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snrstream.denoising.manifest import named_manifest, read_manifest
+from snrstream.denoising.model import Model
+from snrstream.errors import ModelError
+from snrstream.resources import is_plain_name
+
+from .peers import Denoiser
+
+TIMEOUT_S = 3600.0  # a slow model is to be measured, not refused
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="snraware_unet2d", help="folder, or name in models/ (default %(default)s)")
+
+
+def open_model(place: str) -> Model:
+    """The model in the folder `place`, or that of a name in `models/`, on the CPU, where its peers run too.
+
+    Raises ModelError where there is none, or it cannot be trusted or loaded.
+    """
+    folder = Path(place)
+    try:
+        if is_plain_name(place) and not folder.is_dir():
+            manifest, path = named_manifest(place)
+        elif (folder / "manifest.json").is_file():
+            manifest, path = read_manifest(folder)
+        else:
+            raise ModelError(f"{folder / 'manifest.json'} does not exist; expected a model's folder, or its name")
+    except (OSError, RecursionError) as exc:
+        raise ModelError(f"model folder {folder} cannot be read: {exc}") from None
+    return Model(manifest, path, TIMEOUT_S, devices=("cpu",))
+
+
+def denoiser(model: Model, axis: str) -> Denoiser:
+    """The network at alpha 0. axis: what the stacks are that it will be given, `slice` or `time`.
+
+    Where the network's frames are others, or none, it sees each image alone, as on the scanner.
+    """
+    frames = "slice" if model.manifest.frames == "depth" else model.manifest.frames
+
+    def denoise(images: Tensor, gmap: Tensor) -> Tensor:
+        image, g = images.numpy(), np.ascontiguousarray(gmap.expand(images.shape).numpy())
+        stacks = [slice(None)] if frames == axis else [slice(n, n + 1) for n in range(len(image))]
+        return torch.from_numpy(np.concatenate([model.denoise(image[s], g[s], TIMEOUT_S) for s in stacks]))
+
+    return denoise
+
+
+def title(model: Model) -> str:
+    """One line that names a model in a table."""
+    known = model.manifest
+    return f"{known.name} {known.version} (sha256 {known.sha256[:12]}), default alpha {known.default_alpha:g}"

@@ -1,0 +1,43 @@
+"""Pictures of results: images side by side, and curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+TILE_INCHES = 2.2
+
+
+def montage(rows: Mapping[str, Mapping[str, np.ndarray]], path: Path, tops: Mapping[str, float] | None = None) -> None:
+    """Images `(e1, ro)`, real: one line of them for each of `rows`, each under its name; a row's share their window.
+
+    tops: upper end of the window of images by name, for maps in other units than the row's, whose window ends at the
+    99.8th percentile of its first image.
+    """
+    n_columns = max(len(images) for images in rows.values())
+    figure = Figure(figsize=(TILE_INCHES * n_columns, (TILE_INCHES + 0.3) * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        top = float(np.percentile(next(iter(images.values())), 99.8)) or 1.0
+        for place in line:
+            place.set_axis_off()
+        for place, (title, image) in zip(line, images.items(), strict=False):
+            place.imshow(image, cmap="gray", vmin=0, vmax=(tops or {}).get(title, top), interpolation="nearest")
+            place.set_title(title, fontsize=7)
+        line[0].set_title(f"{name}\n{next(iter(images))}", fontsize=7)
+    figure.savefig(path, dpi=130)
+
+
+def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_title: str, y_title: str, path: Path) -> None:
+    """One curve for each of `lines`, its largest value marked."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    place = figure.subplots()
+    for name, y in lines.items():
+        (drawn,) = place.plot(x, y, label=name)
+        best = int(np.argmax(y))
+        place.plot(x[best], y[best], "o", color=drawn.get_color())
+    place.set_xlabel(x_title)
+    place.set_ylabel(y_title)
+    place.legend(fontsize=7)
+    figure.savefig(path, dpi=130)
