@@ -1,6 +1,6 @@
 """Train a denoiser on an archive that tools/prepare.py has made, and export it as a model folder.
 
-    python tools/train.py --recipe tools/recipes/snraware_unet2d.toml --archive archive --folder runs/first [key=value ...]
+    python tools/train.py --recipe tools/recipes/snraware_unet2d.toml --archive ARCHIVE --folder RUN [key=value ...]
     python tools/train.py --folder runs/first --resume
     torchrun --nproc-per-node 4 tools/train.py --recipe ... --folder runs/second
 
@@ -39,6 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; expected {least} or more")
     torch.set_num_threads(options.threads)
     settings = _recipe(options)
+    if options.output is not None and options.output.name != settings.name:
+        raise ConfigurationError(
+            f"--output is {options.output}, the model's name {settings.name}; expected a folder of that name "
+            f"(name={options.output.name} gives the model another)"
+        )
     method = open_method(settings, options.archive)
     if not options.export_only:
         options.folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +69,7 @@ def _recipe(options: argparse.Namespace) -> recipe.Recipe:
     if options.recipe is not None:
         return recipe.load(options.recipe, options.settings)
     if options.settings or not (options.resume or options.export_only):
-        raise ConfigurationError("got no --recipe; expected one, or --resume or --export-only of a --folder that has it")
+        raise ConfigurationError("got no --recipe; expected one, or --resume or --export-only of a run that has it")
     return recipe.restored(checkpoint.read(options.folder / (LAST if options.resume else BEST))["recipe"])
 
 

@@ -28,7 +28,8 @@ def make(folder: Path, frames: int = 1, axis: str = "none") -> Path:
         for number in range(2):
             scans = [chain.fully_sampled(image, rng, 20.0, None, 4, p_zero_filled=0.0) for _ in range(frames)]
             clean, noise = (np.stack([getattr(scan, key).numpy() for scan in scans]) for key in ("clean", "noise"))
-            entry = Entry(subject, "phantom", axis, clean, False, noise, gmaps, ((1, 1), (2, 1), (3, 1)), 20.0, (1.0, 1.0))
+            accelerations = ((1, 1), (2, 1), (3, 1))
+            entry = Entry(subject, "phantom", axis, clean, False, noise, gmaps, accelerations, 20.0, (1.0, 1.0))
             write_entry(folder / split / subject / f"{number:04d}", entry)
     return folder
 

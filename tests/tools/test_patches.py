@@ -44,14 +44,16 @@ def test_the_noise_of_a_scans_own_reconstruction_is_kept(entries):
     patches = drawn(entries, dataclasses.replace(PATCH, p_own=1.0, p_turned=0.0))
     assert all(bool((p.gmap == 1).all()) for p in patches)
     own = torch.from_numpy(np.stack([np.array(entry.noise) for entry in entries])).abs()
-    assert all(bool(torch.isin((p.noisy - p.clean).abs().max().round(decimals=2), own.round(decimals=2))) for p in patches)
+    for patch in patches:
+        largest = (patch.noisy - patch.clean).abs().max()
+        assert float((own - largest).abs().min()) < 1e-4, "is one of the noise's own values, but for rounding"
 
 
 def test_a_real_scan_keeps_its_level_and_gets_no_noise_of_its_own_again(entries):
     real = [dataclasses.replace(entry, own_noise=True, clean=np.ones_like(entry.clean)) for entry in entries]
     patches = drawn(real, dataclasses.replace(PATCH, p_uniform_g=1.0, p_turned=0.0), n=200)
     sigmas = [float((1 / p.clean.abs().mean() ** 2 - 1) ** 0.5) for p in patches]  # for clean is 1 / sqrt(sigma^2 + 1)
-    assert 0 <= min(sigmas) and 28 < max(sigmas) <= 32
+    assert min(sigmas) >= 0 and 28 < max(sigmas) <= 32
     share = [s / (s**2 + 1) ** 0.5 for s in sigmas]
     expected = float(np.sqrt(np.mean(np.square(share))))
     assert float(white(patches).std()) == pytest.approx(expected, rel=0.02)

@@ -30,6 +30,7 @@ pytest.importorskip("tensorboard")
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "tools/recipes/smoke.toml"
 SN2N = ROOT / "tools/recipes/sn2n_unet25d.toml"
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL_SN2N = ["widths=8,8,8", "patch=32", "batch=2", "steps=60", "validate_every=30", "n_validation=3", "ema=0.9"]
 
 
@@ -118,7 +119,7 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, ar
         sys.executable, str(ROOT / "tools/train.py"), "--archive", str(archive), "--folder", str(folder), "--threads", "1",
         "--device", "cpu", "--recipe", str(SMOKE), "name=tiny",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     for _ in range(600):
         if (folder / "log.csv").exists() and len(log(folder)) >= 1:
             break
@@ -149,7 +150,7 @@ def test_two_processes_share_a_batch(archive, tmp_path):
         str(ROOT / "tools/train.py"), "--archive", str(archive), "--folder", str(tmp_path / "run"), "--threads", "1",
         "--device", "cpu", "--recipe", str(SMOKE), "steps=4", "validate_every=2",
     ]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    told = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ENVIRONMENT)
     assert told.returncode == 0, told.stderr
     assert [row["step"] for row in log(tmp_path / "run")] == ["2", "4"]
 
@@ -174,6 +175,7 @@ def test_sn2n_gains_on_what_it_never_saw_with_and_without_a_reference(tmp_path):
         (["--recipe", str(SMOKE), "frames=time", "n_frames=4"], "holds no scan whose frames are of time"),
         (["--recipe", str(SN2N)], "holds no pairs; expected some"),
         (["--recipe", str(SMOKE), "--weights", "none.pt"], "checkpoint none.pt does not exist"),
+        (["--recipe", str(SMOKE), "--output", "mine"], "model's name smoke; expected a folder of that name .name=mine"),
         (["--recipe", str(SMOKE), "--export-only"], "best.pt does not exist"),
     ],
 )
