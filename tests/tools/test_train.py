@@ -116,8 +116,8 @@ def test_two_runs_of_one_seed_agree_and_of_another_do_not(run, archive, tmp_path
 def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, archive, tmp_path, number):
     folder = tmp_path / "run"
     command = [
-        sys.executable, str(ROOT / "tools/train.py"), "--archive", str(archive), "--folder", str(folder), "--threads", "1",
-        "--device", "cpu", "--recipe", str(SMOKE), "name=tiny",
+        sys.executable, str(ROOT / "tools/train.py"), "--archive", str(archive), "--folder", str(folder),
+        "--threads", "1", "--device", "cpu", "--recipe", str(SMOKE), "name=tiny",
     ]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     for _ in range(600):
