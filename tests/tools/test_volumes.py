@@ -1,4 +1,4 @@
-"""Volumes: found, oriented, split by subject."""
+"""Volumes: found, oriented, sliced."""
 
 import numpy as np
 import pytest
@@ -42,15 +42,44 @@ def test_thin_slices_are_averaged_to_a_slab_for_testing():
     assert len(volumes.test_stack(thick, 99).slices) == 30
 
 
-@pytest.mark.parametrize("name", volumes.TEST)
-def test_a_test_volume_is_refused_for_training(name, tmp_path):
-    with pytest.raises(ConfigurationError, match=f"{name} is a test volume"):
-        volumes.load_for_training(tmp_path, (name,))
+def test_a_stack_is_of_neighbouring_slices_and_knows_their_heights():
+    data = np.arange(40, dtype=np.float32) * np.ones((100, 110, 1), np.float32)
+    volume = volumes.Volume("ramp", data, (1.0, 1.0, 2.0))
+    assert volumes.stack_axes(volume) == [2]
+    for seed in range(5):
+        stack = volumes.draw_stack(volume, np.random.default_rng(seed))
+        assert volumes.FEWEST_SLICES <= len(stack.slices) <= volumes.MOST_SLICES and stack.slices.shape[1:] == (
+            100,
+            110,
+        )
+        values = stack.slices[:, 0, 0]
+        assert np.ptp(np.diff(values)) < 1e-5 and values[1] > values[0]
+        # A slice's value is its number; 2 mm each, over half of 110 mm, from the centre of 40.
+        assert np.allclose(stack.heights, (values + 0.5 - 20) * 2 / 55, atol=1e-6)
 
 
-def test_the_subjects_are_disjoint():
-    assert not set(volumes.TRAIN) & (set(volumes.VALIDATION) | set(volumes.TEST))
-    assert not set(volumes.VALIDATION) & set(volumes.TEST)
+def test_a_volume_of_few_slices_gives_no_stack():
+    volume = volumes.Volume("flat", np.ones((100, 110, 4), np.float32), (1.0, 1.0, 2.0))
+    assert volume.slice_axes() == [2] and volumes.stack_axes(volume) == []
+
+
+def test_what_is_no_volume_is_named(folder):
+    import nibabel
+
+    whole = (folder / "block.nii.gz").read_bytes()
+    (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.nii.gz").write_bytes(b"no volume")
+    nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9), np.float32), np.eye(4)), folder / "zero.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.ones((9, 9), np.float32), np.eye(4)), folder / "plane.nii.gz")
+    for name, message in (
+        ("cut", "cannot be read"), ("text", "cannot be read"), ("zero", "is empty"), ("plane", "expected"),
+        ("none", "does not exist"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigurationError, match=rf"{name}\.nii\.gz.* {message}"):
+            volumes.load(folder, name)
+    assert volumes.names_in(folder) == ["block", "cut", "plane", "text", "zero"]
+    with pytest.raises(ConfigurationError, match="holds no volume"):
+        volumes.names_in(folder.parent)
 
 
 def test_a_missing_folder_is_named(tmp_path, monkeypatch):
