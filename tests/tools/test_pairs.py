@@ -101,7 +101,8 @@ def test_a_scan_without_lines_enough_is_told(volume):
 
 def write(path, header, acquisitions):
     """A raw scan with a noise measurement ahead, of white noise."""
-    parts = np.random.default_rng(0).normal(size=(2, N_CHANNELS, 8192))
+    acquisitions = list(acquisitions)
+    parts = np.random.default_rng(0).normal(size=(2, acquisitions[0].active_channels, 8192))
     noise = ismrmrd.Acquisition.from_array((parts[0] + 1j * parts[1]).astype(np.complex64), sample_time_us=5.0)
     noise.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
     dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)

@@ -10,7 +10,7 @@ import pytest
 from snrstream.errors import ConfigurationError
 from tools import prepare
 from tools.simulate import shepp_logan
-from tools.training import simulated
+from tools.training import simulated, simulated_pairs
 from tools.training.archive import Archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def prepared(folder: Path, archive: Path, *options: str) -> Path:
 @pytest.fixture(scope="module")
 def archive(folder, tmp_path_factory) -> Path:
     return prepared(
-        folder, tmp_path_factory.mktemp("archive") / "a", "--images", "3", "--stacks", "1", "--series", "1",
+        folder, tmp_path_factory.mktemp("archive") / "a", "--images", "1", "--stacks", "1", "--series", "1",
         "--no-synthetic",
     )  # fmt: skip
 
@@ -58,7 +58,8 @@ def test_entries_are_scans_at_r_1_with_their_noise_and_g_maps(archive):
         n_frames = {"none": range(1, 2), "slice": range(5, 7), "time": range(8, 17)}[entry.axis]
         assert len(entry.clean) in n_frames and entry.clean.shape == entry.noise.shape
         assert entry.accelerations[0] == (1, 1) and np.array_equal(entry.gmaps[0], np.ones_like(entry.gmaps[0]))
-        assert (2, 1) in entry.accelerations and ((1, 2) in entry.accelerations) == (entry.axis == "slice")
+        assert (2, 1) in entry.accelerations
+        assert any(r2 > 1 for _, r2 in entry.accelerations) == (entry.axis == "slice")
         assert float(np.quantile(entry.gmaps, 0.99, axis=(1, 2)).max()) < simulated.LARGEST_G
         inside = np.abs(entry.clean) > 0.7 * entry.snr
         # Thousands of values; maps of noisy data take up to some percent of the noise, as at the scanner.
@@ -66,14 +67,14 @@ def test_entries_are_scans_at_r_1_with_their_noise_and_g_maps(archive):
 
 
 def test_what_is_finished_is_kept_and_the_rest_made_anew_by_any_number_of_processes(folder, archive, tmp_path, capsys):
-    options = ("--images", "3", "--stacks", "0", "--series", "0", "--no-synthetic")
+    options = ("--images", "1", "--stacks", "0", "--series", "0", "--no-synthetic")
     before = {path: path.stat().st_mtime_ns for path in archive.glob("*/*/*/*")}
     prepared(folder, archive, *options)
     assert "0 made" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in archive.glob("*/*/*/*")} == before
     again = prepared(folder, tmp_path / "b", *options, "--workers", "2")
     made = sorted(path.relative_to(again) for path in again.glob("*/*/*/*"))
-    assert len(made) > 20 and all((again / path).read_bytes() == (archive / path).read_bytes() for path in made)
+    assert len(made) == 3 * 4 and all((again / path).read_bytes() == (archive / path).read_bytes() for path in made)
 
 
 def test_an_interrupted_entry_is_made_again(folder, archive):
@@ -174,13 +175,13 @@ def test_pairs_of_volumes_tell_the_truth_where_they_are_not_trained_on(tmp_path)
     volumes = tmp_path / "volumes"
     volumes.mkdir()
     depth = np.sin(np.pi * (np.arange(28) + 0.5) / 28)
-    for name in NAMES[:2]:
-        data = (100 * shepp_logan(96)).numpy()[:, :, None] * depth
-        nibabel.save(nibabel.Nifti1Image(data, np.diag([2.0, 2.0, 6.0, 1.0])), volumes / f"{name}.nii.gz")
-    command = ["pairs", str(volumes), "--count", "1", "--archive", str(tmp_path / "a")]
-    prepare.main([*command, "--split", "anna=train", "--split", "bert=validation"])
-    (train,), (held_out,) = (Archive(tmp_path / "a", split).pairs for split in ("train", "validation"))
-    assert train.reference is None and held_out.reference is not None
-    assert len(train.first) == 28 and train.source == "anna.nii.gz (licence not stated)"
-    error = held_out.plain - held_out.reference
-    assert float(np.abs(error).mean()) < float(np.abs(held_out.first - held_out.reference).mean())
+    data = (100 * shepp_logan(96)).numpy()[:, :, None] * depth
+    nibabel.save(nibabel.Nifti1Image(data, np.diag([2.0, 2.0, 6.0, 1.0])), volumes / "anna.nii.gz")
+    prepare.main(["pairs", str(volumes), "--count", "1", "--archive", str(tmp_path / "a"), "--split", "anna=test"])
+    (pair,) = Archive(tmp_path / "a", "test").pairs
+    assert len(pair.first) == 28 and pair.source == "anna.nii.gz (licence not stated)"
+    errors = [float(np.abs(image - pair.reference).mean()) for image in (pair.first, pair.second, pair.plain)]
+    assert errors[2] < min(errors[:2])
+    source = simulated.Source("anna", "volume", "CC0", volumes)
+    (task,) = simulated_pairs.plan(tmp_path, {"train": [source]}, {"train": 1}, 0)
+    assert not task.with_reference

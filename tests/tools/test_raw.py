@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from snrstream import accumulate, coil_combine, grappa, noise_adjust, taper
 from snrstream.chain import Chain
@@ -14,6 +15,7 @@ from tools.scan_file import write as write_simulated
 from tools.simulate import shepp_logan, simulate_scan
 from tools.training import raw
 from tools.training.archive import Archive
+from tools.training.chain import tissue_level
 
 
 def entries_of(path, **options):
@@ -38,7 +40,7 @@ def test_an_entry_is_the_scanners_image_over_its_g_map(raw_scan, read_scan):
 def test_g_maps_of_an_unaccelerated_scan_are_those_that_acceleration_would_give(raw_scan):
     (full,) = entries_of(raw_scan("brain_16ch_r1"))
     (fast,) = entries_of(raw_scan("brain_16ch_r3"))
-    assert full.accelerations[:3] == ((1, 1), (2, 1), (3, 1)) and np.array_equal(full.gmaps[0], np.ones((128, 128)))
+    assert full.accelerations[:3] == ((1, 1), (2, 1), (3, 1)) and np.allclose(full.gmaps[0], 1, atol=1e-5)
     inside = np.abs(full.clean[0]) > 0.5 * full.snr
     ratio = full.gmaps[2][inside] / fast.gmaps[0][inside]
     # 32 calibration lines here, 24 there.
@@ -54,7 +56,7 @@ def test_repetitions_are_frames_in_time_with_noise_of_their_own(tmp_path):
     noise = (entry.clean - entry.clean.mean(axis=0))[:, inside]
     # 1: SNR units over g. Of five frames' mean, sqrt(4 / 5); 2000 values and more: 2 %.
     assert float(noise.real.std()) == pytest.approx(0.8**0.5, rel=0.06)
-    assert entry.snr == pytest.approx(float(np.quantile(np.abs(entry.clean)[:, inside], 0.8)), rel=0.3)
+    assert entry.snr == pytest.approx(tissue_level(torch.from_numpy(np.abs(entry.clean))))
 
 
 def test_slices_are_sorted_by_position(tmp_path):
@@ -73,15 +75,15 @@ def test_slices_are_sorted_by_position(tmp_path):
 
 
 def test_a_volume_is_a_stack_with_g_maps_of_both_directions(tmp_path):
-    shape = (24, 32, 24)
-    kspace = noisy_kspace(16, shape, snr=50).numpy()
+    shape = (20, 28, 20)
+    kspace = noisy_kspace(10, shape, snr=50).numpy()
     lines = [(z, y) for z in range(shape[0]) for y in range(shape[1])]
     path = write(tmp_path / "volume.h5", scans.header(shape), scans.acquisitions(kspace, lines))
-    task = raw.FileTask(tmp_path / "archive/test/knee", path, "knee", "MIT", n_channels=10)
+    task = raw.FileTask(tmp_path / "archive/test/knee", path, "knee", "MIT", n_channels=8)
     raw.store(task)
     assert task.is_done("entries") and not task.is_done("pairs")
     entries = Archive(tmp_path / "archive", "test").entries
-    assert [entry.clean.shape for entry in entries] == [(16, 32, 24), (8, 32, 24)]
+    assert [entry.clean.shape for entry in entries] == [(16, 28, 20), (4, 28, 20)]
     assert {(1, 1), (2, 1), (2, 2), (1, 2)} <= set(entries[0].accelerations)
     assert entries[0].source == "volume.h5 (MIT)"
 

@@ -43,9 +43,9 @@ def finish(options: argparse.Namespace, text: str, rows: Sequence[Any], missed: 
         text += "\n\nFalls short:\n\n" + "\n".join(f"- {line}" for line in missed)
     else:
         text += f"\n\n{n_judged} requirements met." if n_judged else "\n\nNo requirement was judged."
-    print(text)
     options.markdown.write_text(text + "\n", encoding="utf-8")
     tables.write_csv(rows, options.csv)
+    print(text)
     if missed:
         raise ModelError(f"{len(missed)} of {n_judged} requirements are missed, see {options.markdown}")
 

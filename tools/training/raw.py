@@ -107,9 +107,8 @@ def entries(path: Path, subject: str, licence: str, n_channels: int | None = Non
         spectrum = middle.recon.spectrum
         resolution = float((spectrum.lines > 0).any(dim=0).float().mean()), float((spectrum.samples > 0).float().mean())
         idx = middle.recon.head.idx
-        name = (
-            f"{path.stem}-{axis}-{idx.contrast}-{idx.set}-{idx.phase}-{idx.repetition}-{idx.slice}-{middle.partition}"
-        )
+        counters = (idx.contrast, idx.set, idx.phase, idx.repetition, idx.slice, middle.partition)
+        name = "-".join([path.stem, axis, *(f"{counter:03}" for counter in counters)])
         yield name, Entry(
             subject, source, axis, clean, True, None, gmaps, accelerations,
             tissue_level(torch.from_numpy(np.abs(clean))), resolution,

@@ -87,7 +87,7 @@ def plan(
     tasks = []
     for split, of_split in sources.items():
         for axis, count in counts[split].items():
-            able = [s for s in of_split if axis != "slice" or volumes.stack_axes(s.volume())]
+            able = [s for s in of_split if count and (axis != "slice" or volumes.stack_axes(s.volume()))]
             shares = SYNTHETIC if synthetic and split == "train" and axis != "slice" else {}
             for index in range(count if able else 0):
                 number = (seed, SPLITS.index(split), AXES.index(axis), index)
@@ -204,7 +204,7 @@ def _draw_source(able: Sequence[Source], shares: Mapping[str, float], rng: Gener
     return able[rng.integers(len(able))]
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _loaded(folder: Path, name: str, floor: bool) -> volumes.Volume:
     return volumes.load(folder, name, floor)
 
