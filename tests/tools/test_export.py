@@ -159,15 +159,17 @@ def test_noise_reduction_is_the_networks(tmp_path):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 0.9 * x[:, :2]
 
-    to_torchscript(Shrinking(), tmp_path / "model.pt")
+    place = tmp_path / "shrinking"
+    place.mkdir()
+    to_torchscript(Shrinking(), place / "model.pt")
     manifest = {
         "name": "shrinking", "version": "1", "file": "model.pt", "format": "torchscript",
-        "sha256": hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest(), "input": "complex_gmap",
+        "sha256": hashlib.sha256((place / "model.pt").read_bytes()).hexdigest(), "input": "complex_gmap",
         "layout": "B,3,T,H,W", "frames": "none", "divisor": 8, "scale": "snr_units", "default_alpha": 0,
         "noise_reduction": 1, "training": {}, "licence": "MIT",
     }  # fmt: skip
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    assert noise_reduction(tmp_path) == pytest.approx(0.9, abs=1e-5)
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    assert noise_reduction(place) == pytest.approx(0.9, abs=1e-5)
 
 
 @pytest.mark.parametrize("wrong", FILES)
