@@ -74,8 +74,8 @@ def stubborn_model() -> onnx.ModelProto:
     return _model(nodes, [_integers("boxes_size", 1, n, 4), _integers("scores_size", 1, 1, n), _integers("all", n)])
 
 
-def slowly_loading_model() -> onnx.ModelProto:
-    """The product of two large matrices of integers, half a minute, which ONNX Runtime computes while it loads."""
+def slowly_loading_model(size: int = 4000) -> onnx.ModelProto:
+    """The product of two large matrices of integers, half a minute at 4000, which ONNX Runtime computes on loading."""
     one = helper.make_tensor("value", TensorProto.INT64, [1], [1])
     nodes = [
         helper.make_node("ConstantOfShape", ["size"], ["ones"], value=one),
@@ -84,4 +84,4 @@ def slowly_loading_model() -> onnx.ModelProto:
         helper.make_node("Cast", ["largest"], ["real"], to=TensorProto.FLOAT),
         helper.make_node("Add", ["parts", "real"], ["y"]),
     ]
-    return _model(nodes, [_integers("size", 4000, 4000)])
+    return _model(nodes, [_integers("size", size, size)])

@@ -72,13 +72,23 @@ def test_total_noise_sd_is_g_whatever_sigma_and_filter(sigma):
     gmap = torch.linspace(0.5, 4, SIZE).expand(SIZE, SIZE)
     line = resolution_filter(SIZE, 0.7)
     signal = torch.full((SIZE, SIZE), 100 + 50j)
-    pairs = [add_noise(signal, gmap, sigma, line[:, None] * line, generator) for _ in range(N_FIELDS)]
+    pairs = [add_noise(signal, gmap, sigma, line[:, None] * line, False, generator) for _ in range(N_FIELDS)]
     white = torch.stack([(noisy - clean) / gmap for noisy, clean in pairs])
     assert float(white.real.std()) == pytest.approx(1, rel=TOLERANCE)
     # By columns: filtering before the g-map keeps it exact in every pixel (64^2 values, half as many
     # independent ones in each of 64 columns: 1.6 %; five times that).
     assert float((white.real.std(dim=(0, 1)) - 1).abs().max()) < 0.08
     assert torch.allclose(pairs[0][1], signal / (sigma**2 + 1) ** 0.5)
+
+
+def test_a_signal_with_noise_of_its_own_gets_no_other_than_that_of_sigma():
+    generator = torch.Generator().manual_seed(3)
+    signal, gmap = torch.full((SIZE, SIZE), 100 + 50j), torch.full((SIZE, SIZE), 2.0)
+    pairs = [add_noise(signal, gmap, 3.0, None, True, generator) for _ in range(N_FIELDS)]
+    added = torch.stack([noisy - clean for noisy, clean in pairs])
+    assert float(added.real.std()) == pytest.approx(2 * 3 / 10**0.5, rel=TOLERANCE)
+    noisy, clean = add_noise(signal, gmap, 0.0, None, True, generator)
+    assert torch.equal(noisy, clean) and torch.equal(clean, signal)
 
 
 def test_sigma_is_uniform_below_its_limit():
