@@ -97,12 +97,3 @@ def test_a_failure_concerns_its_image_alone(use) -> None:
     use(FrameMean(frames="none", n_frames=0, failures=[None, ModelError("no")]))
     seconds = [i for i in run([Pause(), *images(3)]) if isinstance(i, ReconImage) and (i.denoised or i.stand_in)]
     assert [item.stand_in for item in seconds] == [False, True, False]
-
-
-def test_a_scan_that_is_given_up_does_not_wait_for_the_network(use) -> None:
-    model = use(Gated())
-    out = run([Pause(), *images(2)])
-    assert isinstance(next(out), Pause) and not next(out).denoised and not next(out).denoised
-    assert model.begun.wait(PATIENCE)
-    out.close()  # would otherwise wait for the gate
-    model.gate.set()
