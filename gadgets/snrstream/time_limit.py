@@ -52,13 +52,15 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     if answer.done():
         return answer.result()
     cancel()
-    if given_up is not None and given_up.done():
-        raise RuntimeError("given up")  # what cannot be cancelled ends by itself, as it would have
+    unwanted = given_up is not None and given_up.done()
     worker.join(GRACE_S)
     if worker.is_alive():
-        with _lock:
-            _left_behind.append((key, worker))
+        if not unwanted:  # or it ends by itself, as it would have
+            with _lock:
+                _left_behind.append((key, worker))
         _end_at_once()
+    if unwanted:
+        raise RuntimeError("given up")
     raise TimeoutError(f"no answer within {limit_s:g} s")
 
 
