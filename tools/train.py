@@ -74,8 +74,9 @@ def _recipe(options: argparse.Namespace) -> recipe.Recipe:
 
 
 def _export(path: Path, method: Method, archive: Path, output: Path) -> None:
+    from tools.evaluation.pictures import curves
     from tools.training import export
-    from tools.training.facts import facts_of
+    from tools.training.facts import ALPHA_PICTURE, facts_of
 
     found = checkpoint.read(path)
     settings = recipe.restored(found["recipe"])
@@ -83,6 +84,8 @@ def _export(path: Path, method: Method, archive: Path, output: Path) -> None:
     curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
     facts = facts_of(settings, Archive(archive, "train"), Archive(archive, "validation"))
     export.export(found, output, curve, facts, settings.format)
+    values = {"validation": list(curve.values())}
+    curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / ALPHA_PICTURE)
     print(f"{output}: validation PSNR {max(curve.values()):.2f} dB, at alpha {max(curve, key=lambda a: curve[a]):g}")
 
 

@@ -101,6 +101,8 @@ def test_the_model_runs_at_the_scanner(run, monkeypatch):
     model = Model(*load_manifest("tiny"))
     image = 10 * torch.randn(1, 48, 40, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)).numpy()
     assert model.denoise(image, np.ones(image.shape, np.float32)).shape == image.shape
+    assert "(alpha.png)" in (run / "tiny/README.md").read_text()
+    assert np.asarray(Image.open(run / "tiny/alpha.png")).std() > 0
     training = json.loads((run / "tiny/manifest.json").read_text())["training"]
     assert training["seed"] == 1 and training["commit"] == read(run / "best.pt")["commit"]
 

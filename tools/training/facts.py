@@ -10,6 +10,7 @@ from tools.training.recipe import Recipe
 
 MOST_ENTRIES = 200  # whose g-maps are looked at, spread over the archive
 RANGE = (0.01, 0.99)  # quantiles
+ALPHA_PICTURE = "alpha.png"  # in the model folder, for `train.py` to draw
 
 
 def facts_of(recipe: Recipe, train: Archive, held_out: Archive) -> Facts:
@@ -23,6 +24,7 @@ def facts_of(recipe: Recipe, train: Archive, held_out: Archive) -> Facts:
         limits=f"Trained on what is listed above and on nothing else.{simulated} No pathology was tested.",
         snr_range=None if slices else (round(recipe.amplitude_min / recipe.sigma_max, 1), recipe.amplitude_max),
         gfactor_range=None if slices or not recipe.gmap_known else _gfactor_range(train.entries),
+        alpha_picture=ALPHA_PICTURE,
     )
 
 
