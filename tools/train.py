@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
             f"--output is {options.output}, the model's name {settings.name}; expected a folder of that name "
             f"(name={options.output.name} gives the model another)"
         )
-    method = open_method(settings, options.archive)
+    train, held_out = Archive(options.archive, "train"), Archive(options.archive, "validation")
+    method = open_method(settings, train, held_out)
     if not options.export_only:
         options.folder.mkdir(parents=True, exist_ok=True)
         with processes(options.device) as group:
@@ -52,12 +53,11 @@ def main(arguments: list[str] | None = None) -> None:
             if not group.is_first:
                 return
     if options.output is not None or options.export_only:
-        _export(options.folder / BEST, method, options.archive, options.output or options.folder / settings.name)
+        _export(options.folder / BEST, method, train, held_out, options.output or options.folder / settings.name)
 
 
-def open_method(settings: recipe.Recipe, folder: Path) -> Method:
-    """The recipe's method on the archive in `folder`. Raises ConfigurationError where it holds nothing for it."""
-    train, held_out = Archive(folder, "train"), Archive(folder, "validation")
+def open_method(settings: recipe.Recipe, train: Archive, held_out: Archive) -> Method:
+    """The recipe's method on two splits of an archive. Raises ConfigurationError where one holds nothing for it."""
     divisor = networks.divisor(settings)
     if settings.method == "sn2n":
         return Sn2n(settings, train.pairs, held_out.pairs, divisor)
@@ -73,19 +73,19 @@ def _recipe(options: argparse.Namespace) -> recipe.Recipe:
     return recipe.restored(checkpoint.read(options.folder / (LAST if options.resume else BEST))["recipe"])
 
 
-def _export(path: Path, method: Method, archive: Path, output: Path) -> None:
+def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path) -> None:
     from tools.evaluation.pictures import curves
     from tools.training import export
-    from tools.training.facts import ALPHA_PICTURE, facts_of
+    from tools.training.facts import facts_of
 
     found = checkpoint.read(path)
     settings = recipe.restored(found["recipe"])
     network = export.load(found)
     curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
-    facts = facts_of(settings, Archive(archive, "train"), Archive(archive, "validation"))
+    facts = facts_of(settings, train, held_out)
     export.export(found, output, curve, facts, settings.format)
     values = {"validation": list(curve.values())}
-    curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / ALPHA_PICTURE)
+    curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / facts.alpha_picture)
     print(f"{output}: validation PSNR {max(curve.values()):.2f} dB, at alpha {max(curve, key=lambda a: curve[a]):g}")
 
 

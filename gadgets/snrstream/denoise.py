@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ class Parameters:
     loaded; above 0, at most 3600."""
 
     model: str = "snraware_unet2d"
-    alpha: float | None = None
-    alpha_by_g: str = ""
+    alpha: float | None = field(default=None, metadata={"instead_of": "alpha_by_g"})
+    alpha_by_g: str = field(default="", metadata={"instead_of": "alpha"})
     strength: float = 1.0
     frames: Mode = "streaming"
     residual: bool = False

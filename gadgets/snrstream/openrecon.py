@@ -9,7 +9,6 @@ from .errors import ConfigurationError
 from .parameters import replace_parameter
 
 LONGEST = 1 << 16  # characters
-EXCLUSIVE = (("alpha", "alphabyg"), ("alphabyg", "alpha"))  # of `denoise`
 
 
 def console_parameters(text: str, expected: bool) -> dict[str, Any] | None:
@@ -44,34 +43,34 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. A parameter that is no
     property of exactly one gadget is warned of and left alone, for a console may send ones of its own. Of properties
-    that exclude each other, the console's takes the place of the pipeline's.
+    that exclude each other (`instead_of` in a field's metadata), the console's takes the place of the pipeline's.
     Raises ConfigurationError for values that the gadget cannot take.
     """
     steps = list(chain.steps)
     warnings = []
-    names = {key.lower().replace("_", "") for key in parameters}
-    for one, other in EXCLUSIVE:
-        if one in names and other not in names:
-            steps = [(gadget, _without(values, other)) for gadget, values in steps]
+    named = set(map(_id, parameters))
     for key, value in parameters.items():
         if key in ("config", "customconfig"):
             continue
         found = [
-            (place, field.name)
+            (place, field)
             for place, (_, values) in enumerate(steps)
             for field in dataclasses.fields(values)
-            if field.name.replace("_", "") == key.lower().replace("_", "")
+            if _id(field.name) == _id(key)
         ]
         if len(found) != 1:
             warnings.append(f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored")
             continue
-        (place, name), (gadget, values) = found[0], steps[found[0][0]]
+        (place, field), (gadget, values) = found[0], steps[found[0][0]]
+        other = field.metadata.get("instead_of")
+        if other is not None and _id(other) not in named:
+            default = next(f.default for f in dataclasses.fields(values) if f.name == other)
+            values = dataclasses.replace(values, **{other: default})
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        steps[place] = gadget, replace_parameter(values, f"{gadget}, parameter of the console", name, text)
+        steps[place] = gadget, replace_parameter(values, f"{gadget}, parameter of the console", field.name, text)
     return Chain(tuple(steps)), warnings
 
 
-def _without(parameters: Any, key: str) -> Any:
-    """The parameters with their default for the field that the console calls `key`, where there is one."""
-    defaults = {f.name: f.default for f in dataclasses.fields(parameters) if f.name.replace("_", "") == key}
-    return dataclasses.replace(parameters, **defaults) if defaults else parameters
+def _id(name: str) -> str:
+    """What a console calls the property `name`."""
+    return name.lower().replace("_", "")

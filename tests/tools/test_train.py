@@ -19,6 +19,7 @@ from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from tools import train
 from tools.training import recipe
+from tools.training.archive import Archive
 from tools.training.checkpoint import read
 
 from . import small_archive
@@ -80,7 +81,7 @@ def test_the_loss_falls_and_the_gain_rises(run, archive):
     assert [row["step"] for row in rows] == ["20", "40", "60"]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     settings = recipe.load(SMOKE, [])
-    method = train.open_method(settings, archive)
+    method = train.open_method(settings, *(Archive(archive, split) for split in ("train", "validation")))
     untrained = method.psnr(train.networks.build(settings))  # which returns its input
     assert max(float(row["validation_psnr"]) for row in rows) > untrained
     assert method.psnr(train.networks.build(settings), alpha=1.0) == pytest.approx(untrained, abs=1e-3)

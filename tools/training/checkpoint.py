@@ -1,5 +1,6 @@
 """Checkpoints: all that a run needs to go on as if nothing had happened, and all that an export needs."""
 
+import functools
 import os
 import pickle
 import subprocess
@@ -44,6 +45,7 @@ def described(recipe: Recipe, step: int, steps_before: int, psnr: float | None) 
     }  # fmt: skip
 
 
+@functools.cache
 def commit() -> str:
     """The checked out commit, with `-dirty` where files differ from it, or `unknown` outside a repository."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]

@@ -53,8 +53,8 @@ class Patch:
 
 def draw_patch(entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange, generator: torch.Generator) -> Patch:
     """One patch of a random entry. Raises ConfigurationError where the entry is smaller than the patch."""
-    entry = entries[_integer(len(entries), generator)]
-    place, turn = _draw_place(entry, patch, generator), _integer(8, generator)
+    entry = entries[draw_integer(len(entries), generator)]
+    place, turn = _draw_place(entry, patch, generator), draw_integer(8, generator)
     clean = _turned(_part(entry.clean, place), turn)
     if _uniform(generator) < patch.p_turned:
         clean = clean * _phasor(generator)
@@ -62,7 +62,7 @@ def draw_patch(entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange, g
         return Patch(clean + _turned(_part(entry.noise, place), turn), clean, torch.ones(clean.shape))
     gmap = torch.ones(clean.shape[1:])
     if _uniform(generator) >= patch.p_uniform_g:
-        gmap = _draw_gmap(entries[_integer(len(entries), generator)].gmaps, patch.size, generator)
+        gmap = _draw_gmap(entries[draw_integer(len(entries), generator)].gmaps, patch.size, generator)
     window = draw_window((patch.size, patch.size), noise, generator)
     if min(entry.resolution) < 1:  # a zero-filled scan: its noise is as smooth as its signal
         e1, ro = (resolution_filter(patch.size, share) for share in entry.resolution)
@@ -95,8 +95,8 @@ def _draw_place(entry: Entry, patch: PatchRange, generator: torch.Generator) -> 
             f"an image of {entry.source} has {edges[0]} x {edges[1]} pixels; "
             f"expected {patch.size} x {patch.size} or more, the recipe's patch"
         )
-    first = _integer(max(1, n_frames - patch.n_frames + 1), generator)
-    top, left = (_integer(edge - patch.size + 1, generator) for edge in edges)
+    first = draw_integer(max(1, n_frames - patch.n_frames + 1), generator)
+    top, left = (draw_integer(edge - patch.size + 1, generator) for edge in edges)
     frames = mirrored(range(first, first + patch.n_frames), n_frames)
     return frames, slice(top, top + patch.size), slice(left, left + patch.size)
 
@@ -109,11 +109,11 @@ def _part(image: np.ndarray, place: Place) -> Tensor:
 
 def _draw_gmap(gmaps: np.ndarray, size: int, generator: torch.Generator) -> Tensor:
     """A random part of one of an entry's g-maps, magnified up to twice, turned at random; `(size, size)`."""
-    number = _integer(len(gmaps), generator)
-    edge = min(size // 2 + _integer(size // 2 + 1, generator), *gmaps.shape[1:])
-    top, left = (_integer(have - edge + 1, generator) for have in gmaps.shape[1:])
+    number = draw_integer(len(gmaps), generator)
+    edge = min(size // 2 + draw_integer(size // 2 + 1, generator), *gmaps.shape[1:])
+    top, left = (draw_integer(have - edge + 1, generator) for have in gmaps.shape[1:])
     part = _turned(
-        torch.from_numpy(np.array(gmaps[number, top : top + edge, left : left + edge])), _integer(8, generator)
+        torch.from_numpy(np.array(gmaps[number, top : top + edge, left : left + edge])), draw_integer(8, generator)
     )
     return F.interpolate(part[None, None], size=(size, size), mode="bilinear", align_corners=True)[0, 0]
 
@@ -133,5 +133,6 @@ def _uniform(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator))
 
 
-def _integer(below: int, generator: torch.Generator) -> int:
+def draw_integer(below: int, generator: torch.Generator) -> int:
+    """0 ... below - 1."""
     return int(torch.randint(below, (), generator=generator))

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from snrstream.errors import ConfigurationError
+from tools.training.formats import FILES
+from tools.training.networks import NETWORKS
+from tools.training.optimisers import OPTIMISERS
 
 CHOICES = {
     "method": ("snraware", "sn2n"),
-    "network": ("unet2d", "unet3d", "unet25d"),
+    "network": NETWORKS,
     "inputs": ("complex_gmap", "magnitude_gmap", "magnitude_slices"),
     "frames": ("none", "time", "slice"),
-    "optimiser": ("adamw", "lion", "sophia"),
+    "optimiser": tuple(OPTIMISERS),
     "precision": ("float32", "bfloat16"),
-    "format": ("onnx", "torchscript"),
+    "format": tuple(FILES),
 }
 POSITIVE = (
     "n_frames", "sigma_max", "amplitude_min", "patch", "batch", "steps", "learning_rate", "clip", "validate_every",

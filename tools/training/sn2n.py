@@ -11,6 +11,7 @@ from snrstream.errors import ConfigurationError
 from tools.training import metrics
 from tools.training.archive import Pair
 from tools.training.batch import Batch
+from tools.training.patches import draw_integer
 from tools.training.recipe import Recipe
 
 N_PICTURES = 3
@@ -71,23 +72,19 @@ class Sn2n:
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Slices `(n_frames, size, size)` of one half, and the middle one `(size, size)` of the other."""
-        number, size = _integer(len(self._train), generator), self._recipe.patch
+        number, size = draw_integer(len(self._train), generator), self._recipe.patch
         pair, scale = self._train[number], self._largest[number]
-        halves = (pair.first, pair.second) if _integer(2, generator) else (pair.second, pair.first)
+        halves = (pair.first, pair.second) if draw_integer(2, generator) else (pair.second, pair.first)
         n_slices, *edges = pair.first.shape
         if min(edges) < size:
             raise ConfigurationError(
                 f"a slice of {pair.source} has {edges[0]} x {edges[1]} pixels; expected {size} x {size} or more, "
                 "the recipe's patch"
             )
-        at, reach = _integer(n_slices, generator), self._recipe.n_frames // 2
-        top, left = (_integer(edge - size + 1, generator) for edge in edges)
+        at, reach = draw_integer(n_slices, generator), self._recipe.n_frames // 2
+        top, left = (draw_integer(edge - size + 1, generator) for edge in edges)
         place = slice(top, top + size), slice(left, left + size)
         slices = halves[0][(mirrored(range(at - reach, at + reach + 1), n_slices), *place)] / scale
         label = halves[1][(at, *place)] / scale
-        flips = [axis for axis in (-1, -2) if _integer(2, generator)]
+        flips = [axis for axis in (-1, -2) if draw_integer(2, generator)]
         return torch.from_numpy(slices).flip(flips), torch.from_numpy(label).flip(flips)
-
-
-def _integer(below: int, generator: torch.Generator) -> int:
-    return int(torch.randint(below, (), generator=generator))

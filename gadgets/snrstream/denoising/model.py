@@ -141,16 +141,22 @@ def load_model(name: str, timeout_s: float = TIMEOUT_S) -> Model:
     ModelError for all else that is wrong.
     """
     manifest, path = load_manifest(name)
-    model = _loaded.get(name)
-    if model is not None and (model.manifest, model.path) == (manifest, path):
+    model = _at_hand(name, manifest, path)
+    if model is not None:
         return model
     lock = _loading.setdefault(name, threading.Lock())
     if not lock.acquire(timeout=timeout_s):
         raise ModelTimeout(f"model {name}: another scan has been loading it for {timeout_s:g} s (timeout_s)")
     try:
-        model = _loaded.get(name)
-        if model is None or (model.manifest, model.path) != (manifest, path):
+        model = _at_hand(name, manifest, path)
+        if model is None:
             model = _loaded[name] = Model(manifest, path, timeout_s)
         return model
     finally:
         lock.release()
+
+
+def _at_hand(name: str, manifest: Manifest, path: Path) -> Model | None:
+    """The loaded model, unless its folder has changed."""
+    model = _loaded.get(name)
+    return model if model is not None and (model.manifest, model.path) == (manifest, path) else None
