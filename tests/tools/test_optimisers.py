@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snrstream.errors import ConfigurationError
 from tools.training.ema import Average
+from tools.training.muon import Muon, orthogonal
 from tools.training.optimisers import OPTIMISERS, Lion, Sophia, build, probe, schedule
 
 CURVATURES = torch.tensor([1e-2, 1.0, 1e2])
@@ -53,6 +54,49 @@ def test_a_restored_state_gives_the_same_further_steps_bit_for_bit(name):
     descend(optimiser, weight, range(34, 80), generator)
     descend(resumed, other, range(34, 80), again)
     assert torch.equal(weight, other)
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (1, 30)])
+def test_orthogonal_evens_out_the_singular_values(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)) @ torch.diag(
+        torch.logspace(-1, 1, shape[1])
+    )
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    made = u.mT @ orthogonal(matrix) @ v.mT  # diagonal in the singular vectors of the matrix
+    assert float(made.diagonal().min()) > 0.6 and float(made.diagonal().max()) < 1.25
+    assert float((made - torch.diag(made.diagonal())).abs().max()) < 1e-4
+    assert torch.equal(orthogonal(torch.zeros(3, 4)), torch.zeros(3, 4))
+
+
+def test_muons_step_has_the_size_of_adams_for_matrices_and_is_adams_for_vectors():
+    generator = torch.Generator().manual_seed(0)
+    kernel, bias = nn.Parameter(torch.zeros(64, 64, 3, 3)), nn.Parameter(torch.zeros(64))
+    optimiser = Muon([kernel, bias], lr=0.1)
+    kernel.grad = 1e-3 * torch.randn(kernel.shape, generator=generator)
+    bias.grad = 1e-3 * torch.randn(bias.shape, generator=generator)
+    optimiser.step()
+    assert float(kernel.detach().square().mean().sqrt()) == pytest.approx(0.1 * 0.2, rel=0.3)
+    assert torch.allclose(bias, -0.1 * torch.sign(bias.grad), atol=1e-4)
+    twin = nn.Parameter(torch.zeros(64))
+    adam = torch.optim.AdamW([twin], lr=0.1, betas=(0.9, 0.99), weight_decay=0.0)
+    twin.grad = bias.grad
+    adam.step()
+    for _ in range(3):
+        bias.grad = twin.grad = torch.randn(64, generator=generator)
+        optimiser.step()
+        adam.step()
+    assert torch.allclose(bias, twin, atol=1e-6)
+
+
+def test_muons_momentum_is_nesterovs_and_the_decay_is_apart():
+    gradients = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    weight = nn.Parameter(torch.ones(3, 5))
+    optimiser = Muon([weight], lr=0.1, momentum=0.9, weight_decay=0.5)
+    for gradient in gradients:
+        weight.grad, before = gradient, weight.detach().clone()
+        optimiser.step()
+    direction = gradients[1] + 0.9 * (gradients[1] + 0.9 * gradients[0])
+    assert torch.allclose(weight, 0.95 * before - 0.1 * 0.2 * 5**0.5 * orthogonal(direction), atol=1e-6)
 
 
 def test_lions_step_is_the_papers():
@@ -123,7 +167,7 @@ def test_processes_that_average_their_gradients_give_the_same_hessian_in_the_mea
 
 
 def test_an_unknown_optimiser_is_named():
-    with pytest.raises(ConfigurationError, match="optimiser is 'adam'; expected adamw, lion, sophia"):
+    with pytest.raises(ConfigurationError, match="optimiser is 'adam'; expected adamw, muon, lion, sophia"):
         build(settings("adam"), [nn.Parameter(torch.zeros(1))])
 
 

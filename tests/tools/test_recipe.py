@@ -51,7 +51,7 @@ def test_a_checkpoint_gives_the_recipe_back(short):
         ("widths=8,many,8", "widths is 'many'; expected int"),
         ("widths=8", r"widths is \[8\]; expected 3 values or more"),
         ("gmap_known=perhaps", "gmap_known is 'perhaps'; expected bool"),
-        ("optimiser=sgd", "optimiser is 'sgd'; expected one of adamw, lion, sophia"),
+        ("optimiser=sgd", "optimiser is 'sgd'; expected one of adamw, muon, lion, sophia"),
         ("n_frames=5", "n_frames is 5; expected 1, for frames is none"),
         ("inputs=magnitude_slices", "expected magnitude_slices for sn2n, and for it alone"),
         ("network=unet25d", "expected unet25d for sn2n, and for it alone"),

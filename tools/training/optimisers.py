@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snrstream.errors import ConfigurationError
+from tools.training.muon import Muon
 
 if TYPE_CHECKING:
     from tools.training.recipe import Recipe
@@ -102,7 +103,7 @@ def probe(prediction: Tensor, curvature: Tensor | float, generator: torch.Genera
     return (prediction * root * sign).sum()
 
 
-OPTIMISERS = {"adamw": torch.optim.AdamW, "lion": Lion, "sophia": Sophia}
+OPTIMISERS = {"adamw": torch.optim.AdamW, "muon": Muon, "lion": Lion, "sophia": Sophia}
 
 
 def build(recipe: "Recipe", parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
