@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 UNET2D = {
     "name": "small", "method": "snraware", "network": "unet2d", "inputs": "complex_gmap", "frames": "none",
-    "n_frames": 1, "widths": [8, 8, 8], "depths": [1, 1, 1], "cells": ["conv", "conv", "conv"], "seed": 3,
+    "n_frames": 1, "widths": [8, 8, 8], "depths": [1, 1, 1], "cells": ["conv", "conv", "conv"],
+    "gmap_known": True, "seed": 3,
 }  # fmt: skip
 KINDS = {
     "unet2d": {},

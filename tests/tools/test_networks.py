@@ -96,6 +96,16 @@ def test_a_zero_in_the_gmap_stays_finite(kind):
     assert bool(torch.isfinite(randomised(kind)(x)).all())
 
 
+@pytest.mark.parametrize("kind", WHITENED)
+@torch.no_grad()
+def test_a_network_without_gmap_takes_it_for_one_whatever_is_given(kind):
+    x = scan(kind, 1, 1, 64, 64)
+    ones = torch.cat([x[:, :-1], torch.ones_like(x[:, -1:])], dim=1)
+    blind, seeing = randomised(kind, gmap_known=False), randomised(kind)
+    assert torch.equal(blind(x), blind(ones)) and torch.equal(blind(ones), seeing(ones))
+    assert not torch.equal(seeing(x), seeing(ones))
+
+
 @pytest.mark.parametrize("kind", ["unet2d", "magnitude"])
 @torch.no_grad()
 def test_folded_frames_are_independent_of_each_other_and_of_the_batch(kind):

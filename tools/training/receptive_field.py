@@ -62,7 +62,7 @@ def _input(recipe: "Recipe", axis: int, length: int) -> Tensor:
 
 
 def _open(recipe: "Recipe") -> nn.Module:
-    kept = ("network", "inputs", "frames", "n_frames", "depths", "cells")
+    kept = ("network", "inputs", "frames", "n_frames", "depths", "cells", "gmap_known")
     narrow = SimpleNamespace(**{name: getattr(recipe, name) for name in kept}, widths=[4] * len(recipe.widths))
     network = build(narrow).double().eval()
     with torch.no_grad():

@@ -36,8 +36,8 @@ class Recipe:
     widths, depths, cells: channels, blocks and kind of cell of each level of the network, finest first.
     sigma_max: of the noise process. p_white: share of patches without a k-space filter. p_own: share that keeps the
     noise of its own reconstruction. p_uniform_g: share of the others with g = 1. amplitude_min, amplitude_max: bright
-    tissue in SNR units before the noise process divides it. gmap_known: whether the network is given the g-map, or
-    ones in its place.
+    tissue in SNR units before the noise process divides it. gmap_known: whether the network reads the g-map, or
+    takes it for 1.
     patch: edge in pixels. batch: patches a step, over all processes. clip: of the gradient's norm. ema: decay of the
     average of the weights. charbonnier_epsilon: in noise SDs. validate_every: steps. n_validation: scans.
     patience: validations without a better one after which the run ends early; 0 never does.

@@ -23,8 +23,8 @@ PARTS = {"complex_gmap": 2, "magnitude_gmap": 1}  # channels of the image, the g
 def build(recipe: "Recipe") -> nn.Module:
     """The network that a recipe describes, untrained.
 
-    Reads network, inputs, frames, n_frames, widths, depths and cells. `unet2d`: `WhitenedUNet` of any cells. `unet3d`:
-    the same of cells that all mix frames. `unet25d`: `SlicesUNet`, which has no cells: it reads n_frames and widths.
+    Reads network, inputs, frames, n_frames, widths, depths, cells, gmap_known. `unet2d`: `WhitenedUNet` of any cells.
+    `unet3d`: the same of cells that all mix frames. `unet25d`: `SlicesUNet`, which reads n_frames and widths alone.
     Raises ConfigurationError where they do not go together.
     """
     if recipe.network not in NETWORKS:
@@ -35,7 +35,7 @@ def build(recipe: "Recipe") -> nn.Module:
         _check_slices(recipe)
         return SlicesUNet(recipe.n_frames, recipe.widths)
     _check_whitened(recipe)
-    return WhitenedUNet(PARTS[recipe.inputs], recipe.widths, recipe.depths, recipe.cells)
+    return WhitenedUNet(PARTS[recipe.inputs], recipe.widths, recipe.depths, recipe.cells, recipe.gmap_known)
 
 
 def divisor(recipe: "Recipe") -> int:

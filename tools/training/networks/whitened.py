@@ -20,16 +20,19 @@ class WhitenedUNet(nn.Module):
 
     n_parts: 2, real and imaginary, or 1, magnitude. widths: channels of the levels, at a half, a quarter ... of the
     resolution. depths: cells of each level's block; on the way up all but the lowest have as many again.
-    cells: which, by level.
+    cells: which, by level. gmap_known: without it the g-map counts as 1, whatever is given.
     """
 
     LARGEST_RESIDUAL: Final[float] = 6.0  # in noise SDs; white noise exceeds 4 in one pixel of 16,000
     G_FLOOR: Final[float] = 1e-3  # a g-map may hold 0 where nothing was measured
     n_parts: Final[int]
+    gmap_known: Final[bool]
 
-    def __init__(self, n_parts: int, widths: Sequence[int], depths: Sequence[int], cells: Sequence[str]) -> None:
+    def __init__(
+        self, n_parts: int, widths: Sequence[int], depths: Sequence[int], cells: Sequence[str], gmap_known: bool = True
+    ) -> None:
         super().__init__()
-        self.n_parts = n_parts
+        self.n_parts, self.gmap_known = n_parts, gmap_known
         self.enter = nn.Conv2d(4 * (2 * n_parts + 1), widths[0], 3, padding=1)
         self.backbone = UNet(widths, depths, cells)
         self.leave = zeroed(nn.Conv2d(widths[0], 4 * n_parts, 3, padding=1))  # untrained, it returns its input
@@ -39,6 +42,8 @@ class WhitenedUNet(nn.Module):
         n_batch, n_channels, n_frames, height, width = x.shape
         frames = x.transpose(1, 2).reshape(n_batch * n_frames, n_channels, height, width)
         gmap = frames[:, self.n_parts :].clamp(min=self.G_FLOOR)
+        if not self.gmap_known:
+            gmap = torch.ones_like(gmap)
         white = frames[:, : self.n_parts] / gmap  # noise of SD 1 everywhere
         denoised = (white - self.noise(white, gmap, n_frames)) * gmap
         return denoised.reshape(n_batch, n_frames, self.n_parts, height, width).transpose(1, 2)
