@@ -7,10 +7,11 @@
 `volumes` scans them in simulation (coils, phase, noise); `raw` reconstructs ISMRMRD files with the code that runs at
 the scanner; `pairs` makes the volumes of sN2N, two images each out of disjoint halves of k-space. Several commands may
 fill one archive. What is finished is kept: an interrupted command goes on where it was. A subject, which is a file
-unless --subject joins some, goes into one split: by --split, else by --seed, 8 to 1 to 1.
+unless --subject joins some, goes into one split: by --split, else by --seed, 8 to 1 to 1, and stays there.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "gadgets")) if path not in sys.path]
 
 from snrstream.errors import ConfigurationError, SnrstreamError  # noqa: E402
+from snrstream.resources import LONGEST_NAME, is_plain_name  # noqa: E402
 from tools.training import pairs, production, raw, simulated, simulated_pairs, subjects, volumes  # noqa: E402
 from tools.training.archive import SPLITS  # noqa: E402
 from tools.training.simulated import Source  # noqa: E402
@@ -29,7 +31,8 @@ FEWEST_HELD_OUT = 2
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    for name, least in (("workers", 1), ("channels", 1), ("images", 0), ("stacks", 0), ("series", 0), ("count", 0)):
+    least_of = {"workers": 1, "channels": 1, "images": 0, "stacks": 0, "series": 0, "count": 0, "seed": 0}
+    for name, least in least_of.items():
         value = getattr(options, name, None)
         if value is not None and value < least:
             raise ConfigurationError(f"--{name} is {value}; expected {least} or more")
@@ -38,27 +41,31 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _volumes(options: argparse.Namespace) -> None:
     folder = volumes.volume_folder(options.folder)
-    sources = _checked(options, folder, _splits(options, volumes.names_in(folder)))
+    splits = _splits(options, volumes.names_in(folder))
+    sources = _checked(options, folder, splits)
     wanted = {"none": options.images, "slice": options.stacks, "time": options.series}
     counts = {split: {axis: _count(n, split) for axis, n in wanted.items()} for split in SPLITS}
+    subjects.keep(options.archive, splits)
     tasks = simulated.plan(options.archive, sources, counts, options.seed, not options.no_synthetic)
     _say(options, len(tasks), production.complete(tasks, simulated.make, options.workers, "scans"))
 
 
 def _raw(options: argparse.Namespace) -> None:
     files = _subjects([Path(file) for file in options.files], options.subject)
-    for path in files:
-        raw.check(path)
-    _store_raw(options, files, _splits(options, files.values()), "entries")
+    patients = {path: raw.check(path) for path in files}
+    splits = _splits(options, files.values())
+    _check_patients(options, files, patients, splits)
+    subjects.keep(options.archive, splits)
+    _store_raw(options, files, splits, "entries")
 
 
 def _pairs(options: argparse.Namespace) -> None:
     folders = [Path(source) for source in options.sources if Path(source).is_dir()]
     files = _subjects([Path(s) for s in options.sources if Path(s) not in folders], options.subject)
-    for path in files:
-        raw.check(path)
+    patients = {path: raw.check(path) for path in files}
     names = [name for folder in folders for name in volumes.names_in(folder)]
     splits = _splits(options, [*files.values(), *names])
+    _check_patients(options, files, patients, splits)
     tasks = []
     for folder in folders:
         here = {name: splits[name] for name in volumes.names_in(folder)}
@@ -69,6 +76,7 @@ def _pairs(options: argparse.Namespace) -> None:
             f"no volume in {folders[0]} is thick enough to be split; expected "
             f"{simulated_pairs.FEWEST_PARTITIONS} slices over {simulated_pairs.THINNEST:g} of the field of view"
         )
+    subjects.keep(options.archive, splits)
     if tasks:
         _say(options, len(tasks), production.complete(tasks, simulated_pairs.make, options.workers, "pairs"))
     if files:
@@ -87,12 +95,32 @@ def _checked(options: argparse.Namespace, folder: Path, splits: dict[str, str]) 
 
 
 def _subjects(files: list[Path], subject: str | None) -> dict[Path, str]:
-    """Files and their subjects. Raises ConfigurationError for two files of one name."""
+    """Files and their subjects. Raises ConfigurationError for two files of one name, and a subject that is none."""
+    if subject is not None and not is_plain_name(subject):
+        raise ConfigurationError(
+            f"--subject is {subject!r}; expected letters, digits, - _ and . alone, {LONGEST_NAME} at most"
+        )
     by_name: dict[str, Path] = {}
     for path in files:
         if by_name.setdefault(path.stem, path) != path:
             raise ConfigurationError(f"{by_name[path.stem]} and {path} have one name; expected different ones")
     return {path: subject or path.stem for path in files}
+
+
+def _check_patients(
+    options: argparse.Namespace, files: dict[Path, str], patients: dict[Path, str | None], splits: dict[str, str]
+) -> None:
+    """Raises ConfigurationError where files of one patient go into different splits that the user did not choose."""
+    chosen = subjects.parse_choices(options.split)
+    firsts: dict[str, Path] = {}
+    for path, name in files.items():
+        first = firsts.setdefault(patients[path] or str(path), path)
+        other = files[first]
+        if splits[other] != splits[name] and not {other, name} <= set(chosen):
+            raise ConfigurationError(
+                f"{first} and {path} have one patientID, yet go into {splits[other]} and {splits[name]}; "
+                "expected --subject NAME for the files of one, or --split NAME=SPLIT for each"
+            )
 
 
 def _store_raw(options: argparse.Namespace, files: dict[Path, str], splits: dict[str, str], what: str) -> None:
@@ -124,13 +152,24 @@ def _say(options: argparse.Namespace, n_all: int, n_made: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    of_volumes = commands.add_parser("volumes", help="scan magnitude volumes in simulation")
+    of_volumes = commands.add_parser(
+        "volumes",
+        help="scan magnitude volumes in simulation: single images, stacks and series",
+        description="Scan magnitude volumes in simulation. Single images, stacks and series are all made, unless their "
+        "number is 0: as many as given to train on; to validate and to test on a tenth of that each, two at least.",
+    )
     of_volumes.add_argument("folder", nargs="?", help="of .nii.gz files; default: $SNRSTREAM_TEST_DATA/volumes")
     of_volumes.add_argument("--images", type=int, default=60, help="single images to train on (%(default)s)")
     of_volumes.add_argument("--stacks", type=int, default=12, help="stacks of neighbouring slices (%(default)s)")
     of_volumes.add_argument("--series", type=int, default=12, help="series that move and change (%(default)s)")
     of_volumes.add_argument("--no-synthetic", action="store_true", help="no pictures, phantoms and textures")
-    of_raw = commands.add_parser("raw", help="reconstruct raw scans")
+    of_raw = commands.add_parser(
+        "raw",
+        help="reconstruct raw scans",
+        description="Reconstruct raw scans. Each file is taken for a subject of its own, so scans of one person may "
+        "come into different splits: give those together with --subject. Files of one command whose headers have the "
+        "same patientID are refused in different splits; more of a person than that is not recognised.",
+    )
     of_raw.add_argument("files", nargs="+", metavar="SCAN.h5")
     of_pairs = commands.add_parser("pairs", help="make pairs for sN2N of raw scans in 3D or of simulated ones")
     of_pairs.add_argument("sources", nargs="+", metavar="FOLDER|SCAN.h5", help="folder of .nii.gz files; raw scan")
@@ -151,9 +190,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except SnrstreamError as error:
         sys.exit(f"prepare: {error}")
+    except OSError as error:
+        sys.exit(f"prepare: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit("prepare: interrupted; the same command goes on from here")

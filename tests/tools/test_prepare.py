@@ -1,16 +1,22 @@
 """prepare.py from files to an archive: resumable, the same whoever made it, and plain about mistakes."""
 
+import shutil
 import subprocess
 import sys
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ismrmrd import xsd
 
 from snrstream.errors import ConfigurationError
+from tests import scans
+from tests.recon.simulation import noisy_kspace
+from tests.tools.test_pairs import write
 from tools import prepare
 from tools.simulate import shepp_logan
-from tools.training import simulated, simulated_pairs
+from tools.training import production, simulated, simulated_pairs
 from tools.training.archive import Archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +32,10 @@ def folder(tmp_path_factory) -> Path:
         data = np.repeat((100 * (number + 1) * shepp_logan(112)).numpy()[:, :, None], 6, axis=2)
         nibabel.save(nibabel.Nifti1Image(data, np.diag([1.5, 1.5, 5.0, 1.0])), folder / f"{name}.nii.gz")
     return folder
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def prepared(folder: Path, archive: Path, *options: str) -> Path:
@@ -66,13 +76,20 @@ def test_entries_are_scans_at_r_1_with_their_noise_and_g_maps(archive):
         assert not entry.own_noise and float(entry.noise[inside].real.std()) == pytest.approx(1, abs=0.12)
 
 
-def test_what_is_finished_is_kept_and_the_rest_made_anew_by_any_number_of_processes(folder, archive, tmp_path, capsys):
+def test_what_is_finished_is_kept_and_the_rest_made_anew_by_any_number_of_processes(
+    folder, archive, tmp_path, capsys, monkeypatch
+):
     options = ("--images", "1", "--stacks", "0", "--series", "0", "--no-synthetic")
     before = {path: path.stat().st_mtime_ns for path in archive.glob("*/*/*/*")}
     prepared(folder, archive, *options)
     assert "0 made" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in archive.glob("*/*/*/*")} == before
-    again = prepared(folder, tmp_path / "b", *options, "--workers", "2")
+    again = tmp_path / "b"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(production.tqdm, "update", interrupt)  # as the first of them is told of
+        prepared(folder, again, *options, "--workers", "2")
+    assert not active_children() and 1 <= len(list(again.glob("*/*/*/entry.json"))) < 3
+    prepared(folder, again, *options)
     made = sorted(path.relative_to(again) for path in again.glob("*/*/*/*"))
     assert len(made) == 3 * 4 and all((again / path).read_bytes() == (archive / path).read_bytes() for path in made)
 
@@ -84,6 +101,24 @@ def test_an_interrupted_entry_is_made_again(folder, archive):
     (place / "clean.npy").write_bytes(clean[:100])
     prepared(folder, archive, "--images", "1", "--stacks", "0", "--series", "0", "--no-synthetic")
     assert (place / "clean.npy").read_bytes() == clean and (place / "entry.json").is_file()
+
+
+def test_a_repeated_command_makes_the_same_of_subjects_without_entries_too(folder, tmp_path, capsys):
+    many = tmp_path / "volumes"
+    many.mkdir()
+    for number in range(12):
+        shutil.copyfile(folder / "anna.nii.gz", many / f"subject{number}.nii.gz")
+    archive = tmp_path / "archive"
+    options = ("--images", "1", "--stacks", "0", "--series", "0", "--no-synthetic")
+    prepared(many, archive, *options)
+    made = sorted(archive.glob("*/*/*"))
+    (place,) = archive.glob("train/*/none-0000")
+    clean = (place / "clean.npy").read_bytes()
+    shutil.rmtree(place)
+    capsys.readouterr()
+    prepared(many, archive, *options)
+    assert "1 made, 2 kept" in capsys.readouterr().out
+    assert sorted(archive.glob("*/*/*")) == made and (place / "clean.npy").read_bytes() == clean
 
 
 def test_the_seed_matters(folder, archive, tmp_path):
@@ -126,6 +161,7 @@ def test_an_enlarged_map_lies_where_it_did():
     [
         (["--images", "-1"], "--images is -1; expected 0 or more"),
         (["--workers", "0"], "--workers is 0; expected 1 or more"),
+        (["--seed", "-1"], "--seed is -1; expected 0 or more"),
         (["--split", "dora=train"], "--split names 'dora'; the subjects are: anna, bert, carla"),
         (["--split", "anna"], "expected NAME=SPLIT"),
     ],
@@ -160,6 +196,48 @@ def test_raw_files_of_one_subject_go_into_one_split(raw_scan, tmp_path, capsys):
     entries = Archive(tmp_path, "validation").entries
     assert {entry.accelerations[0] for entry in entries} == {(1, 1), (3, 1)}
     assert {entry.subject for entry in entries} == {"head"} and entries[0].source == "brain_16ch_r1.h5 (MIT)"
+
+
+@pytest.mark.parametrize("subject", ["../../../escaped", "/escaped", "a/b", "..", "", "s" * 300])
+def test_a_subject_cannot_lead_out_of_the_archive(tmp_path, subject):
+    command = ["raw", "scan.h5", "--archive", str(tmp_path / "a"), f"--subject={subject}"]
+    with pytest.raises(ConfigurationError, match=r"--subject is '.*'; expected letters, digits, - _ and \. alone"):
+        prepare.main(command)
+    assert not any(tmp_path.iterdir())
+
+
+def scan(path: Path, patient: str | None = None, seed: int = 0) -> Path:
+    """A small raw scan of one slice; patient: its ID."""
+    kspace = noisy_kspace(16, (1, 32, 32), snr=50, seed=seed).numpy()
+    header = scans.header((1, 32, 32))
+    if patient:
+        header.subjectInformation = xsd.subjectInformationType(patientID=patient)
+    path.parent.mkdir(exist_ok=True)
+    return write(path, header, scans.acquisitions(kspace, [(0, y) for y in range(32)]))
+
+
+def test_another_file_of_one_name_and_subject_is_refused_and_a_deleted_entry_made_again(tmp_path, capsys):
+    first, second = (scan(tmp_path / folder / "scan.h5", seed=seed) for seed, folder in enumerate(("d1", "d2")))
+    archive = tmp_path / "archive"
+    command = ["--archive", str(archive), "--subject", "P1", "--split", "P1=train"]
+    prepare.main(["raw", str(first), *command])
+    with pytest.raises(ConfigurationError, match=r"P1 has entries of another scan\.h5, not of .*d2/scan\.h5; expected"):
+        prepare.main(["raw", str(second), *command])
+    prepare.main(["raw", str(first), *command])
+    assert "0 made, 1 kept" in capsys.readouterr().out
+    (place,) = archive.glob("train/P1/*/")
+    shutil.rmtree(place)
+    prepare.main(["raw", str(first), *command])
+    assert "1 made, 0 kept" in capsys.readouterr().out and len(Archive(archive, "train").entries) == 1
+
+
+def test_files_of_one_patient_are_refused_in_splits_that_nobody_chose(tmp_path):
+    files = [str(scan(tmp_path / "scans" / f"s{number}.h5", patient=f"P{number // 2}")) for number in range(4)]
+    with pytest.raises(ConfigurationError, match=r"s\d\.h5 and .*s\d\.h5 have one patientID, yet go into "):
+        prepare.main(["raw", *files, "--archive", str(tmp_path / "a")])
+    assert not (tmp_path / "a").exists()
+    prepare.main(["raw", *files[:2], "--archive", str(tmp_path / "a"), "--split=s0=train", "--split=s1=test"])
+    assert len(Archive(tmp_path / "a", "test").entries) == 1
 
 
 def test_pairs_need_volumes_that_are_thick_and_scans_in_3d(folder, raw_scan, tmp_path):

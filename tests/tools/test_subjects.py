@@ -6,7 +6,7 @@ import pytest
 
 from snrstream.errors import ConfigurationError
 from tools.training import volumes
-from tools.training.subjects import assign, in_archive, parse_choices
+from tools.training.subjects import assign, in_archive, keep, parse_choices
 
 MANY = [f"subject{number}" for number in range(30)]
 
@@ -22,11 +22,18 @@ def test_the_projects_volumes_are_split_as_they_were():
 def test_shares_are_eight_to_one_to_one_and_come_from_the_seed(seed):
     splits = assign(MANY, {}, {}, seed)
     assert Counter(splits.values()) == {"train": 24, "validation": 3, "test": 3}
+    assert list(splits) == sorted(MANY)
     assert splits == assign(reversed(MANY), {}, {}, seed) != assign(MANY, {}, {}, seed + 1)
 
 
 def test_three_subjects_fill_all_splits():
     assert sorted(assign(["a", "b", "c"], {}, {}, 0).values()) == ["test", "train", "validation"]
+
+
+def test_a_repeated_command_splits_as_it_did(tmp_path):
+    splits = assign(MANY, {"subject4": "test"}, {}, 0)
+    keep(tmp_path, splits)
+    assert list(assign(MANY, {}, in_archive(tmp_path), 0).items()) == list(splits.items())
 
 
 def test_a_choice_and_the_archive_come_first():

@@ -1,5 +1,7 @@
 """Volumes: found, oriented, sliced."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -71,13 +73,21 @@ def test_what_is_no_volume_is_named(folder):
     (folder / "text.nii.gz").write_bytes(b"no volume")
     nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9), np.float32), np.eye(4)), folder / "zero.nii.gz")
     nibabel.save(nibabel.Nifti1Image(np.ones((9, 9), np.float32), np.eye(4)), folder / "plane.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.full((9, 9, 9), 1e38, np.float32), np.eye(4)), folder / "flat.nii.gz")
+    header = bytearray(nibabel.Nifti1Image(np.ones((9, 9, 9), np.float32), np.eye(4)).to_bytes())
+    for name, start, values in (("vast", 42, [30000] * 3), ("code", 70, [77])):  # dim and datatype
+        broken = np.frombuffer(header, np.uint8).copy()
+        broken[start : start + 2 * len(values)] = np.array(values, "<i2").view(np.uint8)
+        (folder / f"{name}.nii.gz").write_bytes(gzip.compress(broken.tobytes()))
+    (folder / ".nii.gz").touch()
     for name, message in (
         ("cut", "cannot be read"), ("text", "cannot be read"), ("zero", "is empty"), ("plane", "expected"),
-        ("none", "does not exist"),
+        ("none", "does not exist"), ("flat", "shows nothing above"), ("vast", r"has \(30000, 30000, 30000\) voxels"),
+        ("code", "cannot be read"),
     ):  # fmt: skip
         with pytest.raises(ConfigurationError, match=rf"{name}\.nii\.gz.* {message}"):
-            volumes.load(folder, name)
-    assert volumes.names_in(folder) == ["block", "cut", "plane", "text", "zero"]
+            volumes.load(folder, name, floor=True)
+    assert volumes.names_in(folder) == ["block", "code", "cut", "flat", "plane", "text", "vast", "zero"]
     with pytest.raises(ConfigurationError, match="holds no volume"):
         volumes.names_in(folder.parent)
 

@@ -24,7 +24,8 @@ from snrstream.recon.sampling import on_lattice
 from snrstream.recon.unmixing import snr_scale
 from snrstream.recon.volume import combine_in_slabs
 from tools.training import raw
-from tools.training.archive import Pair, write_pair
+from tools.training.archive import Pair
+from tools.training.production import write
 
 WINDOW, MAP_GRID = 7, 2  # of the coil maps, as at the scanner
 MARGIN = WINDOW // 2 + MAP_GRID
@@ -89,9 +90,11 @@ def halves(volume: Volume) -> tuple[Lattice, tuple[Tensor, Tensor]]:
 
 def store(task: raw.FileTask) -> None:
     """Write the pairs of one raw scan."""
+    names = []
     for number, pair in enumerate(from_raw(task.path, task.subject, task.licence, task.n_channels)):
-        write_pair(task.place / f"{task.path.stem}-pair-{number:04}", pair)
-    task.done("pairs")
+        names.append(f"{task.path.stem}-pair-{number:04}")
+        write(task.place / names[-1], pair)
+    task.done("pairs", names)
 
 
 def from_raw(path: Path, subject: str, licence: str, n_channels: int | None = None) -> Iterator[Pair]:

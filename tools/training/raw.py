@@ -1,6 +1,7 @@
 """Archive entries of raw scans, by the reconstruction that runs at the scanner."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from snrstream.items import Bucket, ReconImage
 from snrstream.mrd.header import cartesian_encoding, parse_header
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.recon.sampling import central_block
-from tools.training.archive import Entry, write_entry
+from tools.training.archive import DONE, Entry
 from tools.training.chain import MAP_GRID, possible_gmaps, tissue_level
+from tools.training.production import write, writing
 from tools.training.simulated import ALONG_E1, IN_BOTH, LARGEST_G
 
 MOST_SLICES = 16  # of one entry
@@ -36,11 +38,27 @@ class FileTask:
     n_channels: int | None = None
 
     def is_done(self, what: str) -> bool:
-        return self._mark(what).is_file()
+        """Whether all `what` of the file is in place. Raises ConfigurationError where some is of another file."""
+        mark = self._mark(what)
+        if not mark.is_file():
+            return False
+        digest, *names = mark.read_text(encoding="utf-8").split("\n")
+        there = [(self.place / name / DONE).is_file() for name in names]
+        is_same = digest == self._digest()
+        if any(there) and not is_same:
+            raise ConfigurationError(
+                f"{self.place} has {what} of another {self.path.name}, not of {self.path}; expected another name"
+            )
+        return is_same and all(there)
 
-    def done(self, what: str) -> None:
-        """Remember that all `what` of the file is in place."""
-        self._mark(what).touch()
+    def done(self, what: str, names: Sequence[str]) -> None:
+        """Remember that all `what` of the file is in place, in the folders `names`."""
+        with writing(self._mark(what)):
+            self._mark(what).write_text("\n".join([self._digest(), *names]), encoding="utf-8")
+
+    def _digest(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
 
     def _mark(self, what: str) -> Path:
         return self.place / f"{self.path.stem}.{what}.done"
@@ -57,11 +75,16 @@ class _Frame:
     partition: int
 
 
-def check(path: Path) -> None:
-    """Raises ConfigurationError, naming the file, where it is no raw scan that can be reconstructed."""
+def check(path: Path) -> str | None:
+    """The patient's ID, where the header has one.
+
+    Raises ConfigurationError, naming the file, where it is no raw scan that can be reconstructed.
+    """
     try:
         with ScanFile(path) as scan:
-            cartesian_encoding(parse_header(scan.header_xml))
+            header = parse_header(scan.header_xml)
+            cartesian_encoding(header)
+            return header.subjectInformation.patientID if header.subjectInformation else None
     except ScanError as error:
         raise ConfigurationError(_named(path, error)) from None
 
@@ -90,9 +113,11 @@ def buckets(path: Path, n_channels: int | None = None) -> Iterator[Bucket]:
 
 def store(task: FileTask) -> None:
     """Write the entries of one file."""
+    names = []
     for name, entry in entries(task.path, task.subject, task.licence, task.n_channels):
-        write_entry(task.place / name, entry)
-    task.done("entries")
+        write(task.place / name, entry)
+        names.append(name)
+    task.done("entries", names)
 
 
 def entries(path: Path, subject: str, licence: str, n_channels: int | None = None) -> Iterator[tuple[str, Entry]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from snrstream.errors import ConfigurationError
 from tools.training.archive import SPLITS
+from tools.training.production import writing
 from tools.training.volumes import SPLITS as FIXED
 from tools.training.volumes import TEST
 
@@ -16,8 +17,8 @@ SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, str], seed: int) -> dict[str, str]:
     """The split of each subject in `names`.
 
-    By `chosen`, what the user says; else as in the archive already (`known`), or in the table of `volumes`; the others
-    by `seed`, so that each split has one and the shares come near to `SHARES`.
+    In the order of their names, by `chosen`, what the user says; else as in the archive already (`known`), or in the
+    table of `volumes`; the others by `seed`, so that each split has one and the shares come near to `SHARES`.
     Raises ConfigurationError for a choice that contradicts another or the archive, a test volume elsewhere than in
     test, and where subjects that nobody chose for leave a split empty.
     """
@@ -48,11 +49,19 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
             f"{total} subject{'s' if total > 1 else ''} ({', '.join(sorted(everyone))}) leave none for "
             f"{' and '.join(lacking)}; expected 3 or more, or --split NAME=SPLIT for each"
         )
-    return splits
+    return {name: splits[name] for name in subjects}
+
+
+def keep(folder: Path, splits: Mapping[str, str]) -> None:
+    """Make each subject's folder in the archive, so that it stays in its split before it has entries as well."""
+    for name, split in splits.items():
+        place = folder / split / name
+        with writing(place):
+            place.mkdir(parents=True, exist_ok=True)
 
 
 def in_archive(folder: Path) -> dict[str, str]:
-    """The split of each subject that an archive holds entries of."""
+    """The split of each subject that an archive has a folder of."""
     return {path.name: split for split in SPLITS for path in sorted((folder / split).glob("*")) if path.is_dir()}
 
 

@@ -88,22 +88,34 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
 
     path = volume_path(folder, name)
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))
+        image = nibabel.load(path)
+        image = nibabel.as_closest_canonical(image)
         data = np.asarray(image.dataobj).astype(np.float32)
         edges = tuple(float(edge) for edge in image.header.get_zooms()[:3])
-    except (OSError, EOFError, ValueError, TypeError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+    except MemoryError:
+        raise ConfigurationError(f"volume {path} has {image.shape} voxels; expected what memory can hold") from None
+    except (
+        OSError, EOFError, ValueError, TypeError, ArithmeticError, zlib.error, nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+    ) as error:  # fmt: skip
         raise ConfigurationError(f"volume {path} cannot be read: {' '.join(str(error).split())}") from None
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
-    if data.ndim != 3 or not all(edge > 0 for edge in edges):
+    if data.ndim != 3 or data.size == 0 or not all(edge > 0 for edge in edges):
         raise ConfigurationError(f"volume {path} has shape {data.shape}, voxels {edges} mm; expected (x, y, z)")
     data = np.clip(data if np.isfinite(data).all() else np.nan_to_num(data, posinf=0, neginf=0), 0, None)
+    if not data.any():
+        raise ConfigurationError(f"volume {path} is empty: no finite value is above 0; expected an object")
+    data = np.ldexp(data, -np.frexp(data.max())[1])  # exact, and no square overflows
     if floor:
         air = 1.5 * np.percentile(data, 25)
         data = np.sqrt(np.clip(data**2 - air**2, 0, None))
     inside = data[data > 0.1 * np.percentile(data, 99)]
     if inside.size == 0:
-        raise ConfigurationError(f"volume {path} is empty: no value is above 0; expected an object")
+        raise ConfigurationError(
+            f"volume {path} shows nothing above the noise of its air, for which 1.5 times the lower quartile of its "
+            "values is taken; expected an object in air"
+        )
     return Volume(name, data / np.percentile(inside, 90), edges)
 
 
@@ -117,7 +129,7 @@ def volume_path(folder: Path, name: str) -> Path:
 
 def names_in(folder: Path) -> list[str]:
     """The volumes of a folder, sorted. Raises ConfigurationError where there are none."""
-    names = sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
+    names = sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"[!.]*{ENDING}"))
     if not names:
         raise ConfigurationError(f"folder {folder} holds no volume; expected files that end in {ENDING}")
     return names
