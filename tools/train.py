@@ -6,13 +6,13 @@
 
 Method (SNRAware or sN2N), network and everything else stand in the recipe; key=value overrides a setting of it. A run
 leaves best.pt, last.pt, log.csv, pictures/ and tensorboard/ in its folder. Ctrl-C ends it after the step at work, and
---resume goes on, bit for bit as if nothing had happened. --output exports the best checkpoint when the run ends;
---export-only exports at once, also of a run that has not ended.
+--resume goes on, with the run's own recipe and archive, bit for bit as if nothing had happened. --output exports the
+best checkpoint when the run ends; --export-only exports at once, also of a run that has not ended.
 """
 
 import argparse
-import os
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,27 +29,33 @@ from tools.training.run import BEST, LAST, Run  # noqa: E402
 from tools.training.sn2n import Sn2n  # noqa: E402
 from tools.training.snraware import Snraware  # noqa: E402
 
+ARCHIVE = ROOT / "archive"
+MOST_THREADS = 1024
 ALPHAS = tuple(round(0.1 * step, 1) for step in range(11))
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     for name, least in (("threads", 1), ("workers", 0)):
-        if getattr(options, name) < least:
-            raise ConfigurationError(f"--{name} is {getattr(options, name)}; expected {least} or more")
+        if not least <= getattr(options, name) <= MOST_THREADS:
+            raise ConfigurationError(f"--{name} is {getattr(options, name)}; expected {least} to {MOST_THREADS}")
     torch.set_num_threads(options.threads)
-    settings = _recipe(options)
+    settings, folder = _recipe_and_archive(options)
     if options.output is not None and options.output.name != settings.name:
         raise ConfigurationError(
             f"--output is {options.output}, the model's name {settings.name}; expected a folder of that name "
             f"(name={options.output.name} gives the model another)"
         )
-    train, held_out = Archive(options.archive, "train"), Archive(options.archive, "validation")
+    for option in ("folder", "output"):
+        if getattr(options, option) is not None:
+            _check_writable(f"--{option}", getattr(options, option))
+    train, held_out = Archive(folder, "train"), Archive(folder, "validation")
     method = open_method(settings, train, held_out)
     if not options.export_only:
         options.folder.mkdir(parents=True, exist_ok=True)
         with processes(options.device) as group:
-            Run(settings, options.folder, group, options.weights, options.resume).train(method, options.workers)
+            run = Run(settings, options.folder, folder, group, options.weights, options.resume)
+            run.train(method, options.workers)
             if not group.is_first:
                 return
     if options.output is not None or options.export_only:
@@ -64,13 +70,33 @@ def open_method(settings: recipe.Recipe, train: Archive, held_out: Archive) -> M
     return Snraware(settings, train.entries, held_out.entries, divisor)
 
 
-def _recipe(options: argparse.Namespace) -> recipe.Recipe:
-    """From the file; of a run that is resumed or exported, its own where none is given."""
+def _recipe_and_archive(options: argparse.Namespace) -> tuple[recipe.Recipe, Path]:
+    """As given; of a run that is resumed or exported, its own where they are not."""
+    kept = {}
+    if options.resume or options.export_only:
+        kept = checkpoint.read(options.folder / (LAST if options.resume else BEST))
+    folder = (options.archive or Path(str(kept.get("archive", ARCHIVE)))).absolute()
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"archive {folder} does not exist; expected a folder that prepare.py has made, named by --archive"
+        )
     if options.recipe is not None:
-        return recipe.load(options.recipe, options.settings)
-    if options.settings or not (options.resume or options.export_only):
+        return recipe.load(options.recipe, options.settings), folder
+    if options.settings or not kept:
         raise ConfigurationError("got no --recipe; expected one, or --resume or --export-only of a run that has it")
-    return recipe.restored(checkpoint.read(options.folder / (LAST if options.resume else BEST))["recipe"])
+    return recipe.restored(kept["recipe"]), folder
+
+
+def _check_writable(option: str, folder: Path) -> None:
+    """Raises ConfigurationError where a folder is none, or cannot be made, or not written to."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{option} is {folder}: {there} cannot be written to ({error.strerror}); expected a folder, old or new"
+        ) from None
 
 
 def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path) -> None:
@@ -93,13 +119,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="key=value", help="override a setting of the recipe")
     parser.add_argument("--recipe", type=Path, help="TOML file; see tools/recipes/")
-    parser.add_argument("--archive", type=Path, default=ROOT / "archive", help="folder that prepare.py has made")
+    parser.add_argument("--archive", type=Path, help="folder that prepare.py has made (default: with --resume and "
+                        f"--export-only the run's own, else {ARCHIVE})")  # fmt: skip
     parser.add_argument("--folder", type=Path, required=True, help="folder of checkpoints, log and pictures")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --folder")
     parser.add_argument("--weights", type=Path, help="begin with the weights of this checkpoint, in a new --folder")
     parser.add_argument("--output", type=Path, help="model folder to export to when the run ends")
     parser.add_argument("--export-only", action="store_true", help="export the best checkpoint so far at once")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each process")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(),
+                        help="of each process (default here %(default)s; OMP_NUM_THREADS sets it)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead, for each process")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     return parser
@@ -112,3 +140,9 @@ if __name__ == "__main__":
         sys.exit(f"train: {error}")
     except KeyboardInterrupt:
         sys.exit("train: interrupted; --resume goes on")
+    except OSError as error:
+        sys.exit(f"train: {error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate" not in str(error):
+            raise
+        sys.exit("train: memory ends; expected a smaller network, patch or batch, or more memory")

@@ -84,6 +84,8 @@ def test_writing_again_replaces_what_was_left(folder):
         ("knee/0000/second.npy", lambda data: b"\0" * len(data), r"knee/0000/second\.npy cannot be read"),
         ("head/0000/entry.json", lambda data: data[:-9], r"head/0000/entry\.json cannot be read"),
         ("head/0000/entry.json", lambda data: b"[]", r"head/0000/entry\.json cannot be read"),
+        ("head/0000/entry.json", lambda data: b"[" * 99_999, r"head/0000/entry\.json cannot be read"),
+        ("head/0000/clean.npy", lambda data: data[:10] + b"(((" + data[13:], r"head/0000/clean\.npy cannot be read"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_named(folder, name, damage, message):
@@ -106,6 +108,8 @@ def test_a_missing_array_is_named(folder):
         ({"accelerations": [[1, 1]]}, "1 accelerations for 2 g-maps"),
         ({"resolution": [1]}, "lacks or garbles"),
         ({"snr": "high"}, "lacks or garbles"),
+        *(({"snr": snr}, "has snr .*expected a number above 0") for snr in (0, -1, np.inf, np.nan)),
+        *(({"resolution": [1, share]}, "expected .*shares above 0 to 1") for share in (0, -1, 1.5, np.nan)),
         ({"arrays": {"clean": [1, 12, 10], "gmaps": [2, 12, 10]}}, r"clean\.npy holds complex64 \(3, 12, 10\); expect"),
     ],
 )  # fmt: skip

@@ -222,6 +222,8 @@ def test_every_cell_is_the_identity_at_first_and_learns():
         ("cnnt", {"widths": [8, 8, 10]}, "width of a cnnt level is 10; expected a multiple of 4"),
         ("unet2d", {"inputs": "magnitude_slices"}, "inputs of unet2d is 'magnitude_slices'"),
         ("unet2d", {"widths": [8, 8]}, "hold 2, 3 and 3 levels; expected as many each"),
+        ("unet2d", {"widths": [8, 8, 8_000_000]}, r"widths is \[8, 8, 8000000\]; expected .* to 4096"),
+        ("unet2d", {"depths": [1, 1, 10**9]}, "depths is .*; expected numbers of 0 or more, to 100"),
         ("unet2d", {"widths": [8]}, r"widths is \[8\]; expected 2 or more"),
         ("unet2d", {"depths": [1, -1, 1]}, r"depths is \[1, -1, 1\]"),
         ("unet25d", {"n_frames": 6}, "n_frames of unet25d is 6; expected an odd number"),

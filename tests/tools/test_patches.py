@@ -75,6 +75,17 @@ def test_an_image_smaller_than_the_patch_is_named(entries):
         drawn(entries, dataclasses.replace(PATCH, size=65))
 
 
+def test_values_that_are_not_finite_are_named_by_their_file(tmp_path):
+    entries = Archive(small_archive.make(tmp_path), "train").entries
+    for name in ("clean", "noise", "gmaps"):
+        path = tmp_path / f"train/two/0001/{name}.npy"
+        sound = np.load(path)
+        np.save(path, np.full_like(sound, np.nan))
+        with pytest.raises(ConfigurationError, match=rf"train/two/0001/{name}\.npy holds values that are not finite"):
+            drawn(entries, dataclasses.replace(PATCH, p_own=0.5))
+        np.save(path, sound)
+
+
 def test_channels_and_back():
     image = torch.randn(2, 3, 4, 5, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
     channels = to_channels(image)

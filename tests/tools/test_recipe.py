@@ -37,6 +37,9 @@ def test_a_checkpoint_gives_the_recipe_back(short):
     assert recipe.restored(asdict(plain)) == plain
     with pytest.raises(ConfigurationError, match="another version"):
         recipe.restored({**asdict(plain), "stesp": 3})
+    for key, value in (("name", 3), ("widths", "wide"), ("seed", {}), ("network", [])):
+        with pytest.raises(ConfigurationError, match=f"setting {key} is"):
+            recipe.restored({**asdict(plain), key: value})
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,22 @@ def test_a_checkpoint_gives_the_recipe_back(short):
         ("network=unet25d", "expected unet25d for sn2n, and for it alone"),
         ("amplitude_max=1", "amplitude_max is 1.0; expected amplitude_min, 50, or more"),
         ("learning_rate=nan", "learning_rate is nan; expected a number above 0"),
+        ("learning_rate=inf", "learning_rate is inf; expected a number above 0"),
+        ("seed=-1", "seed is -1; expected 0 to 4294967295"),
+        ("seed=18446744073709551615", "seed is 18446744073709551615; expected 0 to"),
+        ("weight_decay=-1", "weight_decay is -1.0; expected a number of 0 or more"),
+        ("weight_decay=nan", "weight_decay is nan; expected a number of 0 or more"),
+        ("charbonnier_epsilon=-1", "charbonnier_epsilon is -1.0; expected a number above 0"),
+        ("gradient_weight=-5", "gradient_weight is -5.0; expected a number of 0 or more"),
+        ("ema=1", "ema is 1.0; expected 0 to below 1"),
+        ("patch=33", "patch is 33; expected a multiple of 8, 8 or more, for 3 levels"),
+        ("patch=2", "patch is 2; expected a multiple of 8"),
+        ("widths=8,8,8,8,8,8,8,8", "patch is 64; expected a multiple of 256, 256 or more, for 8 levels"),
+        ("name=", "name is ''; expected letters, digits"),
+        ("name=..", "name is '..'; expected letters, digits"),
+        ("name=a/b", "name is 'a/b'; expected letters, digits"),
+        ("name=a\n", "name is 'a.*'; expected letters, digits"),
+        (f"name={'a' * 300}", "name is 'a+'; expected letters, digits.* 200 at most"),
     ],
 )
 def test_a_wrong_setting_is_named(short, override, message):
@@ -69,6 +88,11 @@ def test_a_wrong_recipe_is_named(tmp_path):
         recipe.load(tmp_path / "none.toml", [])
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         recipe.load(tmp_path, [])
+    with pytest.raises(ConfigurationError, match="null byte"):
+        recipe.load(Path("a\0b"), [])
+    (tmp_path / "deep.toml").write_text(f"name = {'[' * 5000}{']' * 5000}")
+    with pytest.raises(ConfigurationError, match="nested too deep"):
+        recipe.load(tmp_path / "deep.toml", [])
     for text, message in (("steps = ", "is not TOML"), ("steps = 3", "lacks name, method, network, inputs")):
         (tmp_path / "bad.toml").write_text(text)
         with pytest.raises(ConfigurationError, match=message):

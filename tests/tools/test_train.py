@@ -1,8 +1,11 @@
 """Training from archive to model folder, in seconds; and the mistakes a user can make."""
 
 import csv
+import dataclasses
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +23,9 @@ from snrstream.errors import ConfigurationError
 from tools import train
 from tools.training import recipe
 from tools.training.archive import Archive
-from tools.training.checkpoint import read
+from tools.training.checkpoint import read, write
+from tools.training.facts import facts_of
+from tools.training.report import TITLE_HEIGHT
 
 from . import small_archive
 
@@ -91,7 +96,9 @@ def test_a_run_leaves_pictures_and_curves(run):
     pictures = sorted((run / "pictures").iterdir())
     assert [path.name for path in pictures] == ["0000020.png", "0000040.png", "0000060.png"]
     sheet = np.asarray(Image.open(pictures[-1]))
+    head, sheet = sheet[:TITLE_HEIGHT], sheet[TITLE_HEIGHT:]
     assert sheet.shape == (3 * small_archive.SIZE, 3 * small_archive.SIZE)
+    assert all(head[:, column : column + 64].max() > 200 for column in (0, 64, 128)), "each column has its title"
     noisy, denoised, clean = (sheet[:64, column : column + 64].astype(float) for column in (0, 64, 128))
     assert np.abs(denoised - clean).mean() < np.abs(noisy - clean).mean()
     assert list((run / "tensorboard").iterdir())
@@ -129,9 +136,10 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, ar
         time.sleep(0.05)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
+    assert f"step {log(folder)[0]['step']} of 60, loss " in told and " s left" in told, "there is no terminal"
     assert process.returncode == 1 and told.strip().splitlines()[-1] == "train: interrupted; --resume goes on"
     assert "Traceback" not in told and read(folder / "last.pt")["step"] < 60
-    fit(archive, folder, "--resume")
+    train.main(["--folder", str(folder), "--threads", "1", "--device", "cpu", "--resume"])  # it knows its archive
     assert same(read(run / "last.pt"), read(folder / "last.pt"))
     columns = ("step", "loss", "validation_psnr")
     assert [[row[key] for key in columns] for row in log(run)] == [[row[key] for key in columns] for row in log(folder)]
@@ -173,7 +181,29 @@ def test_sn2n_gains_on_what_it_never_saw_with_and_without_a_reference(tmp_path):
         (["--recipe", "none.toml"], "recipe none.toml cannot be read"),
         ([], "got no --recipe; expected one, or --resume"),
         (["--resume"], "checkpoint .*last.pt does not exist"),
-        (["--recipe", str(SMOKE), "--threads", "0"], "--threads is 0; expected 1 or more"),
+        (["--recipe", str(SMOKE), "--threads", "0"], "--threads is 0; expected 1 to 1024"),
+        (["--recipe", str(SMOKE), "--threads", "99999999999"], "--threads is 99999999999; expected 1 to 1024"),
+        (["--recipe", str(SMOKE), "--folder", __file__], "--folder is .*: .*test_train.py cannot be written to"),
+        (
+            ["--recipe", str(SMOKE), "--folder", f"{__file__}/run"],
+            "--folder is .*: .*test_train.py cannot be written to",
+        ),
+        (["--recipe", str(SMOKE), "--folder", "/proc/run"], "--folder is /proc/run: /proc cannot be written to"),
+        (
+            ["--recipe", str(SMOKE), "--output", f"{__file__}/smoke"],
+            "--output is .*: .*test_train.py cannot be written",
+        ),
+        (
+            [
+                "--recipe",
+                str(SMOKE),
+                "patch=256",
+                "widths=8,8,8,8,8,8,8,8",
+                "depths=1,1,1,1,1,1,1,1",
+                f"cells={','.join(['conv'] * 8)}",
+            ],
+            "clean.npy holds images of 64 x 64 pixels; expected 256 x 256 or more",
+        ),
         (["--recipe", str(SMOKE), "patch=128"], "has 64 x 64 pixels; expected 128 x 128 or more"),
         (["--recipe", str(SMOKE), "frames=time", "n_frames=4"], "holds no scan whose frames are of time"),
         (["--recipe", str(SN2N)], "holds no pairs; expected some"),
@@ -192,6 +222,105 @@ def test_a_run_is_not_overwritten_nor_gone_on_with_by_another_recipe(run, archiv
         fit(archive, run, "--recipe", str(SMOKE))
     with pytest.raises(ConfigurationError, match="of another recipe: name tiny and smoke, batch 4 and 8; expected"):
         fit(archive, run, "--recipe", str(SMOKE), "--resume", "batch=8")
+
+
+def test_a_best_checkpoint_alone_is_not_overwritten(run, archive, tmp_path):
+    shutil.copy(run / "best.pt", tmp_path)
+    with pytest.raises(ConfigurationError, match="already holds best.pt of a run; expected another --folder"):
+        fit(archive, tmp_path, "--recipe", str(SMOKE))
+
+
+def test_a_checkpoint_that_tells_no_archive_can_still_be_resumed(run, archive, tmp_path, monkeypatch):
+    found = read(run / "last.pt")
+    del found["archive"]
+    torch.save(found, tmp_path / "last.pt")
+    options = ["--folder", str(tmp_path), "--threads", "1", "--device", "cpu", "--resume"]
+    monkeypatch.setattr(train, "ARCHIVE", tmp_path / "none")
+    with pytest.raises(ConfigurationError, match="none does not exist; expected a folder .*, named by --archive"):
+        train.main(options)
+    train.main([*options, "--archive", str(archive)])
+
+
+@pytest.mark.parametrize("value", [np.nan, 0])
+def test_a_validation_image_that_shows_nothing_is_named_before_training(tmp_path, value):
+    place = small_archive.make(tmp_path / "archive") / "validation/three/0001/clean.npy"
+    np.save(place, np.full_like(np.load(place), value))
+    with pytest.raises(ConfigurationError, match=r"three/0001/clean\.npy (is empty|holds values that are not finite)"):
+        fit(tmp_path / "archive", tmp_path / "run", "--recipe", str(SMOKE))
+    assert not (tmp_path / "run/log.csv").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, 0])
+def test_a_validation_pair_that_shows_nothing_is_named(tmp_path, value):
+    place = small_archive.make_pairs(tmp_path / "pairs") / "validation/two/0000/plain.npy"
+    np.save(place, np.full_like(np.load(place), value))
+    with pytest.raises(ConfigurationError, match=r"two/0000/plain\.npy (is empty|holds values that are not finite)"):
+        fit(tmp_path / "pairs", tmp_path / "run", "--recipe", str(SN2N), *SMALL_SN2N)
+
+
+def test_a_worker_tells_its_error_in_one_line(archive, tmp_path):
+    with pytest.raises(ConfigurationError) as error:
+        fit(archive, tmp_path / "run", "--recipe", str(SMOKE), "patch=128", "--workers", "1")
+    assert str(error.value) == "an image of phantom has 64 x 64 pixels; expected 128 x 128 or more, the recipe's patch"
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_the_older_checkpoint(run, tmp_path):
+    shutil.copy(run / "last.pt", tmp_path)
+    found, limits = read(run / "last.pt"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9999, limits[1]))
+    try:
+        with pytest.raises(ConfigurationError, match="last.pt cannot be written; expected room on its disk"):
+            write(tmp_path / "last.pt", found)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert same(read(run / "last.pt"), read(tmp_path / "last.pt")) and not (tmp_path / "last.part").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"garbage", bytes(range(256)), b"step,seconds\n20,1\n", b"step,seconds,loss,learning_rate,validation_psnr\nx"],
+)
+def test_a_log_that_cannot_be_gone_on_with_is_named_and_left(run, archive, tmp_path, text):
+    shutil.copy(run / "last.pt", tmp_path)
+    (tmp_path / "log.csv").write_bytes(text)
+    with pytest.raises(ConfigurationError, match="log.csv is no log of train.py, or damaged"):
+        fit(archive, tmp_path, "--resume")
+    assert (tmp_path / "log.csv").read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("recipe", 3), ("weights", [1]), ("weights", {"a": 1}), ("optimiser", "adam"), ("optimiser", {}),
+        ("network", None), ("state", {"stp": 3}), ("state", {"step": "many"}), ("state", None), ("step", "many"),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_with_something_else_in_it_is_named(run, archive, tmp_path, key, value):
+    torch.save({**read(run / "last.pt"), key: value}, tmp_path / "last.pt")
+    with pytest.raises(ConfigurationError, match="last.pt"):
+        fit(archive, tmp_path, "--resume")
+    found = read(run / "last.pt")
+    del found[key]
+    torch.save(found, tmp_path / "last.pt")
+    with pytest.raises(ConfigurationError, match="last.pt"):
+        fit(archive, tmp_path, "--resume")
+
+
+def test_bytes_that_were_overwritten_in_a_checkpoint_are_found(run, tmp_path):
+    data = bytearray((run / "last.pt").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    (tmp_path / "last.pt").write_bytes(data)
+    with pytest.raises(ConfigurationError, match="last.pt is no checkpoint of train.py, or damaged"):
+        read(tmp_path / "last.pt")
+
+
+def test_a_source_without_a_licence_leaves_the_model_without_one(archive):
+    settings = recipe.load(SMOKE, [])
+    splits = [Archive(archive, split) for split in ("train", "validation")]
+    assert facts_of(settings, *splits).licence == "MIT"
+    unknown = [dataclasses.replace(entry, source="mine (licence not stated)") for entry in splits[0].entries]
+    splits[0].entries = [*splits[0].entries, *unknown]
+    assert facts_of(settings, *splits).licence == "not stated"
 
 
 def test_an_archive_that_is_missing_empty_or_damaged_is_named(tmp_path, archive):

@@ -7,6 +7,7 @@ written last: a folder without one is unfinished, and ignored.
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from snrstream.errors import ConfigurationError
 
@@ -117,6 +120,20 @@ def write_pair(place: Path, pair: Pair) -> None:
     _write(place, facts, arrays)
 
 
+def sound(part: Tensor, image: np.ndarray, source: str) -> Tensor:
+    """A part of a mapped image, as it is. Raises ConfigurationError that names the file where it is not finite."""
+    if not bool(torch.isfinite(part).all()):
+        raise ConfigurationError(
+            f"{file_of(image, source)} holds values that are not finite; expected numbers: delete its folder"
+        )
+    return part
+
+
+def file_of(image: np.ndarray, source: str) -> str:
+    """The file that an image is mapped from; of one that is not, its source."""
+    return str(getattr(image, "filename", None) or source)
+
+
 class _Lazy(Sequence[Item]):
     """Items that are read from their folders each time they are asked for."""
 
@@ -164,6 +181,11 @@ def _read_entry(place: Path) -> Entry:
             f"{place / DONE} has axis {entry.axis!r} and {len(entry.accelerations)} accelerations for {len(gmaps)} "
             f"g-maps; expected one of {', '.join(AXES)} and as many of each"
         )
+    if not (0 < entry.snr < math.inf and all(0 < share <= 1 for share in entry.resolution)):
+        raise ConfigurationError(
+            f"{place / DONE} has snr {entry.snr:g} and resolution {entry.resolution[0]:g}, {entry.resolution[1]:g}; "
+            "expected a number above 0, and shares above 0 to 1"
+        )
     if gmaps.shape[1:] != clean.shape[1:] or (noise is not None and noise.shape != clean.shape):
         raise ConfigurationError(f"{place}: clean, noise and g-maps differ in size; expected one (e1, ro)")
     return entry
@@ -183,7 +205,7 @@ def _facts(place: Path) -> dict[str, Any]:
         facts = json.loads((place / DONE).read_text(encoding="utf-8"))
         if facts["kind"] in ("entry", "pair") and isinstance(facts["arrays"], dict):
             return dict(facts)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ConfigurationError(f"{place / DONE} cannot be read; expected what prepare.py writes: delete its folder")
 
@@ -192,7 +214,7 @@ def _mapped(place: Path, facts: dict[str, Any], name: str, dtype: type) -> np.nd
     path = place / f"{name}.npy"
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy's parser of headers has many of its own
         raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}; delete its folder") from None
     if array.ndim != 3 or 0 in array.shape or array.dtype != dtype or list(array.shape) != facts["arrays"].get(name):
         raise ConfigurationError(

@@ -35,11 +35,12 @@ METHODS = {
 def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: "Facts") -> str:
     """The text of a model's README.md; curve: validation PSNR in dB by alpha."""
     recipe = checkpoint["recipe"]
-    n_weights = sum(weight.numel() for weight in checkpoint["weights"].values()) / 1e6
+    n_weights = sum(weight.numel() for weight in checkpoint["weights"].values())
+    size = f"{n_weights / 1e6:.2f} million" if n_weights >= 1e6 else f"{n_weights:,}"
     sections = [
         f"""# {manifest["name"]} {manifest["version"]}
 
-{WHAT[recipe["network"]]} ({n_weights:.2f} million weights) that removes the noise of a reconstruction.
+{WHAT[recipe["network"]]} ({size} weights) that removes the noise of a reconstruction.
 `manifest.json` states its contract; `tools/train.py` made it.
 
 {_items(manifest, checkpoint, facts)}""",

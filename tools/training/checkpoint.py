@@ -1,9 +1,10 @@
 """Checkpoints: all that a run needs to go on as if nothing had happened, and all that an export needs."""
 
+import contextlib
 import functools
 import os
-import pickle
 import subprocess
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tools.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {"weights", "recipe", "step", "steps_before", "seed", "commit", "validation_psnr"}
-UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
+TYPES = {"weights": dict, "recipe": dict, "step": int, "steps_before": int}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,18 +24,32 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigurationError(f"checkpoint {path} does not exist; expected one that train.py has written")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE:
+        with zipfile.ZipFile(path) as parts:
+            sums_hold = parts.testzip() is None  # torch does not look
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True) if sums_hold else None
+    except Exception:  # what a damaged file raises is anybody's guess
         checkpoint = None
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= KEYS:
+    whole = isinstance(checkpoint, dict) and checkpoint.keys() >= KEYS
+    if not whole or not all(isinstance(checkpoint[key], kind) for key, kind in TYPES.items()):
         raise ConfigurationError(f"{path} is no checkpoint of train.py, or damaged; expected one")
     return checkpoint
 
 
 def write(path: Path, checkpoint: dict[str, Any]) -> None:
-    """Write beside, then rename: a reader never sees half a file."""
-    torch.save(checkpoint, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+    """Write beside, then rename: a reader never sees half a file, and a failure leaves the older one.
+
+    Raises ConfigurationError where it cannot be written.
+    """
+    part = path.with_suffix(".part")
+    try:
+        torch.save(checkpoint, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError):  # torch has the latter for a full disk
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise ConfigurationError(
+            f"checkpoint {path} cannot be written; expected room on its disk, and leave to write there"
+        ) from None
 
 
 def described(recipe: Recipe, step: int, steps_before: int, psnr: float | None) -> dict[str, Any]:
@@ -59,6 +74,6 @@ def commit() -> str:
 def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
     """Raises ConfigurationError where they are those of another network."""
     expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    if {name: tuple(weight.shape) for name, weight in weights.items()} != expected:
+    if {name: tuple(getattr(weight, "shape", ())) for name, weight in weights.items()} != expected:
         raise ConfigurationError(f"checkpoint {source} holds another network than the recipe describes")
     network.load_state_dict(weights)

@@ -10,6 +10,7 @@ from tools.training.recipe import Recipe
 
 MOST_ENTRIES = 200  # whose g-maps are looked at, spread over the archive
 RANGE = (0.01, 0.99)  # quantiles
+NOT_STATED = "not stated"  # how prepare.py marks a source whose licence nobody told
 ALPHA_PICTURE = "alpha.png"  # in the model folder, for `train.py` to draw
 
 
@@ -17,13 +18,15 @@ def facts_of(recipe: Recipe, train: Archive, held_out: Archive) -> Facts:
     """For the manifest and the card."""
     slices = recipe.method == "sn2n"
     learned, judged = (split.pairs if slices else split.entries for split in (train, held_out))
+    sources = _sources(learned)
     simulated = "" if slices or any(entry.own_noise for entry in learned) else " No real scan was among them."
     return Facts(
-        data=_sources(learned),
+        data=sources,
         validated_on=", ".join(_sources(judged)),
         limits=f"Trained on what is listed above and on nothing else.{simulated} No pathology was tested.",
         snr_range=None if slices else (round(recipe.amplitude_min / recipe.sigma_max, 1), recipe.amplitude_max),
         gfactor_range=None if slices or not recipe.gmap_known else _gfactor_range(train.entries),
+        licence=NOT_STATED if any(NOT_STATED in source for source in sources) else Facts.licence,
         alpha_picture=ALPHA_PICTURE,
     )
 

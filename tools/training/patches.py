@@ -15,7 +15,7 @@ from torch import Tensor
 
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
-from tools.training.archive import Entry
+from tools.training.archive import Entry, sound
 from tools.training.noise_process import NoiseRange, add_noise, draw_sigma, draw_window, resolution_filter
 
 Place = tuple[list[int], slice, slice]
@@ -55,14 +55,14 @@ def draw_patch(entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange, g
     """One patch of a random entry. Raises ConfigurationError where the entry is smaller than the patch."""
     entry = entries[draw_integer(len(entries), generator)]
     place, turn = _draw_place(entry, patch, generator), draw_integer(8, generator)
-    clean = _turned(_part(entry.clean, place), turn)
+    clean = _turned(_part(entry.clean, place, entry.source), turn)
     if _uniform(generator) < patch.p_turned:
         clean = clean * _phasor(generator)
     if entry.noise is not None and _uniform(generator) < patch.p_own:
-        return Patch(clean + _turned(_part(entry.noise, place), turn), clean, torch.ones(clean.shape))
+        return Patch(clean + _turned(_part(entry.noise, place, entry.source), turn), clean, torch.ones(clean.shape))
     gmap = torch.ones(clean.shape[1:])
     if _uniform(generator) >= patch.p_uniform_g:
-        gmap = _draw_gmap(entries[draw_integer(len(entries), generator)].gmaps, patch.size, generator)
+        gmap = _draw_gmap(entries[draw_integer(len(entries), generator)], patch.size, generator)
     window = draw_window((patch.size, patch.size), noise, generator)
     if min(entry.resolution) < 1:  # a zero-filled scan: its noise is as smooth as its signal
         e1, ro = (resolution_filter(patch.size, share) for share in entry.resolution)
@@ -101,20 +101,20 @@ def _draw_place(entry: Entry, patch: PatchRange, generator: torch.Generator) -> 
     return frames, slice(top, top + patch.size), slice(left, left + patch.size)
 
 
-def _part(image: np.ndarray, place: Place) -> Tensor:
+def _part(image: np.ndarray, place: Place, source: str) -> Tensor:
     """A part of a mapped array."""
     frames, e1, ro = place
-    return torch.from_numpy(np.stack([image[frame, e1, ro] for frame in frames]))
+    return sound(torch.from_numpy(np.stack([image[frame, e1, ro] for frame in frames])), image, source)
 
 
-def _draw_gmap(gmaps: np.ndarray, size: int, generator: torch.Generator) -> Tensor:
+def _draw_gmap(entry: Entry, size: int, generator: torch.Generator) -> Tensor:
     """A random part of one of an entry's g-maps, magnified up to twice, turned at random; `(size, size)`."""
+    gmaps = entry.gmaps
     number = draw_integer(len(gmaps), generator)
     edge = min(size // 2 + draw_integer(size // 2 + 1, generator), *gmaps.shape[1:])
     top, left = (draw_integer(have - edge + 1, generator) for have in gmaps.shape[1:])
-    part = _turned(
-        torch.from_numpy(np.array(gmaps[number, top : top + edge, left : left + edge])), draw_integer(8, generator)
-    )
+    part = torch.from_numpy(np.array(gmaps[number, top : top + edge, left : left + edge]))
+    part = _turned(sound(part, gmaps, entry.source), draw_integer(8, generator))
     return F.interpolate(part[None, None], size=(size, size), mode="bilinear", align_corners=True)[0, 0]
 
 

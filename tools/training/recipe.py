@@ -1,13 +1,15 @@
 """A training run's settings: one flat file, overridable as `key=value`."""
 
+import math
 import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from snrstream.errors import ConfigurationError
+from snrstream.resources import LONGEST_NAME, is_plain_name
 from tools.training.formats import FILES
-from tools.training.networks import NETWORKS
+from tools.training.networks import NETWORKS, divisor
 from tools.training.optimisers import OPTIMISERS
 
 CHOICES = {
@@ -20,11 +22,13 @@ CHOICES = {
     "format": tuple(FILES),
 }
 POSITIVE = (
-    "n_frames", "sigma_max", "amplitude_min", "patch", "batch", "steps", "learning_rate", "clip", "validate_every",
-    "n_validation",
+    "n_frames", "sigma_max", "amplitude_min", "amplitude_max", "patch", "batch", "steps", "learning_rate", "clip",
+    "charbonnier_epsilon", "validate_every", "n_validation",
 )  # fmt: skip
-SHARES = ("p_white", "p_own", "p_uniform_g", "warmup", "ema")
+NOT_NEGATIVE = ("weight_decay", "perpendicular_weight", "gradient_weight", "patience")
+SHARES = ("p_white", "p_own", "p_uniform_g", "warmup")
 LEVELS = 3
+LARGEST_SEED = 2**32 - 1  # others are derived from it, and torch takes 64 bits
 
 
 @dataclass(frozen=True)
@@ -82,20 +86,28 @@ class Recipe:
         for key, words in CHOICES.items():
             _expect(getattr(self, key) in words, key, getattr(self, key), f"one of {', '.join(words)}")
         for key in POSITIVE:
-            _expect(getattr(self, key) > 0, key, getattr(self, key), "a number above 0")
+            _expect(0 < getattr(self, key) < math.inf, key, getattr(self, key), "a number above 0")
+        for key in NOT_NEGATIVE:
+            _expect(0 <= getattr(self, key) < math.inf, key, getattr(self, key), "a number of 0 or more")
         for key in SHARES:
             _expect(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
         for key in ("widths", "depths", "cells"):
             _expect(len(getattr(self, key)) >= LEVELS, key, list(getattr(self, key)), f"{LEVELS} values or more")
         _expect(self.amplitude_max >= self.amplitude_min, "amplitude_max", self.amplitude_max,
                 f"amplitude_min, {self.amplitude_min:g}, or more")  # fmt: skip
-        _expect(self.patience >= 0, "patience", self.patience, "0 or more")
+        _expect(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
+        _expect(0 <= self.seed <= LARGEST_SEED, "seed", self.seed, f"0 to {LARGEST_SEED}")
+        _expect(is_plain_name(self.name), "name", self.name,
+                f"letters, digits, '_', '-' and single '.', {LONGEST_NAME} at most: it becomes a folder's")  # fmt: skip
         slices = self.inputs == "magnitude_slices"
         _expect(slices == (self.method == "sn2n"), "inputs", self.inputs, "magnitude_slices for sn2n, and for it alone")
         _expect(slices == (self.network == "unet25d"), "network", self.network, "unet25d for sn2n, and for it alone")
         odd = self.n_frames >= 3 and self.n_frames % 2 == 1
         _expect(odd or not slices, "n_frames", self.n_frames, "an odd number of slices, 3 or more")
         _expect(self.n_frames == 1 or self.frames != "none", "n_frames", self.n_frames, "1, for frames is none")
+        step, least = divisor(self), divisor(self) * (2 if slices else 1)
+        _expect(self.patch % step == 0 and self.patch >= least, "patch", self.patch,
+                f"a multiple of {step}, {least} or more, for {len(self.widths)} levels")  # fmt: skip
 
 
 def load(path: Path, overrides: list[str]) -> Recipe:
@@ -107,7 +119,9 @@ def load(path: Path, overrides: list[str]) -> Recipe:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"recipe {path} cannot be read: {error.strerror}; expected a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigurationError(f"recipe {path} is nested too deep; expected flat TOML") from None
+    except ValueError as error:
         raise ConfigurationError(f"recipe {path} is not TOML: {error}") from None
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -126,9 +140,10 @@ def load(path: Path, overrides: list[str]) -> Recipe:
 
 def restored(settings: dict[str, Any]) -> Recipe:
     """The recipe that a checkpoint carries, as `dataclasses.asdict` made it. Raises ConfigurationError."""
+    kinds = {field.name: field.type for field in fields(Recipe)}
     try:
-        return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
-    except TypeError as error:
+        return Recipe(**{key: _typed(key, value, kinds.get(key, object)) for key, value in settings.items()})
+    except (TypeError, AttributeError) as error:
         raise ConfigurationError(f"the checkpoint's recipe is of another version of train.py: {error}") from None
 
 
@@ -136,9 +151,11 @@ def _typed(name: str, value: object, kind: Any) -> object:
     try:
         if get_origin(kind) is tuple:
             parts = value.split(",") if isinstance(value, str) else value
-            if not isinstance(parts, list):
+            if not isinstance(parts, list | tuple):
                 raise ValueError
             return tuple(_typed(name, part, get_args(kind)[0]) for part in parts)
+        if kind is object:
+            return value
         if kind is bool:
             return {"true": True, "false": False}[str(value).lower()]
         if (
@@ -148,7 +165,7 @@ def _typed(name: str, value: object, kind: Any) -> object:
         ):
             raise ValueError
         return kind(value)
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError):
         words = "a list" if get_origin(kind) is tuple else kind.__name__
         raise ConfigurationError(f"setting {name} is {value!r}; expected {words}") from None
 

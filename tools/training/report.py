@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from snrstream.errors import ConfigurationError
+
 COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_psnr")
+TITLES = {"snraware": ("noisy", "network", "clean"), "sn2n": ("original", "denoised", "reference")}
+TITLE_HEIGHT = 14  # pixels
 WHITE_QUANTILE = 0.995  # of the reference
 
 
 class Report:
-    """log.csv, TensorBoard's files and pictures/ in the folder of a run. What came after `step` is dropped."""
+    """log.csv, TensorBoard's files and pictures/ in the folder of a run. What came after `step` is dropped.
 
-    def __init__(self, folder: Path, step: int) -> None:
+    Raises ConfigurationError where the run has a log.csv that cannot be gone on with.
+    """
+
+    def __init__(self, folder: Path, step: int, method: str) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._folder, self._started = folder, time.monotonic()
+        self._folder, self._started, self._titles = folder, time.monotonic(), TITLES[method]
         rows = [row for row in read_log(folder) if int(row["step"]) <= step] if step else []
         self._seconds_before = float(rows[-1]["seconds"]) if rows else 0.0
-        self._file = (folder / "log.csv").open("w", encoding="utf-8", buffering=1, newline="")
+        with (folder / "log.part").open("w", encoding="utf-8", newline="") as kept:
+            log = csv.DictWriter(kept, COLUMNS)
+            log.writeheader()
+            log.writerows(rows)
+        os.replace(folder / "log.part", folder / "log.csv")
+        self._file = (folder / "log.csv").open("a", encoding="utf-8", buffering=1, newline="")
         self._log = csv.DictWriter(self._file, COLUMNS)
-        self._log.writeheader()
-        self._log.writerows(rows)
         self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
     def __enter__(self) -> Report:
@@ -44,24 +56,40 @@ class Report:
         self._log.writerow(dict(zip(COLUMNS, values, strict=True)))
         for name, value in (("loss", loss), ("learning_rate", learning_rate), ("validation_psnr", psnr)):
             self._curves.add_scalar(name, value, step)
-        picture = contact_sheet(rows)
+        picture = contact_sheet(rows, self._titles)
         (self._folder / "pictures").mkdir(exist_ok=True)
         Image.fromarray(picture).save(self._folder / "pictures" / f"{step:07d}.png")
-        self._curves.add_image("noisy, denoised, reference", picture, step, dataformats="HW")
+        self._curves.add_image(", ".join(self._titles), picture, step, dataformats="HW")
         self._curves.flush()
 
 
 def read_log(folder: Path) -> list[dict[str, str]]:
-    """The rows of a run's log.csv; none where there is no log."""
+    """The rows of a run's log.csv; none where there is no log. Raises ConfigurationError where it is damaged."""
     path = folder / "log.csv"
-    if not path.is_file():
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ValueError("other columns")
+        for row in rows:
+            int(row["step"])
+            for name in COLUMNS:
+                float(row[name])
+    except FileNotFoundError:
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise ConfigurationError(
+            f"{path} is no log of train.py, or damaged ({error}); expected {','.join(COLUMNS)}: mend it or move it away"
+        ) from None
+    return rows
 
 
-def contact_sheet(rows: list[list[Tensor]]) -> np.ndarray:
-    """Rows of magnitude images `(e1, ro)` as one picture, uint8; each row is windowed by its last image."""
+def contact_sheet(rows: list[list[Tensor]], titles: Sequence[str]) -> np.ndarray:
+    """Rows of magnitude images `(e1, ro)` as one picture, uint8, a title over each column.
+
+    Each row is windowed by its last image.
+    """
     height, width = (max(image.shape[axis] for row in rows for image in row) for axis in (0, 1))
     sheet = np.zeros((height * len(rows), width * max(map(len, rows))), np.uint8)
     for y, row in enumerate(rows):
@@ -69,4 +97,7 @@ def contact_sheet(rows: list[list[Tensor]]) -> np.ndarray:
         for x, image in enumerate(row):
             grey = (255 * (image / white).clamp(0, 1)).round().byte().numpy()
             sheet[y * height : y * height + grey.shape[0], x * width : x * width + grey.shape[1]] = grey
-    return sheet
+    heads = [Image.new("L", (width, TITLE_HEIGHT)) for _ in titles]
+    for head, title in zip(heads, titles, strict=True):
+        ImageDraw.Draw(head).text((2, 0), title, fill=255)
+    return np.concatenate([np.concatenate([np.asarray(head) for head in heads], axis=1), sheet])

@@ -8,6 +8,8 @@ the same kind of machine with the same number of threads and processes.
 import contextlib
 import math
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +38,14 @@ class _Batches(Dataset):
     def __init__(self, method: Method, seed: int, rank: int, n_patches: int) -> None:
         self._method, self._seed, self._rank, self._n_patches = method, seed, rank, n_patches
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch | ConfigurationError:
+        """An error is given, not raised: out of a worker it would come with the worker's traceback for a text."""
         seed = np.random.SeedSequence([self._seed, self._rank, step]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-        return self._method.batch(self._n_patches, generator)
+        try:
+            return self._method.batch(self._n_patches, generator)
+        except ConfigurationError as error:
+            return error
 
 
 @dataclass
@@ -55,20 +61,23 @@ class _State:
 class Run:
     """One run in its folder: network, average, optimiser, and how far they are.
 
-    start: a checkpoint whose weights it begins with. resume: go on from last.pt. Raises ConfigurationError where the
-    folder already holds a run and is not to be resumed, or holds none that could be, or one of another recipe.
+    archive: that it trains on, for its checkpoints to tell. start: a checkpoint whose weights it begins with.
+    resume: go on from last.pt. Raises ConfigurationError where the folder already holds a run and is not to be
+    resumed, or holds none that could be, or one of another recipe.
     """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, processes: Processes, start: Path | None = None, resume: bool = False
-    ) -> None:
-        self.recipe, self.folder, self._processes = recipe, folder, processes
+        self, recipe: Recipe, folder: Path, archive: Path, processes: Processes, start: Path | None = None,
+        resume: bool = False,
+    ) -> None:  # fmt: skip
+        self.recipe, self.folder, self._archive, self._processes = recipe, folder, archive, processes
         torch.manual_seed(recipe.seed)
         self._network = networks.build(recipe)
         self._state, self._steps_before = _State(), 0
-        has_run = (folder / LAST).exists()
-        if has_run and not resume:
+        if (folder / LAST).exists() and not resume:
             raise ConfigurationError(f"{folder} already holds a run; expected --resume, or another --folder")
+        if (folder / BEST).exists() and not resume:
+            raise ConfigurationError(f"{folder} already holds {BEST} of a run; expected another --folder")
         if start is not None and not resume:
             found = checkpoint.read(start)
             checkpoint.load_weights(self._network, found["weights"], start)
@@ -92,9 +101,13 @@ class Run:
                             pin_memory=processes.device.type == "cuda")  # fmt: skip
         model = processes.wrapped(self._network)
         bar = tqdm(loader, recipe.name, recipe.steps, initial=state.step, disable=None if processes.is_first else True)
-        report = Report(self.folder, state.step) if processes.is_first else contextlib.nullcontext()
+        first = processes.is_first
+        report = Report(self.folder, state.step, recipe.method) if first else contextlib.nullcontext()
+        begun, step_before = time.monotonic(), state.step
         with _stopping() as asked, report:
             for batch in bar:
+                if isinstance(batch, ConfigurationError):
+                    raise batch
                 state.step += 1
                 rate = recipe.learning_rate * optimisers.schedule(state.step / recipe.steps, recipe.warmup)
                 loss = self._step(model, method, batch.to(processes.device), rate)
@@ -102,15 +115,22 @@ class Run:
                 last = state.step == recipe.steps
                 if state.step % recipe.validate_every == 0 or last:
                     if isinstance(report, Report):
-                        self._validate(method, report, rate)
+                        psnr = self._validate(method, report, rate)
+                        if bar.disable:  # there is no terminal
+                            left = (recipe.steps - state.step) * (time.monotonic() - begun) / (state.step - step_before)
+                            told = f"step {state.step} of {recipe.steps}, loss {state.loss:.4f}, PSNR {psnr:.2f} dB"
+                            print(f"{recipe.name}: {told}, {left:.0f} s left", file=sys.stderr, flush=True)
                     last = last or processes.agreed(0 < recipe.patience <= state.stale)
-                if processes.is_first:
+                if first:
                     bar.set_postfix(loss=f"{state.loss:.4f}", psnr=f"{state.best:.2f}", refresh=False)
                 if processes.agreed(bool(asked)):
                     self._save(LAST, None)
                     raise KeyboardInterrupt
                 if last:
                     break
+        bar.close()
+        if first:
+            print(f"{recipe.name}: best validation PSNR {state.best:.2f} dB, of {self.folder / BEST}", flush=True)
 
     def _step(self, model: nn.Module, method: Method, batch: Batch, rate: float) -> float:
         for group in self._optimiser.param_groups:
@@ -143,21 +163,27 @@ class Run:
         optimisers.probe(answer, method.curvature(answer.detach(), batch), generator).backward()
         self._optimiser.update_hessian(self._processes.n)
 
-    def _validate(self, method: Method, report: Report, rate: float) -> None:
+    def _validate(self, method: Method, report: Report, rate: float) -> float:
+        """The PSNR, which is also told, and kept if it is the best."""
         state, network = self._state, self._average.network
         psnr = method.psnr(network)
+        if math.isnan(psnr):
+            raise ConfigurationError(
+                f"the validation PSNR is nan at step {state.step}; expected a smaller learning_rate or sound data"
+            )
         report.validated(state.step, state.loss or 0.0, rate, psnr, method.pictures(network))
         state.stale += 1
         if psnr > state.best:
             state.best, state.stale = psnr, 0
             self._save(BEST, psnr)
         self._save(LAST, psnr)
+        return psnr
 
     def _save(self, name: str, psnr: float | None) -> None:
         if not self._processes.is_first:
             return
         found = checkpoint.described(self.recipe, self._state.step, self._steps_before, psnr)
-        found["weights"] = self._average.network.state_dict()
+        found["weights"], found["archive"] = self._average.network.state_dict(), str(self._archive)
         if name == LAST:
             found["network"], found["optimiser"] = self._network.state_dict(), self._optimiser.state_dict()
             found["state"] = vars(self._state)
@@ -171,10 +197,16 @@ class Run:
         others = ", ".join(f"{key} {theirs[key]} and {ours[key]}" for key in ours if theirs[key] != ours[key])
         if others:
             raise ConfigurationError(f"{path} is of another recipe: {others}; expected the same one to resume")
-        checkpoint.load_weights(self._network, found["network"], path)
-        checkpoint.load_weights(self._average.network, found["weights"], path)
-        self._optimiser.load_state_dict(found["optimiser"])
-        self._state, self._steps_before = _State(**found["state"]), found["steps_before"]
+        try:
+            checkpoint.load_weights(self._network, found["network"], path)
+            checkpoint.load_weights(self._average.network, found["weights"], path)
+            self._optimiser.load_state_dict(found["optimiser"])
+            state = _State(**found["state"])
+            if not isinstance(state.best, float) or (type(state.step), type(state.stale)) != (int, int):
+                raise TypeError("state")
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError):
+            raise ConfigurationError(f"{path} cannot be resumed; expected the whole {LAST} of a run") from None
+        self._state, self._steps_before = state, found["steps_before"]
 
 
 @contextlib.contextmanager

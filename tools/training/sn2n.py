@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
 from tools.training import metrics
-from tools.training.archive import Pair
+from tools.training.archive import Pair, file_of, sound
 from tools.training.batch import Batch
 from tools.training.patches import draw_integer
 from tools.training.recipe import Recipe
@@ -28,6 +28,8 @@ class Sn2n:
             raise ConfigurationError("a split of the archive holds no pairs; expected some, by prepare.py pairs")
         self._recipe, self._train, self._held_out, self._divisor = recipe, train, held_out, divisor
         self._largest = [float(pair.plain.max()) or 1.0 for pair in train]
+        for pair in held_out:
+            _check_held_out(pair, 2 * divisor)
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
         drawn = [self._draw(generator) for _ in range(n_patches)]
@@ -87,4 +89,23 @@ class Sn2n:
         slices = halves[0][(mirrored(range(at - reach, at + reach + 1), n_slices), *place)] / scale
         label = halves[1][(at, *place)] / scale
         flips = [axis for axis in (-1, -2) if draw_integer(2, generator)]
-        return torch.from_numpy(slices).flip(flips), torch.from_numpy(label).flip(flips)
+        drawn = [
+            sound(torch.from_numpy(image), half, pair.source)
+            for image, half in zip((slices, label), halves, strict=True)
+        ]
+        return drawn[0].flip(flips), drawn[1].flip(flips)
+
+
+def _check_held_out(pair: Pair, least: int) -> None:
+    """Raises ConfigurationError that names the file which a network cannot be validated on; least: pixels an edge."""
+    for image in (pair.first, pair.second, pair.plain, pair.reference):
+        if image is None:
+            continue
+        name = file_of(image, pair.source)
+        if min(image.shape[1:]) < least:
+            raise ConfigurationError(
+                f"{name} holds images of {image.shape[1]} x {image.shape[2]} pixels; expected {least} x {least} or "
+                "more, for the network's levels"
+            )
+        if not bool(sound(torch.from_numpy(np.array(image)), image, pair.source).any()):
+            raise ConfigurationError(f"{name} is empty; expected images to validate on")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
 from tools.training import losses, metrics
-from tools.training.archive import Entry
+from tools.training.archive import Entry, file_of, sound
 from tools.training.batch import Batch
 from tools.training.noise_process import NoiseRange, unit_noise
 from tools.training.patches import Patch, PatchRange, draw_patch, from_channels, to_channels
@@ -103,12 +103,22 @@ class Snraware:
         first = max(0, min(at - self._recipe.n_frames // 2, n_frames - self._recipe.n_frames))
         frames = mirrored(range(first, first + self._recipe.n_frames), n_frames)
         e1, ro = (edge // self._divisor * self._divisor for edge in entry.clean.shape[1:])
+        if not (e1 and ro):
+            raise ConfigurationError(
+                f"{file_of(entry.clean, entry.source)} holds images of {entry.clean.shape[1]} x {entry.clean.shape[2]} "
+                f"pixels; expected {self._divisor} x {self._divisor} or more, for the network's levels"
+            )
         clean = torch.from_numpy(np.stack([entry.clean[frame, :e1, :ro] for frame in frames]))
+        if not bool(sound(clean, entry.clean, entry.source)[at - first].any()):
+            raise ConfigurationError(
+                f"frame {at} of {file_of(entry.clean, entry.source)} is empty; expected an image to validate on"
+            )
         clean = clean * (VALIDATION_SNRS[number % len(VALIDATION_SNRS)] / entry.snr)
         gmap = torch.ones(e1, ro)
         if number % 2 == 0:
-            maps = held_out[(number // 2) % len(held_out)].gmaps
-            drawn = torch.from_numpy(np.array(maps[(number // 2) % len(maps)]))
+            other = held_out[(number // 2) % len(held_out)]
+            drawn = torch.from_numpy(np.array(other.gmaps[(number // 2) % len(other.gmaps)]))
+            drawn = sound(drawn, other.gmaps, other.source)
             gmap = F.interpolate(drawn[None, None], size=(e1, ro), mode="bilinear", align_corners=True)[0, 0]
         noisy = torch.stack([frame + gmap * unit_noise((e1, ro), None, generator) for frame in clean])
         return _Scan(Patch(noisy, clean, gmap.expand(clean.shape)), at - first)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tools.training.recipe import Recipe
 
 NETWORKS = ("unet2d", "unet3d", "unet25d")
+WIDEST, DEEPEST = 4096, 100  # channels, and blocks of a level: beyond, memory ends before the first step
 PARTS = {"complex_gmap": 2, "magnitude_gmap": 1}  # channels of the image, the g-map aside
 
 
@@ -29,8 +30,8 @@ def build(recipe: "Recipe") -> nn.Module:
     """
     if recipe.network not in NETWORKS:
         raise ConfigurationError(f"network is {recipe.network!r}; expected {', '.join(NETWORKS)}")
-    if len(recipe.widths) < 2 or min(recipe.widths) < 1:
-        raise ConfigurationError(f"widths is {list(recipe.widths)}; expected 2 or more numbers above 0")
+    if len(recipe.widths) < 2 or not all(1 <= width <= WIDEST for width in recipe.widths):
+        raise ConfigurationError(f"widths is {list(recipe.widths)}; expected 2 or more numbers above 0, to {WIDEST}")
     if recipe.network == "unet25d":
         _check_slices(recipe)
         return SlicesUNet(recipe.n_frames, recipe.widths)
@@ -60,8 +61,8 @@ def _check_whitened(recipe: "Recipe") -> None:
     if not len(widths) == len(recipe.depths) == len(recipe.cells):
         counts = f"{len(widths)}, {len(recipe.depths)} and {len(recipe.cells)}"
         raise ConfigurationError(f"widths, depths and cells hold {counts} levels; expected as many each")
-    if min(recipe.depths) < 0:
-        raise ConfigurationError(f"depths is {list(recipe.depths)}; expected numbers of 0 or more")
+    if not all(0 <= depth <= DEEPEST for depth in recipe.depths):
+        raise ConfigurationError(f"depths is {list(recipe.depths)}; expected numbers of 0 or more, to {DEEPEST}")
     for cell, width in zip(recipe.cells, widths, strict=True):
         if cell not in CELLS:
             raise ConfigurationError(f"cells names {cell!r}; expected {', '.join(CELLS)}")
