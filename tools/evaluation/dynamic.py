@@ -11,12 +11,11 @@ from pathlib import Path
 from tools.training import volumes
 
 from . import comparison, network, outputs
-from .peers import DYNAMIC
 from .scenes import archived_series, moving_scenes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    comparison.add_options(parser, DYNAMIC)
+    comparison.add_options(parser, "time")
     parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
     parser.add_argument("--archive", type=Path, help="take its series instead of volumes")
 
@@ -30,6 +29,5 @@ def run(options: argparse.Namespace) -> None:
     else:
         folder = volumes.volume_folder(options.volumes)
         scenes = moving_scenes(folder, options.names, options.acceleration, options.seed)
-    ours, peers = network.denoiser(model, "time"), {name: DYNAMIC[name] for name in options.peers}
-    rows = comparison.compare(scenes, ours, model.manifest.default_alpha, peers, options)
+    rows = comparison.compare(scenes, model, "time", options)
     outputs.finish(options, comparison.text(rows, network.title(model)), rows, [], 0)

@@ -17,7 +17,6 @@ from tools.training import volumes
 
 from . import comparison, network, outputs
 from .comparison import NETWORK, Row
-from .peers import STATIC
 from .scenes import static_scenes
 
 RIVAL = "BM4D"
@@ -51,7 +50,7 @@ class Requirement:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    comparison.add_options(parser, STATIC)
+    comparison.add_options(parser, "slice")
     parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
     parser.add_argument("--slices", nargs="+", choices=("thick", "thin"), default=["thick", "thin"])
     parser.add_argument("--n-thick", type=outputs.positive_int, default=3, help="slices of each volume")
@@ -67,7 +66,6 @@ def run(options: argparse.Namespace) -> None:
     folder, model = volumes.volume_folder(options.volumes), network.open_model(options.model)
     n_slices = {"thick": options.n_thick, "thin": options.n_thin}
     scenes = static_scenes(folder, options.names, options.slices, n_slices, options.acceleration, options.seed)
-    ours, peers = network.denoiser(model, "slice"), {name: STATIC[name] for name in options.peers}
-    rows = comparison.compare(scenes, ours, model.manifest.default_alpha, peers, options)
+    rows = comparison.compare(scenes, model, "slice", options)
     missed, n_judged = Requirement(options.lead_thick, options.lead_thin, options.speed).missed(rows)
     outputs.finish(options, comparison.text(rows, network.title(model)), rows, missed, n_judged)
