@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from tools.training.metrics import ceiling, own_noise
 
-from . import network, outputs, pictures, tables, workers
+from . import network, outputs, pictures, selection, tables, workers
 from .peers import DYNAMIC, STATIC, Denoiser
+from .progress import progress
 from .scenes import Scene
 from .scores import Scores, timed
 
@@ -42,14 +42,15 @@ class Row:
 def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
     """Of the scenes and of what runs on them. axis: what the images of a stack are, `slice` or `time`."""
     peers = list(PEERS[axis])
-    parser.add_argument("--volumes", help="folder of .nii.gz; default: $SNRSTREAM_TEST_DATA/volumes")
+    selection.add_options(parser)
     network.add_option(parser)
-    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0])
-    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4])
-    parser.add_argument("--peers", nargs="*", choices=peers, default=peers, metavar="PEER",
-                        help=f"of {', '.join(peers)}")  # fmt: skip
+    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0], help="(%(default)s)")
+    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4],
+                        help="R of g-maps (%(default)s)")  # fmt: skip
+    parser.add_argument("--peers", type=outputs.one_of(peers), nargs="*", default=peers, metavar="PEER",
+                        help=f"of {', '.join(peers)} (all)")  # fmt: skip
     parser.add_argument("--peer-snr", type=outputs.positive, nargs="*", default=[10.0],
-                        help="where peers run; BM4D takes 10 to 60 s a frame")  # fmt: skip
+                        help="where peers run; BM4D takes 10 to 60 s a frame (%(default)s)")  # fmt: skip
     parser.add_argument("--workers", type=outputs.positive_int, default=1,
                         help="processes (%(default)s); all methods of a scene are timed in the same")  # fmt: skip
 
@@ -66,7 +67,7 @@ def compare(scenes: Sequence[Scene], model: Model, axis: str, options: argparse.
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
     work = functools.partial(measure_case, axis, options, model if options.workers == 1 else None)
-    results = tqdm(workers.each(work, cases, options.workers), total=len(cases), desc="scenes", disable=None)
+    results = progress(workers.each(work, cases, options.workers), len(cases), "scenes")
     for (scene, acceleration, snr), (case_rows, images) in zip(cases, results, strict=True):
         rows += case_rows
         if (acceleration, snr) == (options.acceleration[-1], (options.peer_snr or options.snr)[0]):

@@ -26,9 +26,12 @@ def each(function: Callable[[Case], Result], cases: Sequence[Case], n_workers: i
     if n_workers <= 1:
         yield from map(function, cases)
         return
-    pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), _begin)
+    pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
     try:
-        yield from pool.map(_unpacked, (pickle.dumps((function, case)) for case in cases))
+        ours = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is told once, by this process
+        results = pool.map(_unpacked, [pickle.dumps((function, case)) for case in cases])
+        signal.signal(signal.SIGINT, ours)
+        yield from results
     except BrokenProcessPool:
         raise ConfigurationError(
             f"one of --workers {n_workers} was killed; expected memory enough for so many"
@@ -37,11 +40,6 @@ def each(function: Callable[[Case], Result], cases: Sequence[Case], n_workers: i
         for child in multiprocessing.active_children():  # none of them has work that is still wanted
             child.terminate()
         pool.shutdown(cancel_futures=True)
-
-
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of each at Ctrl-C
-    torch.set_num_threads(1)
 
 
 def _unpacked(packed: bytes) -> Result:
