@@ -40,7 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", help="folders, or names in models/; the full method first")
     selection.add_options(parser)
     parser.add_argument("--n-slices", type=outputs.positive_int, default=3, help="of each volume (%(default)s)")
-    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0], help="(%(default)s)")
+    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0],
+                        help="of reference tissue (%(default)s)")  # fmt: skip
     parser.add_argument("--acceleration", type=outputs.positive_int, default=4, help="R of the g-map (%(default)s)")
 
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
         for name, score in scores.items():
             found.setdefault((name, kind), []).append(score)
         if snr == options.snr[0]:
-            shown[f"{scene.name}, {kind}"] = images
+            shown[f"{scene.name}, {kind} noise"] = images
     pictures.montage(shown, options.picture)
     inputs = {model.manifest.name: model.manifest.input for model in models.values()}
     rows = sorted((row(name, inputs[name], found) for name in inputs), key=lambda row: -row.mean)

@@ -44,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
     peers = list(PEERS[axis])
     selection.add_options(parser)
     network.add_option(parser)
-    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0], help="(%(default)s)")
+    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0],
+                        help="of reference tissue (%(default)s)")  # fmt: skip
     parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4],
                         help="R of g-maps (%(default)s)")  # fmt: skip
     parser.add_argument("--peers", type=outputs.one_of(peers), nargs="*", default=peers, metavar="PEER",

@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pipeline", default="grappa_snr", help="whose gadgets reconstruct (default %(default)s)")
     parser.add_argument("--image", type=int, default=0, help="which one of the scan's, from 0 (%(default)s)")
     network.add_option(parser)
-    parser.add_argument("--repetitions", type=outputs.positive_int, default=64, help="(%(default)s)")
+    parser.add_argument("--repetitions", type=outputs.positive_int, default=64, help="replicas (%(default)s)")
     parser.add_argument("--least-fall", type=float, default=3.0, help="of the noise SD, at alpha 0 (%(default)s)")
     parser.add_argument(
         "--least-edges", type=float, default=0.9, help="kept by the network, over the noisy image's (%(default)s)"

@@ -51,6 +51,17 @@ def test_pictures_are_written(tmp_path) -> None:
         assert np.asarray(Image.open(tmp_path / f"{name}.png")).std() > 0
 
 
+def test_few_bright_spots_do_not_darken_a_picture(tmp_path) -> None:
+    image = np.zeros((40, 40))
+    image[10:30, 10:30] = 1.0
+    means = []
+    for spot in (1.0, 20.0):
+        image[20, 20:24] = spot  # 1 % of the object
+        pictures.montage({"a": {"one": image}}, tmp_path / "montage.png")
+        means.append(np.asarray(Image.open(tmp_path / "montage.png").convert("L"), float).mean())
+    assert means[1] == pytest.approx(means[0], rel=0.02)
+
+
 def options(tmp_path) -> argparse.Namespace:
     return argparse.Namespace(markdown=tmp_path / "a/t.md", csv=tmp_path / "a/t.csv", picture=tmp_path / "a/t.png")
 
