@@ -54,9 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--n-thick", type=outputs.positive_int, default=3, help="slices of each volume (%(default)s)")
     parser.add_argument("--n-thin", type=outputs.positive_int, default=8, help="thin ones (%(default)s)")
-    parser.add_argument(
-        "--lead-thick", type=float, default=0.5, metavar="DB", help="least over BM4D (%(default)s)"
-    )
+    parser.add_argument("--lead-thick", type=float, default=0.5, metavar="DB", help="least over BM4D (%(default)s)")
     parser.add_argument("--lead-thin", type=float, default=0.0, metavar="DB", help="of thin slices; 0: above it (0)")
     parser.add_argument("--speed", type=float, default=100.0, help="least, of BM4D's time over ours (%(default)s)")
 
