@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         outputs.add_options(command, name)
         command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
+    outputs.check(options)
     outputs.make_folders(options)
     options.run(options)
 
@@ -46,3 +47,5 @@ if __name__ == "__main__":
         main()
     except SnrstreamError as error:
         sys.exit(f"evaluate: {error}")
+    except KeyboardInterrupt:
+        sys.exit("evaluate: interrupted")

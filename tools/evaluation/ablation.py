@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
-from tools.training import volumes
 
-from . import network, outputs, pictures, tables
+from . import network, outputs, pictures, selection, tables
+from .progress import progress
 from .scenes import Scene, static_scenes
 from .scores import Scores
 
@@ -39,11 +38,11 @@ class Row:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", help="folders, or names in models/; the full method first")
-    parser.add_argument("--volumes", help="folder of .nii.gz; default: $SNRSTREAM_TEST_DATA/volumes")
-    parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
-    parser.add_argument("--n-slices", type=outputs.positive_int, default=3, help="of each volume")
-    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0])
-    parser.add_argument("--acceleration", type=outputs.positive_int, default=4)
+    selection.add_options(parser)
+    parser.add_argument("--n-slices", type=outputs.positive_int, default=3, help="of each volume (%(default)s)")
+    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0],
+                        help="of reference tissue (%(default)s)")  # fmt: skip
+    parser.add_argument("--acceleration", type=outputs.positive_int, default=4, help="R of the g-map (%(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -52,21 +51,21 @@ def run(options: argparse.Namespace) -> None:
     names = {path: model.manifest.name for path, model in models.items()}
     if len(set(names.values())) < len(options.models):
         raise ConfigurationError(f"models are named {', '.join(names.values())}; expected names that differ")
-    folder, r = volumes.volume_folder(options.volumes), options.acceleration
-    scenes = static_scenes(folder, options.names, ["thick"], {"thick": options.n_slices}, [r], options.seed)
+    (folder, chosen), r = selection.chosen(options), options.acceleration
+    scenes = static_scenes(folder, chosen, ["thick"], {"thick": options.n_slices}, [r], options.seed)
     found: dict[tuple[str, str], list[Scores]] = {}
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, snr, kind) for scene in scenes for snr in options.snr for kind in (WHITE, FILTERED)]
-    for scene, snr, kind in tqdm(cases, desc="scenes", disable=None):
+    for scene, snr, kind in progress(cases, len(cases), "scenes"):
         scores, images = measure(scene, snr, kind, r, list(models.values()), options.seed)
         for name, score in scores.items():
             found.setdefault((name, kind), []).append(score)
         if snr == options.snr[0]:
-            shown[f"{scene.name}, {kind}"] = images
+            shown[f"{scene.name}, {kind} noise"] = images
     pictures.montage(shown, options.picture)
     inputs = {model.manifest.name: model.manifest.input for model in models.values()}
     rows = sorted((row(name, inputs[name], found) for name in inputs), key=lambda row: -row.mean)
-    text = f"R = {r}, SNR {', '.join(f'{snr:g}' for snr in options.snr)}: {len(scenes)} volumes"
+    text = f"R = {r}, SNR {', '.join(f'{snr:g}' for snr in options.snr)}: {outputs.counted(len(scenes), 'volume')}"
     outputs.finish(options, f"{text}\n\n{tables.markdown(rows)}", rows, *missed(rows, names[options.models[0]]))
 
 

@@ -1,23 +1,26 @@
 """The network and other denoisers on the same noisy scenes: their rows, tables and picture."""
 
 import argparse
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
+from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from tools.training.metrics import ceiling, own_noise
 
-from . import network, outputs, pictures, tables
-from .peers import Denoiser
+from . import network, outputs, pictures, selection, tables, workers
+from .peers import DYNAMIC, STATIC, Denoiser
+from .progress import progress
 from .scenes import Scene
 from .scores import Scores, timed
 
 NOISY, NETWORK, CEILING = "noisy", "network", "ceiling"
+PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,21 @@ class Row:
     ms: float = tables.column("ms", ".0f")
 
 
-def add_options(parser: argparse.ArgumentParser, peers: Mapping[str, Denoiser]) -> None:
-    """Of the scenes and of what runs on them."""
-    parser.add_argument("--volumes", help="folder of .nii.gz; default: $SNRSTREAM_TEST_DATA/volumes")
+def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
+    """Of the scenes and of what runs on them. axis: what the images of a stack are, `slice` or `time`."""
+    peers = list(PEERS[axis])
+    selection.add_options(parser)
     network.add_option(parser)
-    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0])
-    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4])
-    parser.add_argument("--peers", nargs="*", choices=list(peers), default=list(peers), metavar="PEER",
-                        help=f"of {', '.join(peers)}")  # fmt: skip
+    parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0],
+                        help="of reference tissue (%(default)s)")  # fmt: skip
+    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4],
+                        help="R of g-maps (%(default)s)")  # fmt: skip
+    parser.add_argument("--peers", type=outputs.one_of(peers), nargs="*", default=peers, metavar="PEER",
+                        help=f"of {', '.join(peers)} (all)")  # fmt: skip
     parser.add_argument("--peer-snr", type=outputs.positive, nargs="*", default=[10.0],
-                        help="where peers run; BM4D takes 10 to 60 s a frame")  # fmt: skip
+                        help="where peers run; BM4D takes 10 to 60 s a frame (%(default)s)")  # fmt: skip
+    parser.add_argument("--workers", type=outputs.positive_int, default=1,
+                        help="processes (%(default)s); all methods of a scene are timed in the same")  # fmt: skip
 
 
 def check(options: argparse.Namespace) -> None:
@@ -54,21 +62,28 @@ def check(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--peer-snr is {options.peer_snr}; expected some of --snr {options.snr}")
 
 
-def compare(
-    scenes: Sequence[Scene], ours: Denoiser, alpha: float, peers: Mapping[str, Denoiser], options: argparse.Namespace
-) -> list[Row]:
+def compare(scenes: Sequence[Scene], model: Model, axis: str, options: argparse.Namespace) -> list[Row]:
     """All rows; draws the scenes at the last acceleration and the first SNR with peers."""
     rows: list[Row] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
-    for scene, acceleration, snr in tqdm(cases, desc="scenes", disable=None):
-        there = peers if snr in options.peer_snr else {}
-        case_rows, images = measure(scene, acceleration, snr, ours, alpha, there, options.seed)
+    work = functools.partial(measure_case, axis, options, model if options.workers == 1 else None)
+    results = progress(workers.each(work, cases, options.workers), len(cases), "scenes")
+    for (scene, acceleration, snr), (case_rows, images) in zip(cases, results, strict=True):
         rows += case_rows
         if (acceleration, snr) == (options.acceleration[-1], (options.peer_snr or options.snr)[0]):
             shown[f"{scene.name}, {scene.slices}"] = images
     pictures.montage(shown, options.picture)
     return rows
+
+
+def measure_case(
+    axis: str, options: argparse.Namespace, model: Model | None, case: tuple[Scene, int, float]
+) -> tuple[list[Row], dict[str, np.ndarray]]:
+    """See `measure`. model: opened anew where it is not given, for no other process can be handed one."""
+    model = model or network.open_model(options.model)
+    peers = {name: PEERS[axis][name] for name in options.peers if case[2] in options.peer_snr}
+    return measure(*case, network.denoiser(model, axis), model.manifest.default_alpha, peers, options.seed)
 
 
 def measure(

@@ -8,16 +8,12 @@ time sees a series whole, any other one frame at a time. Measures are those of `
 import argparse
 from pathlib import Path
 
-from tools.training import volumes
-
-from . import comparison, network, outputs
-from .peers import DYNAMIC
+from . import comparison, network, outputs, selection
 from .scenes import archived_series, moving_scenes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    comparison.add_options(parser, DYNAMIC)
-    parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
+    comparison.add_options(parser, "time")
     parser.add_argument("--archive", type=Path, help="take its series instead of volumes")
 
 
@@ -28,8 +24,6 @@ def run(options: argparse.Namespace) -> None:
     if options.archive is not None:
         scenes = archived_series(options.archive, options.acceleration)
     else:
-        folder = volumes.volume_folder(options.volumes)
-        scenes = moving_scenes(folder, options.names, options.acceleration, options.seed)
-    ours, peers = network.denoiser(model, "time"), {name: DYNAMIC[name] for name in options.peers}
-    rows = comparison.compare(scenes, ours, model.manifest.default_alpha, peers, options)
+        scenes = moving_scenes(*selection.chosen(options), options.acceleration, options.seed)
+    rows = comparison.compare(scenes, model, "time", options)
     outputs.finish(options, comparison.text(rows, network.title(model)), rows, [], 0)

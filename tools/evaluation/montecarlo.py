@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from snrstream.errors import ConfigurationError
 from tools.training.metrics import edges_kept, magnitude_psnr, magnitude_ssim, object_mask
 
 from . import network, outputs, pictures, tables
 from .peers import Denoiser
+from .progress import progress
 from .regions import Regions, regions
 from .replicas import Spread, read_scan
 
@@ -57,11 +57,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scan", type=Path, help="ISMRMRD file")
     parser.add_argument("--reference", type=Path, help="the same object fully sampled")
     parser.add_argument("--pipeline", default="grappa_snr", help="whose gadgets reconstruct (default %(default)s)")
-    parser.add_argument("--image", type=int, default=0, help="which one of the scan's, from 0")
+    parser.add_argument("--image", type=int, default=0, help="which one of the scan's, from 0 (%(default)s)")
     network.add_option(parser)
-    parser.add_argument("--repetitions", type=outputs.positive_int, default=64)
-    parser.add_argument("--least-fall", type=float, default=3.0, help="of the noise SD, at alpha 0")
-    parser.add_argument("--least-edges", type=float, default=0.9, help="kept by the network, over the noisy image's")
+    parser.add_argument("--repetitions", type=outputs.positive_int, default=64, help="replicas (%(default)s)")
+    parser.add_argument("--least-fall", type=float, default=3.0, help="of the noise SD, at alpha 0 (%(default)s)")
+    parser.add_argument(
+        "--least-edges", type=float, default=0.9, help="kept by the network, over the noisy image's (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -78,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     scan, gmap = torch.from_numpy(first.image), torch.from_numpy(first.gmap)
     found = blends(scan, ours(scan, gmap), alpha)
     spreads = {name: Spread() for name in found}
-    for replica in tqdm(images, desc="repetitions", total=options.repetitions, disable=None):
+    for replica in progress(images, options.repetitions, "repetitions"):
         noisy = torch.from_numpy(replica.image)
         for name, image in blends(noisy, at_unit_noise(ours, noisy, gmap), alpha).items():
             spreads[name].add(image)

@@ -17,6 +17,8 @@ from tools.training.archive import Archive
 from tools.training.metrics import object_mask, reference_level
 from tools.training.noise_process import NoiseRange, draw_window, unit_noise
 
+from .selection import middle_slices
+
 N_CHANNELS = 12
 MAP_SNR = 20.0  # of the data that coil maps and g-maps are estimated from
 THIN_MM = 2.0  # slices up to this are thin: their neighbours tell much about each other
@@ -60,14 +62,14 @@ def static_scenes(
     kinds: `thick`, all volumes, those with thin slices averaged to `volumes.SLAB_MM`; `thin`, neighbouring native
     slices of the volumes that have such. Coils, phase and maps are those of the chain that training images pass, but
     without shading; drawn for each volume, the same for all of its slices. Raises ConfigurationError where a volume is
-    missing or nothing is left.
+    missing or too small, or nothing is left.
     """
     scenes = []
     for name in names:
         volume, own_seed = volumes.load(folder, name), [seed, zlib.crc32(name.encode())]
         for kind in kinds:
             if kind == "thick" or max(volume.voxel_mm) <= THIN_MM:
-                stack = volumes.test_stack(volume, n_slices[kind], volumes.SLAB_MM if kind == "thick" else 0.0)
+                stack = middle_slices(volume, n_slices[kind], volumes.SLAB_MM if kind == "thick" else 0.0)
                 gmaps = {r: gmap_of(stack, r, np.random.default_rng(own_seed)) for r in accelerations}
                 scenes.append(Scene(name, kind, scanned(stack, np.random.default_rng(own_seed)), gmaps))
     if not scenes:
@@ -84,18 +86,24 @@ def scanned(stack: volumes.Stack, rng: Generator) -> Tensor:
 
 
 def gmap_of(stack: volumes.Stack, acceleration: int, rng: Generator) -> Tensor:
-    """The g-map `(H, W)` of the middle slice; ones at R=1."""
+    """The g-map `(H, W)` of the middle slice; ones at R=1. Raises ConfigurationError where there can be none."""
     plane = stack.slices[len(stack.slices) // 2]
     if acceleration == 1:
         return torch.ones(plane.shape)
-    return chain.gmaps(chain.complex_object(plane, rng), (acceleration,), rng, MAP_SNR, N_CHANNELS)[0]
+    try:
+        return chain.gmaps(chain.complex_object(plane, rng), (acceleration,), rng, MAP_SNR, N_CHANNELS)[0]
+    except KeyError:
+        raise ConfigurationError(
+            f"--acceleration is {acceleration}, too much for {N_CHANNELS} channels "
+            f"and {plane.shape[0]} lines; expected less"
+        ) from None
 
 
 def moving_scenes(folder: Path, names: list[str], accelerations: list[int], seed: int) -> list[Scene]:
     """A series of each volume's middle slice, at least 4 mm thick: it moves, or changes its contrast, or both."""
     scenes = []
     for name in names:
-        stack, own_seed = volumes.test_stack(volumes.load(folder, name), 1), [seed, zlib.crc32(name.encode())]
+        stack, own_seed = middle_slices(volumes.load(folder, name), 1), [seed, zlib.crc32(name.encode())]
         rng = np.random.default_rng(own_seed)
         frames = dynamic.draw_series(chain.complex_object(stack.slices[0], rng), rng)
         sensitivities = loop_sensitivities(N_CHANNELS, stack.slices.shape[1:], rng)

@@ -20,20 +20,20 @@ import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
-from tqdm import tqdm
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
-from tools.training import volumes
 from tools.training.archive import Archive
 from tools.training.metrics import dice, object_mask, tissue_classes
 
-from . import network, outputs, pictures, tables
+from . import network, outputs, pictures, selection, tables
+from .progress import progress
 from .scores import Scores
 from .undersampled import scan_volume
 
 ALPHAS = tuple(n / 10 for n in range(11))
 LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+VOLUMES = ("sag_anon_mprage_skyra3T", "ge_irspgr_1p5")  # of the test volumes those in 3D
 MEASURES = ("PSNR", "SSIM", "NRMSE", "Dice")
 ROUNDING = 1e-5  # of a figure
 LEAST_OBJECT = 0.01  # of the pixels of a slice that counts
@@ -77,21 +77,20 @@ class Case:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--volumes", help="folder of .nii.gz; default: $SNRSTREAM_TEST_DATA/volumes")
-    parser.add_argument("--names", nargs="+", default=["sag_anon_mprage_skyra3T", "ge_irspgr_1p5"], help="3D volumes")
+    selection.add_options(parser, VOLUMES)
     parser.add_argument("--archive", type=Path, help="take its test pairs instead of volumes")
     network.add_option(parser)
-    parser.add_argument("--n-slices", type=outputs.positive_int, default=12, help="of each volume")
+    parser.add_argument("--n-slices", type=outputs.positive_int, default=12, help="of each volume (%(default)s)")
     parser.add_argument(
-        "--snr", type=outputs.positive, default=15.0, help="of bright tissue, fully sampled, at 0 sigma"
+        "--snr", type=outputs.positive, default=15.0, help="of bright tissue, fully sampled, at 0 sigma (%(default)s)"
     )
-    parser.add_argument("--added", type=float, nargs="+", default=list(LEVELS), help="in sigma")
+    parser.add_argument(
+        "--added", type=outputs.not_negative, nargs="+", default=list(LEVELS), help="in sigma (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError or ModelError, the latter also where a gain is not positive, or does not grow."""
-    if min(options.added) < 0:
-        raise ConfigurationError(f"--added is {min(options.added):g}; expected 0 or more")
     model = network.open_model(options.model)
     made = simulated(model, options) if options.archive is None else archived(model, options.archive)
     scores: dict[tuple[float, str], list[list[float]]] = {}
@@ -131,14 +130,12 @@ def run(options: argparse.Namespace) -> None:
 
 def simulated(model: Model, options: argparse.Namespace) -> Iterator[Case]:
     """One volume after the other, at each noise level."""
-    folder, denoise = volumes.volume_folder(options.volumes), network.denoiser(model, "slice")
-    with tqdm(total=len(options.names) * len(options.added), desc="reconstructions", disable=None) as progress:
-        for name in options.names:
-            scan = scan_volume(folder, name, options.n_slices, options.snr, options.seed)
-            for level in sorted(options.added):
-                image, gmap, unit = scan.image(level)
-                yield Case(name, level, image * unit, denoise(image, gmap) * unit, scan.reference)
-                progress.update()
+    (folder, names), denoise = selection.chosen(options), network.denoiser(model, "slice")
+    scans = (scan_volume(folder, name, options.n_slices, options.snr, options.seed) for name in names)
+    pairs = ((scan, level) for scan in scans for level in sorted(options.added))
+    for scan, level in progress(pairs, len(names) * len(options.added), "reconstructions"):
+        image, gmap, unit = scan.image(level)
+        yield Case(scan.name, level, image * unit, denoise(image, gmap) * unit, scan.reference)
 
 
 def archived(model: Model, folder: Path) -> Iterator[Case]:
@@ -148,7 +145,8 @@ def archived(model: Model, folder: Path) -> Iterator[Case]:
             f"model {model.manifest.name} takes {model.manifest.input}; an archive's pairs are for magnitude_slices"
         )
     denoise, n_found = network.denoiser(model, "slice"), 0
-    for pair in tqdm(Archive(folder, "test").pairs, desc="pairs", disable=None):
+    pairs = Archive(folder, "test").pairs
+    for pair in progress(pairs, len(pairs), "pairs"):
         if pair.reference is not None:
             n_found += 1
             image = torch.from_numpy(np.array(pair.plain)).to(torch.complex64)

@@ -13,11 +13,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tools.training import volumes
-
-from . import comparison, network, outputs
+from . import comparison, network, outputs, selection
 from .comparison import NETWORK, Row
-from .peers import STATIC
 from .scenes import static_scenes
 
 RIVAL = "BM4D"
@@ -51,23 +48,23 @@ class Requirement:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    comparison.add_options(parser, STATIC)
-    parser.add_argument("--names", nargs="+", default=list(volumes.TEST), help="test volumes")
-    parser.add_argument("--slices", nargs="+", choices=("thick", "thin"), default=["thick", "thin"])
-    parser.add_argument("--n-thick", type=outputs.positive_int, default=3, help="slices of each volume")
-    parser.add_argument("--n-thin", type=outputs.positive_int, default=8)
-    parser.add_argument("--lead-thick", type=float, default=0.5, metavar="DB", help="least, over BM4D")
-    parser.add_argument("--lead-thin", type=float, default=0.0, metavar="DB", help="the same; 0: above it")
-    parser.add_argument("--speed", type=float, default=100.0, help="least time of BM4D over the network's")
+    comparison.add_options(parser, "slice")
+    parser.add_argument(
+        "--slices", nargs="+", choices=("thick", "thin"), default=["thick", "thin"], help="which (both)"
+    )
+    parser.add_argument("--n-thick", type=outputs.positive_int, default=3, help="slices of each volume (%(default)s)")
+    parser.add_argument("--n-thin", type=outputs.positive_int, default=8, help="thin ones (%(default)s)")
+    parser.add_argument("--lead-thick", type=float, default=0.5, metavar="DB", help="least over BM4D (%(default)s)")
+    parser.add_argument("--lead-thin", type=float, default=0.0, metavar="DB", help="of thin slices; 0: above it (0)")
+    parser.add_argument("--speed", type=float, default=100.0, help="least, of BM4D's time over ours (%(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError or ModelError, the latter also where a requirement is missed."""
     comparison.check(options)
-    folder, model = volumes.volume_folder(options.volumes), network.open_model(options.model)
+    (folder, names), model = selection.chosen(options), network.open_model(options.model)
     n_slices = {"thick": options.n_thick, "thin": options.n_thin}
-    scenes = static_scenes(folder, options.names, options.slices, n_slices, options.acceleration, options.seed)
-    ours, peers = network.denoiser(model, "slice"), {name: STATIC[name] for name in options.peers}
-    rows = comparison.compare(scenes, ours, model.manifest.default_alpha, peers, options)
+    scenes = static_scenes(folder, names, options.slices, n_slices, options.acceleration, options.seed)
+    rows = comparison.compare(scenes, model, "slice", options)
     missed, n_judged = Requirement(options.lead_thick, options.lead_thin, options.speed).missed(rows)
     outputs.finish(options, comparison.text(rows, network.title(model)), rows, missed, n_judged)

@@ -20,6 +20,8 @@ from tools.simulate import sampled_lines, white_noise
 from tools.training import chain, volumes
 from tools.training.metrics import reference_level
 
+from .selection import middle_slices
+
 ACCELERATION, N_ACS, N_CHANNELS = 2, 24, 12
 
 
@@ -58,9 +60,9 @@ class Undersampled:
 def scan_volume(folder: Path, name: str, n_slices: int, snr: float, seed: int) -> Undersampled:
     """The middle `n_slices` native slices of a volume, as partitions, with 12 coils without shading.
 
-    snr: of bright tissue in the fully sampled image. Raises ConfigurationError where the volume is missing.
+    snr: of bright tissue in the fully sampled image. Raises ConfigurationError where it is missing or too small.
     """
-    stack = volumes.test_stack(volumes.load(folder, name), n_slices, 0.0)
+    stack = middle_slices(volumes.load(folder, name), n_slices, 0.0)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     coils = stack_sensitivities(N_CHANNELS, stack.slices.shape[1:], stack.heights, rng)
     coils = coils / torch.linalg.vector_norm(coils, dim=0)

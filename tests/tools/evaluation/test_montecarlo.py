@@ -63,7 +63,7 @@ def test_mean_and_sd_are_those_of_all_images() -> None:
 
 
 def test_a_linear_model_divides_the_noise_by_its_gain(scans, tmp_path, model_folder, outputs) -> None:
-    with pytest.raises(ModelError, match="1 of 1 requirements are missed"):
+    with pytest.raises(ModelError, match="1 of 1 requirement missed"):
         run(scans[0], model_folder("half", 0.5), *outputs)
     rows = rows_of(tmp_path)
     assert list(rows) == ["noisy", "network", "network, alpha 0.25"]
@@ -78,7 +78,7 @@ def test_a_linear_model_divides_the_noise_by_its_gain(scans, tmp_path, model_fol
 
 
 def test_a_full_scan_tells_quality_and_edges(scans, tmp_path, model_folder, outputs) -> None:
-    with pytest.raises(ModelError, match="4 of 4 requirements are missed"):
+    with pytest.raises(ModelError, match="4 of 4 requirements missed"):
         run(scans[0], model_folder("half", 0.5), "--reference", scans[1], *outputs)
     rows = rows_of(tmp_path)
     assert float(rows["noisy"]["edges"]) == pytest.approx(1.0, abs=0.05)

@@ -29,7 +29,7 @@ def test_the_scan_is_reconstructed_in_units_of_its_reference(volume_folder) -> N
 
 def test_a_model_that_does_nothing_gains_nothing(volume_folder, model_folder, outputs) -> None:
     same = model_folder(model=centre_model(1.0), **SLICES)
-    with pytest.raises(ModelError, match="3 of 3 requirements are missed"):
+    with pytest.raises(ModelError, match="3 of 3 requirements missed"):
         evaluate.main([
             "sn2n", "--volumes", str(volume_folder), "--names", "ge_irspgr_1p5", "--model", same, "--n-slices", "2",
             "--added", "0", "2", *outputs,

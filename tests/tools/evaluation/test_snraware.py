@@ -1,13 +1,17 @@
 """Models beside BM4D: rows, verdict and mistakes."""
 
+import argparse
 import csv
 import subprocess
 import sys
 
+import nibabel
+import numpy as np
 import pytest
 
 from snrstream.errors import ConfigurationError, ModelError
 from tools import evaluate
+from tools.evaluation import selection
 from tools.evaluation.peers import STATIC
 from tools.evaluation.scenes import static_scenes
 from tools.evaluation.snraware import Requirement, Row
@@ -50,7 +54,7 @@ def test_a_useless_model_falls_short_of_bm4d_and_the_true_image_does_not(
     monkeypatch.setitem(STATIC, "BM4D", STATIC["NLM"])  # a peer that does not take half a minute
     more = ("--names", "a_t2", "--slices", "thick", "--snr", "10", "--acceleration", "1", "--peers", "BM4D")
     more = (*more, "--speed", "0", *outputs)
-    with pytest.raises(ModelError, match="1 of 2 requirements are missed"):
+    with pytest.raises(ModelError, match="1 of 2 requirements missed"):
         run(volume_folder, model_folder(), *more)
     text = (volume_folder / "out/table.md").read_text()
     assert "- a_t2, thick slices, R = 1, SNR 10: -" in text and "expected +0.5 or more" in text
@@ -99,8 +103,30 @@ def test_mistakes_are_named(volume_folder, model_folder, outputs) -> None:
         run(volume_folder, same, "--names", "text", *outputs)
     with pytest.raises(ConfigurationError, match=r"--peer-snr is \[7.0\]"):
         run(volume_folder, same, "--peer-snr", "7", *outputs)
+    with pytest.raises(ConfigurationError, match="got a_t2 twice in names; expected each once"):
+        run(volume_folder, same, "--names", "a_t2", "a_t2", *outputs)
+    with pytest.raises(ConfigurationError, match=r"--names has \.\./v/a_t2; expected names of files"):
+        run(volume_folder, same, "--names", "../v/a_t2", *outputs)
+    with pytest.raises(ConfigurationError, match="--acceleration is 1000, too much for 12 channels"):
+        run(volume_folder, same, "--names", "a_t2", "--acceleration", "1000", *outputs)
+    nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 8), np.float32), np.eye(4)), volume_folder / "tiny.nii.gz")
+    with pytest.raises(ConfigurationError, match="volume tiny has slices of 8 x 8 pixels; expected 11 or more"):
+        run(volume_folder, same, "--names", "tiny", *outputs)
+    assert not list((volume_folder / "out").iterdir())  # what fails leaves no empty files
     with pytest.raises(ConfigurationError, match="expected thin ones"):
         run(volume_folder, same, "--names", "a_t2", "--slices", "thin", *outputs)
+
+
+def test_a_folder_is_measured_by_its_test_volumes_or_whole(volume_folder) -> None:
+    def names(*given: str) -> list[str]:
+        parser = argparse.ArgumentParser()
+        selection.add_options(parser, ("a_t2", "spine_t2star"))
+        return selection.chosen(parser.parse_args(["--volumes", str(volume_folder), *given]))[1]
+
+    assert names() == ["a_t2"]
+    assert names("--names", "ge_irspgr_1p5") == ["ge_irspgr_1p5"]
+    (volume_folder / "a_t2.nii.gz").rename(volume_folder / "leg 1.nii.gz")
+    assert names() == ["ge_irspgr_1p5", "leg 1"]
 
 
 def test_the_command_line_ends_with_one_line_and_status_1(tmp_path) -> None:

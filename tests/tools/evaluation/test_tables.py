@@ -11,6 +11,7 @@ from PIL import Image
 
 from snrstream.errors import ConfigurationError, ModelError
 from tools.evaluation import outputs, pictures, tables
+from tools.evaluation.progress import progress
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ def test_pictures_are_written(tmp_path) -> None:
         assert np.asarray(Image.open(tmp_path / f"{name}.png")).std() > 0
 
 
+def test_few_bright_spots_do_not_darken_a_picture(tmp_path) -> None:
+    image = np.zeros((40, 40))
+    image[10:30, 10:30] = 1.0
+    means = []
+    for spot in (1.0, 20.0):
+        image[20, 20:24] = spot  # 1 % of the object
+        pictures.montage({"a": {"one": image}}, tmp_path / "montage.png")
+        means.append(np.asarray(Image.open(tmp_path / "montage.png").convert("L"), float).mean())
+    assert means[1] == pytest.approx(means[0], rel=0.02)
+
+
 def options(tmp_path) -> argparse.Namespace:
     return argparse.Namespace(markdown=tmp_path / "a/t.md", csv=tmp_path / "a/t.csv", picture=tmp_path / "a/t.png")
 
@@ -57,13 +69,15 @@ def options(tmp_path) -> argparse.Namespace:
 def test_what_is_missed_is_listed_at_the_end_and_is_an_error(tmp_path, capsys) -> None:
     given = options(tmp_path)
     outputs.make_folders(given)
-    with pytest.raises(ModelError, match="1 of 3 requirements are missed"):
+    with pytest.raises(ModelError, match="1 of 3 requirements missed"):
         outputs.finish(given, "table", ROWS, ["scene a is too dark"], 3)
     for text in (capsys.readouterr().out, given.markdown.read_text()):
         assert text.endswith("Falls short:\n\n- scene a is too dark\n")
     assert given.csv.is_file()
     outputs.finish(given, "table", ROWS, [], 3)
     assert given.markdown.read_text().endswith("3 requirements met.\n")
+    outputs.finish(given, "table", ROWS, [], 1)
+    assert given.markdown.read_text().endswith("1 requirement met.\n")
     outputs.finish(given, "table", ROWS, [], 0)
     assert given.markdown.read_text().endswith("No requirement was judged.\n")
 
@@ -71,6 +85,10 @@ def test_what_is_missed_is_listed_at_the_end_and_is_an_error(tmp_path, capsys) -
 def test_outputs_that_cannot_be_written_are_told_before_the_work(tmp_path) -> None:
     given = options(tmp_path)
     (tmp_path / "a").write_text("a file")
+    given.csv = tmp_path / "a/../a/t.png"
+    with pytest.raises(ConfigurationError, match="are one file; expected different ones"):
+        outputs.make_folders(given)
+    given.csv = tmp_path / "a/t.csv"
     with pytest.raises(ConfigurationError, match=r"t\.md cannot be written"):
         outputs.make_folders(given)
     given.markdown = tmp_path
@@ -79,3 +97,32 @@ def test_outputs_that_cannot_be_written_are_told_before_the_work(tmp_path) -> No
     given.picture = tmp_path / "picture.txt"
     with pytest.raises(ConfigurationError, match=r"expected a name that ends in \.png"):
         outputs.make_folders(given)
+
+
+def test_the_check_of_outputs_leaves_what_was_there_and_nothing_new(tmp_path) -> None:
+    given = options(tmp_path)
+    given.csv.parent.mkdir()
+    given.csv.write_text("before")
+    outputs.make_folders(given)
+    assert [path.read_text() for path in given.csv.parent.iterdir()] == ["before"]
+
+
+@pytest.mark.parametrize(("option", "value", "told"), [
+    ("--seed", "-1", "is -1; expected 0 or more"), ("--added", "nan", "is nan; expected a number of 0 or more"),
+    ("--peers", "bm3d", "is bm3d; expected one of BM4D, NLM"),
+])  # fmt: skip
+def test_values_out_of_range_are_told(option: str, value: str, told: str, capsys) -> None:
+    parser = argparse.ArgumentParser()
+    outputs.add_options(parser, "test")
+    parser.add_argument("--added", type=outputs.not_negative)
+    parser.add_argument("--peers", type=outputs.one_of(("BM4D", "NLM")))
+    assert parser.parse_args(["--peers", "nlm", "--added", "0", "--seed", "0"]).peers == "NLM"
+    with pytest.raises(SystemExit):
+        parser.parse_args([option, value])
+    assert told in capsys.readouterr().err
+
+
+def test_without_a_terminal_each_tenth_is_told(capsys) -> None:
+    assert list(progress(iter(range(25)), 25, "scenes")) == list(range(25))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10 and lines[0].startswith("scenes: 3 of 25, ") and lines[-1].startswith("scenes: 25 of 25, ")
