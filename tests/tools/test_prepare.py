@@ -14,9 +14,9 @@ from snrstream.errors import ConfigurationError
 from tests import scans
 from tests.recon.simulation import noisy_kspace
 from tests.tools.test_pairs import write
-from tools import prepare
+from tools import prepare, work
 from tools.simulate import shepp_logan
-from tools.training import production, simulated, simulated_pairs
+from tools.training import simulated, simulated_pairs
 from tools.training.archive import Archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,7 @@ def test_what_is_finished_is_kept_and_the_rest_made_anew_by_any_number_of_proces
     assert {path: path.stat().st_mtime_ns for path in archive.glob("*/*/*/*")} == before
     again = tmp_path / "b"
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(production.tqdm, "update", interrupt)  # as the first of them is told of
+        patched.setattr(work.tqdm, "update", interrupt)  # as the first of them is told of
         prepared(folder, again, *options, "--workers", "2")
     assert not active_children() and 1 <= len(list(again.glob("*/*/*/entry.json"))) < 3
     prepared(folder, again, *options)

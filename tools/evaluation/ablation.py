@@ -13,9 +13,9 @@ import torch
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
+from tools.work import progress
 
 from . import network, outputs, pictures, selection, tables
-from .progress import progress
 from .scenes import Scene, static_scenes
 from .scores import Scores
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     found: dict[tuple[str, str], list[Scores]] = {}
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, snr, kind) for scene in scenes for snr in options.snr for kind in (WHITE, FILTERED)]
-    for scene, snr, kind in progress(cases, len(cases), "scenes"):
+    for scene, snr, kind in progress(cases, desc="scenes"):
         scores, images = measure(scene, snr, kind, r, list(models.values()), options.seed)
         for name, score in scores.items():
             found.setdefault((name, kind), []).append(score)

@@ -12,10 +12,10 @@ from torch import Tensor
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from tools.training.metrics import ceiling, own_noise
+from tools.work import each, progress
 
-from . import network, outputs, pictures, selection, tables, workers
+from . import network, outputs, pictures, selection, tables
 from .peers import DYNAMIC, STATIC, Denoiser
-from .progress import progress
 from .scenes import Scene
 from .scores import Scores, timed
 
@@ -68,7 +68,7 @@ def compare(scenes: Sequence[Scene], model: Model, axis: str, options: argparse.
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
     work = functools.partial(measure_case, axis, options, model if options.workers == 1 else None)
-    results = progress(workers.each(work, cases, options.workers), len(cases), "scenes")
+    results = progress(each(work, cases, options.workers), total=len(cases), desc="scenes")
     for (scene, acceleration, snr), (case_rows, images) in zip(cases, results, strict=True):
         rows += case_rows
         if (acceleration, snr) == (options.acceleration[-1], (options.peer_snr or options.snr)[0]):

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from snrstream.errors import ConfigurationError
 from tools.training.metrics import edges_kept, magnitude_psnr, magnitude_ssim, object_mask
+from tools.work import progress
 
 from . import network, outputs, pictures, tables
 from .peers import Denoiser
-from .progress import progress
 from .regions import Regions, regions
 from .replicas import Spread, read_scan
 
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     scan, gmap = torch.from_numpy(first.image), torch.from_numpy(first.gmap)
     found = blends(scan, ours(scan, gmap), alpha)
     spreads = {name: Spread() for name in found}
-    for replica in progress(images, options.repetitions, "repetitions"):
+    for replica in progress(images, total=options.repetitions, desc="repetitions"):
         noisy = torch.from_numpy(replica.image)
         for name, image in blends(noisy, at_unit_noise(ours, noisy, gmap), alpha).items():
             spreads[name].add(image)

@@ -25,9 +25,9 @@ from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from tools.training.archive import Archive
 from tools.training.metrics import dice, object_mask, tissue_classes
+from tools.work import progress
 
 from . import network, outputs, pictures, selection, tables
-from .progress import progress
 from .scores import Scores
 from .undersampled import scan_volume
 
@@ -133,7 +133,7 @@ def simulated(model: Model, options: argparse.Namespace) -> Iterator[Case]:
     (folder, names), denoise = selection.chosen(options), network.denoiser(model, "slice")
     scans = (scan_volume(folder, name, options.n_slices, options.snr, options.seed) for name in names)
     pairs = ((scan, level) for scan in scans for level in sorted(options.added))
-    for scan, level in progress(pairs, len(names) * len(options.added), "reconstructions"):
+    for scan, level in progress(pairs, total=len(names) * len(options.added), desc="reconstructions"):
         image, gmap, unit = scan.image(level)
         yield Case(scan.name, level, image * unit, denoise(image, gmap) * unit, scan.reference)
 
@@ -146,7 +146,7 @@ def archived(model: Model, folder: Path) -> Iterator[Case]:
         )
     denoise, n_found = network.denoiser(model, "slice"), 0
     pairs = Archive(folder, "test").pairs
-    for pair in progress(pairs, len(pairs), "pairs"):
+    for pair in progress(pairs, desc="pairs"):
         if pair.reference is not None:
             n_found += 1
             image = torch.from_numpy(np.array(pair.plain)).to(torch.complex64)

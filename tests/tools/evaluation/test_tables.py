@@ -11,7 +11,6 @@ from PIL import Image
 
 from snrstream.errors import ConfigurationError, ModelError
 from tools.evaluation import outputs, pictures, tables
-from tools.evaluation.progress import progress
 
 
 @dataclass(frozen=True)
@@ -120,9 +119,3 @@ def test_values_out_of_range_are_told(option: str, value: str, told: str, capsys
     with pytest.raises(SystemExit):
         parser.parse_args([option, value])
     assert told in capsys.readouterr().err
-
-
-def test_without_a_terminal_each_tenth_is_told(capsys) -> None:
-    assert list(progress(iter(range(25)), 25, "scenes")) == list(range(25))
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10 and lines[0].startswith("scenes: 3 of 25, ") and lines[-1].startswith("scenes: 25 of 25, ")
