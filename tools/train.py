@@ -13,6 +13,7 @@ best checkpoint when the run ends; --export-only exports at once, also of a run 
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     for option in ("folder", "output"):
         if getattr(options, option) is not None:
             _check_writable(f"--{option}", getattr(options, option))
+    told = {"version": options.model_version, **_tables(options)}
     train, held_out = Archive(folder, "train"), Archive(folder, "validation")
     method = open_method(settings, train, held_out)
     if not options.export_only:
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
             if not group.is_first:
                 return
     if options.output is not None or options.export_only:
-        _export(options.folder / BEST, method, train, held_out, options.output or options.folder / settings.name)
+        _export(options.folder / BEST, method, train, held_out, options.output or options.folder / settings.name, told)
 
 
 def open_method(settings: recipe.Recipe, train: Archive, held_out: Archive) -> Method:
@@ -99,7 +101,20 @@ def _check_writable(option: str, folder: Path) -> None:
         ) from None
 
 
-def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path) -> None:
+def _tables(options: argparse.Namespace) -> dict[str, str]:
+    """What the card is to quote."""
+    texts = {}
+    for name in ("evaluation", "ablation"):
+        path = getattr(options, name)
+        try:
+            texts[name] = "" if path is None else path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"--{name} {path} cannot be read: {error}; expected Markdown") from None
+    return texts
+
+
+def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path, told: dict[str, str]) -> None:
+    """told: what the user tells of the model beside `facts_of`."""
     from tools.evaluation.pictures import curves
     from tools.training import export
     from tools.training.facts import facts_of
@@ -108,7 +123,7 @@ def _export(path: Path, method: Method, train: Archive, held_out: Archive, outpu
     settings = recipe.restored(found["recipe"])
     network = export.load(found)
     curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
-    facts = facts_of(settings, train, held_out)
+    facts = replace(facts_of(settings, train, held_out), **told)
     export.export(found, output, curve, facts, settings.format)
     values = {"validation": list(curve.values())}
     curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / facts.alpha_picture)
@@ -126,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="begin with the weights of this checkpoint, in a new --folder")
     parser.add_argument("--output", type=Path, help="model folder to export to when the run ends")
     parser.add_argument("--export-only", action="store_true", help="export the best checkpoint so far at once")
+    parser.add_argument("--model-version", default="1.0.0", help="of the exported model (%(default)s)")
+    for name in ("evaluation", "ablation"):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE.md", help=f"that the model's card is to quote as its "
+                            f"{name}, as evaluate.py writes it")  # fmt: skip
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(),
                         help="of each process (default here %(default)s; OMP_NUM_THREADS sets it)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead, for each process")

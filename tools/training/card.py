@@ -56,9 +56,9 @@ def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: "Fa
 def _items(manifest: dict, checkpoint: dict, facts: "Facts") -> str:
     """The card's list of facts."""
     recipe, training = checkpoint["recipe"], manifest["training"]
-    layout = ", ".join(manifest["layout"].replace("S", "T").split(","))
-    frames = FRAMES[manifest["frames"]]
+    layout, frames = ", ".join(manifest["layout"].replace("S", "T").split(",")), FRAMES[manifest["frames"]]
     if manifest["input"] == "magnitude_slices":
+        layout = "B, S, H, W"
         frames = "Each slice is denoised with its neighbours; beyond the ends the stack is mirrored"
     ranges = [
         f"{what} {manifest[key][0]:g} to {manifest[key][1]:g}"

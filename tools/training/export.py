@@ -25,7 +25,6 @@ from tools.training.formats import FILES, agreement, example_input, to_onnx, to_
 from tools.training.networks import build, divisor
 from tools.training.receptive_field import receptive_field
 
-VERSION = "1.0.0"
 METHODS = {
     "snraware": "SNRAware (Xue et al. 2025, arXiv 2503.18162)",
     "sn2n": "MR-self Noise2Noise (Jung et al. 2022, doi 10.1007/s00330-022-09243-y)",
@@ -39,9 +38,9 @@ class Facts:
     """What the model's files are to tell and only its maker knows.
 
     data: what it was trained on, each source with its licence. validated_on: what alpha was chosen on. limits: what it
-    was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`.
-    ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha curve that
-    lies, or is to lie, in the model folder, or empty.
+    was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
+    the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
+    curve that lies, or is to lie, in the model folder, or empty.
     """
 
     data: tuple[str, ...]
@@ -50,6 +49,7 @@ class Facts:
     snr_range: tuple[float, float] | None = None
     gfactor_range: tuple[float, float] | None = None
     licence: str = "MIT"
+    version: str = "1.0.0"
     ablation: str = ""
     evaluation: str = ""
     alpha_picture: str = ""
@@ -117,7 +117,7 @@ def _manifest(checkpoint: dict, curve: dict[float, float], facts: Facts, path: P
     slices = recipe.inputs == "magnitude_slices"
     return {
         "name": recipe.name,
-        "version": VERSION,
+        "version": facts.version,
         "file": path.name,
         "format": file_format,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
