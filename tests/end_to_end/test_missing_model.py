@@ -12,7 +12,7 @@ from snrstream.client import send_scan
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
 
-REASON = "not denoised: unknown model 'not_there'; known: snraware_unet2d"
+REASON = "not denoised: unknown model 'not_there'; known: sn2n_unet25d, snraware_unet2d"
 
 
 @pytest.fixture
