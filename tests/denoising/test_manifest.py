@@ -91,7 +91,8 @@ def test_every_key_of_a_shipped_manifest_is_understood() -> None:
     for path in folder("models").glob("*/manifest.json"):
         manifest, file = load_manifest(path.parent.name)
         assert manifest.name == path.parent.name and file.parent == path.parent
-        assert manifest.snr_range and manifest.gfactor_range and manifest.test_vector
+        in_snr_units = manifest.scale == "snr_units"
+        assert bool(manifest.snr_range) == bool(manifest.gfactor_range) == in_snr_units and manifest.test_vector
         assert "test_vector" in json.loads(path.read_text())
 
 
