@@ -138,7 +138,8 @@ def _parser() -> argparse.ArgumentParser:
                         f"--export-only the run's own, else {ARCHIVE})")  # fmt: skip
     parser.add_argument("--folder", type=Path, required=True, help="folder of checkpoints, log and pictures")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --folder")
-    parser.add_argument("--weights", type=Path, help="begin with the weights of this checkpoint, in a new --folder")
+    parser.add_argument("--weights", type=Path, help="begin a new --folder with the weights of this checkpoint; its "
+                        "blocks may have fewer cells")  # fmt: skip
     parser.add_argument("--output", type=Path, help="model folder to export to when the run ends")
     parser.add_argument("--export-only", action="store_true", help="export the best checkpoint so far at once")
     parser.add_argument("--model-version", default="1.0.0", help="of the exported model (%(default)s)")

@@ -1,11 +1,14 @@
 """The networks' contracts: shapes, divisors, g-map, frames; their cost."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from snrstream.errors import ConfigurationError
+from tools.training.checkpoint import load_weights
 from tools.training.networks import build, divisor
 from tools.training.networks.cells import CELLS
 from tools.training.networks.whitened import WhitenedUNet
@@ -13,7 +16,7 @@ from tools.training.networks.whitened import WhitenedUNet
 from .small_recipes import KINDS, recipe
 
 WHITENED = ("unet2d", "cnnt", "unet3d", "magnitude")
-DEFAULT = {"widths": (64, 96, 160), "depths": (1, 1, 2)}
+DEFAULT = {"widths": (64, 96, 160), "depths": (1, 2, 4)}
 ROUNDING = 1e-4  # sums of another order: a few float32 roundings of values near 30
 
 
@@ -185,10 +188,10 @@ def test_slices_in_another_unit_give_the_answer_in_it(factor):
 @pytest.mark.parametrize(
     ("kind", "changes", "most_gflop", "millions"),
     [
-        ("unet2d", {}, 25, 1.59),
-        ("cnnt", {}, 25, 3.03),
-        ("magnitude", {}, 25, 1.58),
-        ("unet3d", {"widths": (32, 48, 80)}, 25, 1.10),
+        ("unet2d", {}, 25, 2.85),
+        ("cnnt", {}, 25, 5.72),
+        ("magnitude", {}, 25, 2.84),
+        ("unet3d", {"widths": (32, 48, 80)}, 25, 2.04),
         ("unet25d", {"widths": (32, 64, 128)}, 25, 0.47),
     ],
 )
@@ -200,6 +203,22 @@ def test_a_frame_costs_what_the_scanner_can_afford(kind, changes, most_gflop, mi
         network(scan(kind, 1, 1, 256, 256))
     assert 5e9 < counter.get_total_flops() <= most_gflop * 1e9
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+@pytest.mark.parametrize("kind", WHITENED)
+@torch.no_grad()
+def test_a_network_that_grows_by_cells_answers_as_before(kind):
+    small, grown = randomised(kind, depths=(1, 0, 2)), build(recipe(kind, depths=(1, 2, 3))).eval()
+    load_weights(grown, small.state_dict(), Path("small.pt"), shallower=True)
+    x = scan(kind, 2, 3, 16, 24)
+    assert torch.equal(grown(x), small(x))
+
+
+@pytest.mark.parametrize("changes", [{"depths": (1, 1, 1)}, {"widths": (8, 12, 12), "depths": (2, 2, 3)}])
+def test_weights_of_a_deeper_or_another_network_are_refused(changes):
+    weights = randomised("unet2d", depths=(1, 1, 2)).state_dict()
+    with pytest.raises(ConfigurationError, match=r"checkpoint given.pt holds another network than the recipe"):
+        load_weights(build(recipe("unet2d", **changes)), weights, Path("given.pt"), shallower=True)
 
 
 def test_every_cell_is_the_identity_at_first_and_learns():

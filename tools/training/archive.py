@@ -134,6 +134,16 @@ def file_of(image: np.ndarray, source: str) -> str:
     return str(getattr(image, "filename", None) or source)
 
 
+def check_size(image: np.ndarray, source: str, least: int) -> None:
+    """Raises ConfigurationError that names the file of images which are too small; least: pixels an edge."""
+    height, width = image.shape[1:]
+    if min(height, width) < least:
+        raise ConfigurationError(
+            f"{file_of(image, source)} holds images of {height} x {width} pixels; expected {least} x {least} or more, "
+            "for the network's levels"
+        )
+
+
 class _Lazy(Sequence[Item]):
     """Items that are read from their folders each time they are asked for."""
 

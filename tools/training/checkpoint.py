@@ -71,9 +71,20 @@ def commit() -> str:
     return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
-def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
-    """Raises ConfigurationError where they are those of another network."""
-    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    if {name: tuple(getattr(weight, "shape", ())) for name, weight in weights.items()} != expected:
+def load_weights(
+    network: torch.nn.Module, weights: dict[str, torch.Tensor], source: Path, shallower: bool = False
+) -> None:
+    """Raises ConfigurationError where they are those of another network.
+
+    shallower: blocks may have had fewer cells. Those that are missing stay untrained, which is the identity: so a
+    network grows without losing what it has learned.
+    """
+    ours = network.state_dict()
+    expected = {name: tuple(weight.shape) for name, weight in ours.items()}
+    found = {name: tuple(getattr(weight, "shape", ())) for name, weight in weights.items()}
+    if shallower:
+        grown = {name for name in expected if name not in found and ".cells." in name}
+        expected = {name: shape for name, shape in expected.items() if name not in grown}
+    if found != expected:
         raise ConfigurationError(f"checkpoint {source} holds another network than the recipe describes")
-    network.load_state_dict(weights)
+    network.load_state_dict({**ours, **weights})

@@ -61,7 +61,8 @@ class _State:
 class Run:
     """One run in its folder: network, average, optimiser, and how far they are.
 
-    archive: that it trains on, for its checkpoints to tell. start: a checkpoint whose weights it begins with.
+    archive: that it trains on, for its checkpoints to tell. start: a checkpoint whose weights it begins with, of
+    this network or one of fewer cells.
     resume: go on from last.pt. Raises ConfigurationError where the folder already holds a run and is not to be
     resumed, or holds none that could be, or one of another recipe.
     """
@@ -80,7 +81,7 @@ class Run:
             raise ConfigurationError(f"{folder} already holds {BEST} of a run; expected another --folder")
         if start is not None and not resume:
             found = checkpoint.read(start)
-            checkpoint.load_weights(self._network, found["weights"], start)
+            checkpoint.load_weights(self._network, found["weights"], start, shallower=True)
             self._steps_before = found["steps_before"] + found["step"]
         self._network.to(processes.device, memory_format=torch.channels_last if _is_2d(self._network) else None)
         self._average = Average(self._network, recipe.ema)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
 from tools.training import metrics
-from tools.training.archive import Pair, file_of, sound
+from tools.training.archive import Pair, check_size, file_of, sound
 from tools.training.batch import Batch
 from tools.training.patches import draw_integer
 from tools.training.recipe import Recipe
@@ -101,11 +101,6 @@ def _check_held_out(pair: Pair, least: int) -> None:
     for image in (pair.first, pair.second, pair.plain, pair.reference):
         if image is None:
             continue
-        name = file_of(image, pair.source)
-        if min(image.shape[1:]) < least:
-            raise ConfigurationError(
-                f"{name} holds images of {image.shape[1]} x {image.shape[2]} pixels; expected {least} x {least} or "
-                "more, for the network's levels"
-            )
+        check_size(image, pair.source, least)
         if not bool(sound(torch.from_numpy(np.array(image)), image, pair.source).any()):
-            raise ConfigurationError(f"{name} is empty; expected images to validate on")
+            raise ConfigurationError(f"{file_of(image, pair.source)} is empty; expected images to validate on")

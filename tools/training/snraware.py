@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
 from tools.training import losses, metrics
-from tools.training.archive import Entry, file_of, sound
+from tools.training.archive import Entry, check_size, file_of, sound
 from tools.training.batch import Batch
 from tools.training.noise_process import NoiseRange, unit_noise
 from tools.training.patches import Patch, PatchRange, draw_patch, from_channels, to_channels
@@ -103,11 +103,7 @@ class Snraware:
         first = max(0, min(at - self._recipe.n_frames // 2, n_frames - self._recipe.n_frames))
         frames = mirrored(range(first, first + self._recipe.n_frames), n_frames)
         e1, ro = (edge // self._divisor * self._divisor for edge in entry.clean.shape[1:])
-        if not (e1 and ro):
-            raise ConfigurationError(
-                f"{file_of(entry.clean, entry.source)} holds images of {entry.clean.shape[1]} x {entry.clean.shape[2]} "
-                f"pixels; expected {self._divisor} x {self._divisor} or more, for the network's levels"
-            )
+        check_size(entry.clean, entry.source, self._divisor)
         clean = torch.from_numpy(np.stack([entry.clean[frame, :e1, :ro] for frame in frames]))
         if not bool(sound(clean, entry.clean, entry.source)[at - first].any()):
             raise ConfigurationError(
