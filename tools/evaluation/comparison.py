@@ -5,6 +5,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -20,6 +21,7 @@ from .scenes import Scene
 from .scores import Scores, timed
 
 NOISY, NETWORK, CEILING = "noisy", "network", "ceiling"
+SAME_DB = 1e-4  # by less the PSNR of the same images may differ, from one machine to another
 PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 
 
@@ -52,6 +54,8 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
                         help=f"of {', '.join(peers)} (all)")  # fmt: skip
     parser.add_argument("--peer-snr", type=outputs.positive, nargs="*", default=[10.0],
                         help="where peers run; BM4D takes 10 to 60 s a frame (%(default)s)")  # fmt: skip
+    parser.add_argument("--peers-of", type=Path, metavar="FILE.csv",
+                        help="rows of an earlier run, whose peers do not run again")  # fmt: skip
     parser.add_argument("--workers", type=outputs.positive_int, default=1,
                         help="processes (%(default)s); all methods of a scene are timed in the same")  # fmt: skip
 
@@ -63,11 +67,15 @@ def check(options: argparse.Namespace) -> None:
 
 
 def compare(scenes: Sequence[Scene], model: Model, axis: str, options: argparse.Namespace) -> list[Row]:
-    """All rows; draws the scenes at the last acceleration and the first SNR with peers."""
+    """All rows; draws the scenes at the last acceleration and the first SNR with peers.
+
+    Raises ConfigurationError where rows of an earlier run are of other images.
+    """
+    known = tables.read_csv(Row, options.peers_of) if options.peers_of else []
     rows: list[Row] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
-    work = functools.partial(measure_case, axis, options, model if options.workers == 1 else None)
+    work = functools.partial(measure_case, axis, options, known, model if options.workers == 1 else None)
     results = progress(each(work, cases, options.workers), total=len(cases), desc="scenes")
     for (scene, acceleration, snr), (case_rows, images) in zip(cases, results, strict=True):
         rows += case_rows
@@ -78,12 +86,27 @@ def compare(scenes: Sequence[Scene], model: Model, axis: str, options: argparse.
 
 
 def measure_case(
-    axis: str, options: argparse.Namespace, model: Model | None, case: tuple[Scene, int, float]
+    axis: str, options: argparse.Namespace, known: Sequence[Row], model: Model | None, case: tuple[Scene, int, float]
 ) -> tuple[list[Row], dict[str, np.ndarray]]:
-    """See `measure`. model: opened anew where it is not given, for no other process can be handed one."""
-    model = model or network.open_model(options.model)
-    peers = {name: PEERS[axis][name] for name in options.peers if case[2] in options.peer_snr}
-    return measure(*case, network.denoiser(model, axis), model.manifest.default_alpha, peers, options.seed)
+    """See `measure`. known: rows of an earlier run, whose peers are not run again.
+
+    model: opened anew where it is not given, for no other process can be handed one.
+    """
+    scene, acceleration, snr = case
+    place = (scene.name, scene.slices, acceleration, snr)
+    before = {row.method: row for row in known if (row.volume, row.slices, row.acceleration, row.snr) == place}
+    theirs = [before[name] for name in options.peers if name in before]
+    names = [name for name in options.peers if snr in options.peer_snr and name not in before]
+    model, peers = model or network.open_model(options.model), {name: PEERS[axis][name] for name in names}
+    rows, images = measure(*case, network.denoiser(model, axis), model.manifest.default_alpha, peers, options.seed)
+    noisy = before[NOISY].psnr if NOISY in before else math.nan
+    if theirs and not math.isclose(noisy, rows[0].psnr, abs_tol=SAME_DB):
+        what = f"{scene.name}, {scene.slices} slices, R = {acceleration}, SNR {snr:g}"
+        raise ConfigurationError(
+            f"the noisy images of {what} have {noisy:.2f} dB in {options.peers_of} and {rows[0].psnr:.2f} here; "
+            "expected a run on the same slices with the same --seed"
+        )
+    return [*rows[:-1], *theirs, rows[-1]], images
 
 
 def measure(

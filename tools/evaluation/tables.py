@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from snrstream.errors import ConfigurationError
+
 Row = TypeVar("Row")
 
 
@@ -39,6 +41,19 @@ def write_csv(rows: Sequence[Any], path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow([f.name for f in dataclasses.fields(rows[0])])
         writer.writerows([str(x) for x in dataclasses.astuple(row)] for row in rows)
+
+
+def read_csv(kind: type[Row], path: Path) -> list[Row]:
+    """What `write_csv` wrote. Raises ConfigurationError where it is no table of such rows."""
+    fields = {f.name: f.type for f in dataclasses.fields(kind)}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            names, *lines = csv.reader(file)
+            if names != list(fields):
+                raise ValueError(names)
+            return [kind(*(of(x) for of, x in zip(fields.values(), line, strict=True))) for line in lines]
+    except (OSError, ValueError):
+        raise ConfigurationError(f"{path} is no table of these rows; expected a CSV file of an earlier run") from None
 
 
 def _table(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -64,6 +64,32 @@ def test_a_useless_model_falls_short_of_bm4d_and_the_true_image_does_not(
     assert "2 requirements met." in (volume_folder / "out/table.md").read_text()
 
 
+def test_peers_of_an_earlier_run_do_not_run_again(volume_folder, model_folder, outputs, monkeypatch) -> None:
+    same = model_folder()
+    place = ("--names", "a_t2", "--slices", "thick", "--acceleration", "1")
+    place = (*place, "--snr", "10", "20", *outputs)
+    run(volume_folder, same, *place, "--peers", "wavelets", "NLM", "--peer-snr", "20")
+    first = rows_of(volume_folder)
+    earlier = volume_folder / "earlier.csv"
+    (volume_folder / "out/table.csv").rename(earlier)
+
+    def fail(*_) -> None:
+        raise AssertionError("it ran again")
+
+    monkeypatch.setitem(STATIC, "NLM", fail)
+    more = ("--peers", "NLM", "wavelets", "--peer-snr", "--peers-of", str(earlier))
+    run(volume_folder, same, *place, *more)
+    found = [(row["snr"], row["method"]) for row in rows_of(volume_folder)]
+    noisy = ["noisy", "network", "network, alpha 0.25"]
+    assert found[:4] == [("10.0", name) for name in (*noisy, "ceiling")]
+    assert found[4:] == [("20.0", name) for name in (*noisy, "NLM", "wavelets", "ceiling")]
+    assert [row for row in rows_of(volume_folder) if row["method"] == "NLM"] == [first[-2]]
+    with pytest.raises(ConfigurationError, match=r"noisy images of a_t2, thick slices, R = 1, SNR 20 have 3"):
+        run(volume_folder, same, *place, *more, "--seed", "8")
+    with pytest.raises(ConfigurationError, match="table.png is no table of these rows; expected a CSV file"):
+        run(volume_folder, same, *place, "--peers-of", str(volume_folder / "out/table.png"))
+
+
 def test_thin_slices_are_taken_as_they_are(volume_folder) -> None:
     n_slices = {"thick": 2, "thin": 8}
     scenes = static_scenes(volume_folder, ["a_t2", "ge_irspgr_1p5"], ["thick", "thin"], n_slices, [1], seed=0)

@@ -40,6 +40,14 @@ def test_csv_holds_every_value_in_full(tmp_path) -> None:
     with (tmp_path / "rows.csv").open() as file:
         found = list(csv.DictReader(file))
     assert [row["psnr"] for row in found] == ["20.04", "25.0", "21.0", "nan"]
+    assert tables.read_csv(Row, tmp_path / "rows.csv")[:3] == ROWS[:3]
+
+
+@pytest.mark.parametrize("text", ["", "scene,psnr\n", "scene,method,psnr\na,b\n", "scene,method,psnr\na,b,c\n"])
+def test_a_csv_of_other_rows_is_told(tmp_path, text: str) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"rows.csv is no table of these rows; expected a CSV file"):
+        tables.read_csv(Row, tmp_path / "rows.csv")
 
 
 def test_pictures_are_written(tmp_path) -> None:
