@@ -51,15 +51,20 @@ def make_folders(options: argparse.Namespace) -> None:
 def finish(options: argparse.Namespace, text: str, rows: Sequence[Any], missed: Sequence[str], n_judged: int) -> None:
     """Print the text with what was missed and write it and the rows.
 
-    missed: one line for each requirement that is not met, of `n_judged`. Raises ModelError where there are some.
+    missed: one line for each requirement that is not met, of `n_judged`. Raises ModelError where there are some,
+    ConfigurationError where the files cannot be written.
     """
     if missed:
         text += "\n\nFalls short:\n\n" + "\n".join(f"- {line}" for line in missed)
     else:
         text += f"\n\n{counted(n_judged, 'requirement')} met." if n_judged else "\n\nNo requirement was judged."
-    options.markdown.write_text(text + "\n", encoding="utf-8")
-    tables.write_csv(rows, options.csv)
     print(text)
+    try:
+        options.markdown.write_text(text + "\n", encoding="utf-8")
+        tables.write_csv(rows, options.csv)
+    except OSError as error:
+        what = f"{options.markdown} and {options.csv} cannot be written: {error.strerror or error}"
+        raise ConfigurationError(f"{what}; expected room on their disk") from None
     if missed:
         raise ModelError(f"{len(missed)} of {counted(n_judged, 'requirement')} missed, see {options.markdown}")
 

@@ -1,7 +1,9 @@
 """Pictures of results: images side by side, and curves."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +32,7 @@ def montage(rows: Mapping[str, Mapping[str, np.ndarray]], path: Path, tops: Mapp
             place.imshow(image, cmap="gray", vmin=0, vmax=(tops or {}).get(title, top), interpolation="nearest")
             place.set_title(title, fontsize=7)
         line[0].set_title(f"{name}\nwhite: {top:.3g}\n{next(iter(images))}", fontsize=7)
-    figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)  # else the top titles are cut
+    _save(figure, path, bbox_inches="tight", pad_inches=0.1)  # else the top titles are cut
 
 
 def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_title: str, y_title: str, path: Path) -> None:
@@ -44,4 +46,12 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_title: st
     place.set_xlabel(x_title)
     place.set_ylabel(y_title)
     place.legend(fontsize=7)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path, **more: Any) -> None:
+    """Where the disk is full, the table is still to come: that the picture is missing is told, and no more."""
+    try:
+        figure.savefig(path, dpi=130, **more)
+    except OSError as error:
+        print(f"{path} cannot be written: {error.strerror or error}; the picture is missing", file=sys.stderr)

@@ -4,6 +4,7 @@ import argparse
 import csv
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,17 @@ def test_what_is_missed_is_listed_at_the_end_and_is_an_error(tmp_path, capsys) -
     assert given.markdown.read_text().endswith("1 requirement met.\n")
     outputs.finish(given, "table", ROWS, [], 0)
     assert given.markdown.read_text().endswith("No requirement was judged.\n")
+
+
+def test_a_full_disk_costs_the_files_but_not_what_is_printed(tmp_path, capsys) -> None:
+    given = options(tmp_path)
+    given.markdown = Path("/dev/full")
+    with pytest.raises(ConfigurationError, match="/dev/full and .* cannot be written: No space left on device"):
+        outputs.finish(given, "table", ROWS, [], 1)
+    assert capsys.readouterr().out.startswith("table\n\n1 requirement met.")
+    (tmp_path / "full.png").symlink_to("/dev/full")
+    pictures.curves([0, 1], {"a": [1, 3]}, "alpha", "PSNR", tmp_path / "full.png")
+    assert capsys.readouterr().err.endswith("the picture is missing\n")
 
 
 def test_outputs_that_cannot_be_written_are_told_before_the_work(tmp_path) -> None:
