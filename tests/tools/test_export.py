@@ -15,7 +15,8 @@ from snrstream.denoising.manifest import read_manifest
 from snrstream.denoising.model import Model
 from snrstream.errors import ModelError
 from tools.training import export as exporting
-from tools.training.export import Facts, export, noise_reduction
+from tools.training.card import Facts
+from tools.training.export import export, noise_reduction
 from tools.training.formats import FILES, agreement, to_torchscript
 from tools.training.networks import build, divisor
 from tools.training.receptive_field import receptive_field

@@ -1,9 +1,6 @@
 """The model card: what a person should know before using a model, written from what was measured."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tools.training.export import Facts
+from dataclasses import dataclass
 
 WHAT = {
     "unet2d": "A 2D U-Net",
@@ -32,7 +29,29 @@ METHODS = {
 }
 
 
-def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: "Facts") -> str:
+@dataclass(frozen=True)
+class Facts:
+    """What the model's files are to tell and only its maker knows.
+
+    data: what it was trained on, each source with its licence. validated_on: what alpha was chosen on. limits: what it
+    was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
+    the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
+    curve that lies, or is to lie, in the model folder, or empty.
+    """
+
+    data: tuple[str, ...]
+    validated_on: str
+    limits: str
+    snr_range: tuple[float, float] | None = None
+    gfactor_range: tuple[float, float] | None = None
+    licence: str = "MIT"
+    version: str = "1.0.0"
+    ablation: str = ""
+    evaluation: str = ""
+    alpha_picture: str = ""
+
+
+def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: Facts) -> str:
     """The text of a model's README.md; curve: validation PSNR in dB by alpha."""
     recipe = checkpoint["recipe"]
     n_weights = sum(weight.numel() for weight in checkpoint["weights"].values())
@@ -53,7 +72,7 @@ def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: "Fa
     return "\n\n".join(sections) + "\n"
 
 
-def _items(manifest: dict, checkpoint: dict, facts: "Facts") -> str:
+def _items(manifest: dict, checkpoint: dict, facts: Facts) -> str:
     """The card's list of facts."""
     recipe, training = checkpoint["recipe"], manifest["training"]
     layout, frames = ", ".join(manifest["layout"].replace("S", "T").split(",")), FRAMES[manifest["frames"]]
@@ -89,7 +108,7 @@ def _items(manifest: dict, checkpoint: dict, facts: "Facts") -> str:
     )
 
 
-def _blending(manifest: dict, curve: dict[float, float], facts: "Facts") -> str:
+def _blending(manifest: dict, curve: dict[float, float], facts: Facts) -> str:
     rows = "\n".join(f"| {alpha:g} | {psnr:.2f} |" for alpha, psnr in sorted(curve.items()))
     picture = f"\n\n![PSNR by alpha]({facts.alpha_picture})" * bool(facts.alpha_picture)
     return f"""## Blending

@@ -6,7 +6,7 @@ The manifest is all that the runtime gets to know; what it states is measured he
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ from snrstream.denoising.model import Model
 from snrstream.denoising.recorded import record_test_vector
 from snrstream.errors import ModelError
 from snrstream.model_check import flat_images, noise_remaining
-from tools.training.card import card
+from tools.training.card import Facts, card
 from tools.training.formats import FILES, agreement, example_input, to_onnx, to_torchscript
 from tools.training.networks import build, divisor
 from tools.training.receptive_field import receptive_field
@@ -31,28 +31,6 @@ METHODS = {
 }
 LAYOUTS = {"complex_gmap": "B,3,{},H,W", "magnitude_gmap": "B,2,{},H,W", "magnitude_slices": "B,{},H,W"}
 __all__ = ["Facts", "export", "noise_reduction", "to_onnx"]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the model's files are to tell and only its maker knows.
-
-    data: what it was trained on, each source with its licence. validated_on: what alpha was chosen on. limits: what it
-    was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
-    the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
-    curve that lies, or is to lie, in the model folder, or empty.
-    """
-
-    data: tuple[str, ...]
-    validated_on: str
-    limits: str
-    snr_range: tuple[float, float] | None = None
-    gfactor_range: tuple[float, float] | None = None
-    licence: str = "MIT"
-    version: str = "1.0.0"
-    ablation: str = ""
-    evaluation: str = ""
-    alpha_picture: str = ""
 
 
 def export(checkpoint: dict, output: Path, curve: dict[float, float], facts: Facts, file_format: str = "onnx") -> dict:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tools.training.archive import Archive, Entry
-from tools.training.export import Facts
+from tools.training.card import Facts
 from tools.training.recipe import Recipe
 
 MOST_ENTRIES = 200  # whose g-maps are looked at, spread over the archive
