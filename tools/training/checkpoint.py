@@ -86,5 +86,9 @@ def load_weights(
         grown = {name for name in expected if name not in found and ".cells." in name}
         expected = {name: shape for name, shape in expected.items() if name not in grown}
     if found != expected:
-        raise ConfigurationError(f"checkpoint {source} holds another network than the recipe describes")
+        cells = "no more cells" if shallower else "as many cells"
+        raise ConfigurationError(
+            f"checkpoint {source} holds another network than the recipe describes; "
+            f"expected the same network and widths, and {cells}"
+        )
     network.load_state_dict({**ours, **weights})
