@@ -17,7 +17,7 @@ from snrstream.errors import ModelError
 from tools.training import export as exporting
 from tools.training.card import Facts
 from tools.training.export import export, noise_reduction
-from tools.training.formats import FILES, agreement, to_torchscript
+from tools.training.formats import FILES, agreement, to_onnx, to_torchscript
 from tools.training.networks import build, divisor
 from tools.training.receptive_field import receptive_field
 
@@ -212,3 +212,10 @@ def test_what_cannot_be_exported_is_named(tmp_path):
     with pytest.raises(ModelError, match="folder of model unet2d is .*other; expected one of its name"):
         export(checkpoint("unet2d"), tmp_path / "other", CURVE, FACTS)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_onnx_file_holds_no_paths_of_the_machine_that_made_it(tmp_path):
+    network = build(recipe("unet2d"))
+    to_onnx(network, tmp_path / "model.onnx")
+    for path in (tmp_path / "model.onnx", *Path(__file__).parents[2].glob("models/*/model.onnx")):
+        assert b"tools/training" not in path.read_bytes(), path

@@ -40,6 +40,19 @@ def to_onnx(network: nn.Module, path: Path, example: Tensor | None = None, divis
             network, (example,), str(path), input_names=["input"], output_names=["output"],
             dynamic_shapes=(shape,), dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
+    strip(path)
+
+
+def strip(path: Path) -> None:
+    """Take out of an ONNX file what the exporter notes on each operator: stack traces, with paths of this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    graphs = [model.graph, *model.functions]
+    for graph in graphs:
+        for part in (graph, *graph.node, *graph.value_info):
+            part.ClearField("metadata_props")
+    onnx.save(model, path)
 
 
 def to_torchscript(network: nn.Module, path: Path) -> None:
