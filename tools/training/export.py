@@ -30,7 +30,7 @@ METHODS = {
     "sn2n": "MR-self Noise2Noise (Jung et al. 2022, doi 10.1007/s00330-022-09243-y)",
 }
 LAYOUTS = {"complex_gmap": "B,3,{},H,W", "magnitude_gmap": "B,2,{},H,W", "magnitude_slices": "B,{},H,W"}
-__all__ = ["Facts", "export", "noise_reduction", "to_onnx"]
+__all__ = ["export", "noise_reduction", "to_onnx"]
 
 
 def export(checkpoint: dict, output: Path, curve: dict[float, float], facts: Facts, file_format: str = "onnx") -> dict:

@@ -48,8 +48,7 @@ def strip(path: Path) -> None:
     import onnx
 
     model = onnx.load(path)
-    graphs = [model.graph, *model.functions]
-    for graph in graphs:
+    for graph in (model.graph, *model.functions):
         for part in (graph, *graph.node, *graph.value_info):
             part.ClearField("metadata_props")
     onnx.save(model, path)

@@ -62,9 +62,8 @@ class Run:
     """One run in its folder: network, average, optimiser, and how far they are.
 
     archive: that it trains on, for its checkpoints to tell. start: a checkpoint whose weights it begins with, of
-    this network or one of fewer cells.
-    resume: go on from last.pt. Raises ConfigurationError where the folder already holds a run and is not to be
-    resumed, or holds none that could be, or one of another recipe.
+    this network or one of fewer cells. resume: go on from last.pt. Raises ConfigurationError where the folder already
+    holds a run and is not to be resumed, or holds none that could be, or one of another recipe.
     """
 
     def __init__(
