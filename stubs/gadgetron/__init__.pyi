@@ -1,0 +1,1 @@
+"""Types of the parts of the package `gadgetron` that are used here; it ships none."""

@@ -1,0 +1,2 @@
+from . import ProtocolDeserializer as ProtocolDeserializer
+from . import ProtocolSerializer as ProtocolSerializer
