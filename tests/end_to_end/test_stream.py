@@ -87,16 +87,21 @@ def test_properties_that_a_user_sets_are_the_same_from_a_file_and_through_a_serv
     ("setting", "message"),
     [
         ("alpha", "setting is 'alpha'; expected KEY=VALUE"),
-        ("nothing=1", "--set: parameter 'nothing' of the console is no"),
-        ("alpha=2", "alpha is 2.0; expected a number from 0 to 1"),
+        ("alfa=0", "unknown property 'alfa' for grappa_denoise; its gadgets have: noise_adjust: missing_noise, "),
+        ("alpha=2", "gadget denoise: alpha is 2.0; expected a number from 0 to 1"),
     ],
 )
-def test_a_wrong_setting_is_one_line(raw_scan, tmp_path, capsys, setting, message) -> None:
-    try:
-        status = main(["recon", str(raw_scan("brain_16ch_r3")), "--set", setting, "--output", str(tmp_path / "out")])
-    except SystemExit as exc:
-        status = exc.code
-    assert status == 1 and message in capsys.readouterr().err
+def test_a_wrong_setting_is_one_line_from_a_file_and_through_a_server(
+    server, raw_scan, tmp_path, capsys, setting, message
+) -> None:
+    host, port, _ = server
+    for command in (["recon"], ["send", "--host", host, "--port", str(port)]):
+        arguments = [str(raw_scan("brain_16ch_r3")), "--set", setting, "--output", str(tmp_path / "out")]
+        try:
+            status = main([*command, *arguments])
+        except SystemExit as exc:
+            status = exc.code
+        assert status == 1 and message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_four_clients_at_once(server, raw_scan) -> None:
