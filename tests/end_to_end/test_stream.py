@@ -14,9 +14,10 @@ from snrstream.client import send_scan
 from snrstream.errors import ConnectionFailed
 from snrstream.link import Link
 from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Text
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Query, Response, Text
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
+from tools.benchmarks import small_scan
 
 
 def read_images(path: Path) -> dict[str, list[ismrmrd.Image]]:
@@ -123,6 +124,23 @@ def test_four_clients_at_once(server, raw_scan) -> None:
 def dial(server) -> tuple[socket.socket, Link]:
     sock = socket.create_connection(server[:2], timeout=30)
     return sock, Link(sock, "server")
+
+
+@pytest.mark.parametrize("pipeline", ["isalive", "grappa_denoise", "default_measurement_dependencies"])
+def test_who_waits_for_the_answer_to_a_query_gets_it(server, pipeline) -> None:
+    sock, link = dial(server)
+    scan = [Header(small_scan.HEADER), *small_scan.acquisitions()] if pipeline != "isalive" else []
+    with sock:
+        answers = iter(link)
+        for number, message in enumerate([ConfigFile(pipeline), *scan[:3]]):
+            link.send(message)
+            link.send(Query(number, "gadgetron::version"))
+            assert next(answers).id == number
+        for message in [*scan[3:], Query(99, "gadgetron::version"), Close()]:
+            link.send(message)
+        kinds = [type(answer) for answer in answers]
+    assert Text not in kinds and kinds.count(Response) == 1
+    assert kinds.count(ismrmrd.Image) == (3 if pipeline == "grappa_denoise" else 0)
 
 
 def preamble(scan: ScanFile, pipeline: str = "grappa_snr") -> list:
