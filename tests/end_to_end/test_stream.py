@@ -123,7 +123,7 @@ def test_four_clients_at_once(server, raw_scan) -> None:
 
 def dial(server) -> tuple[socket.socket, Link]:
     sock = socket.create_connection(server[:2], timeout=30)
-    return sock, Link(sock, "server")
+    return sock, Link(sock, "server", patience=30)
 
 
 @pytest.mark.parametrize("pipeline", ["isalive", "grappa_denoise", "default_measurement_dependencies"])
