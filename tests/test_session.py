@@ -1,7 +1,7 @@
 """Sessions in every dialect, without a socket."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import ismrmrd
@@ -28,7 +28,7 @@ HEADER = Header(small_scan.HEADER)
 
 def run(messages: Iterable[Any]) -> list[Any]:
     """What the peer gets; `messages` without its CLOSE."""
-    return list(Session("peer").answers(iter(messages)))
+    return Session("peer").answers(messages)
 
 
 def scan(*opening: Any) -> list[Any]:
@@ -100,6 +100,23 @@ def test_the_console_sets_properties_of_gadgets(caplog) -> None:
         denoised(7)
 
 
+def test_what_a_command_line_sets_must_be_a_property() -> None:
+    def scan_with(**settings: object) -> list[Any]:
+        text = json.dumps({"parameters": settings, "strict": True})
+        return scan(ConfigFile("grappa_denoise"), HEADER, Text(text))
+
+    listed = (
+        r"its gadgets have: noise_adjust: missing_noise, .*; accumulate: device; .*; denoise: model, alpha, alpha_by_g"
+    )
+    with pytest.raises(ConfigurationError, match=f"unknown property 'alfa' for grappa_denoise; {listed}"):
+        scan_with(alpha=0.5, alfa=0)
+    with pytest.raises(ConfigurationError, match="unknown property 'config' for grappa_denoise"):
+        scan_with(config="grappa_snr")  # a pipeline is --pipeline's
+    with pytest.raises(ConfigurationError, match="gadget denoise: alpha is 7.0; expected a number from 0 to 1"):
+        scan_with(alpha=7)
+    assert scan_with(alpha=0.5)[-1].meta["SNRSTREAM_alpha"] == "0.5"
+
+
 def test_python_ismrmrd_servers_client_adds_parameters_to_a_name(expected: list[Any]) -> None:
     assert_same(scan(ConfigFile("grappa_denoise"), HEADER, Text('{"parameters": {"config": "grappa_snr"}}')), expected)
 
@@ -114,24 +131,59 @@ def test_texts_and_waveforms_among_the_data_do_no_harm(expected: list[Any]) -> N
     assert isinstance(run([module, HEADER, waveform, *lines])[0], ismrmrd.Waveform)
 
 
-def test_queries_are_answered_at_any_time(expected: list[Any]) -> None:
-    answers = scan(Query(5, "gadgetron::version"), ConfigFile("grappa_snr"), Query(6, "gadgetron::info"), HEADER,
-                   Query(7, "ismrmrd::version"))  # fmt: skip
+NOISE_SUMMARY = ConfigText(
+    b"<gadgetronStreamConfiguration><gadget><name>n</name><dll>d</dll><classname>NoiseSummaryGadget</classname></gadget>"
+    b"</gadgetronStreamConfiguration>"
+)
+NOISE = next(small_scan.acquisitions())
+SESSIONS: dict[str, list[Any]] = {
+    "nothing": [],
+    "isalive": [ConfigFile("isalive.xml")],
+    "gtquery": [ConfigFile("gtquery.xml")],
+    "noise summary": [NOISE_SUMMARY],
+    "no scan": [ConfigFile("grappa_snr")],
+    "images": [ConfigFile("grappa_snr"), HEADER, *small_scan.acquisitions()],
+    "denoised images": [ConfigFile("grappa_denoise"), HEADER, *small_scan.acquisitions()],
+    "OpenRecon": [ConfigFile("openrecon"), HEADER, Text('{"parameters": {"config": "grappa_snr"}}'),
+                  *small_scan.acquisitions()],
+    "noise alone": [ConfigFile("default_measurement_dependencies"), HEADER, NOISE],
+    "noise and lines": [ConfigFile("default_measurement_dependencies"), HEADER, *small_scan.acquisitions()],
+    "Gadgetron": [ConfigText(b'<configuration><gadget name="accumulate"/></configuration>'), HEADER,
+                  *list(small_scan.acquisitions())[1:]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_query_is_answered_before_the_next_message_is_asked_for(name: str) -> None:
+    """Wherever it stands, and whatever the rest is about: its peer may wait for the answer."""
+    sent: list[Any] = []
+    answered: list[int] = []
+
+    def asking() -> Iterator[Any]:
+        for number, message in enumerate([*SESSIONS[name], None]):
+            yield Query(number, "gadgetron::version")
+            answered.append(isinstance(sent[-1], Response) and sent[-1].id == number)
+            if message is not None:
+                yield message
+
+    Session("peer").run(asking(), sent.append)
+    assert answered == [True] * (len(SESSIONS[name]) + 1)
+    others = [type(answer) for answer in sent if not isinstance(answer, Response)]
+    assert others == [type(answer) for answer in run(SESSIONS[name])]
+
+
+def test_answers_to_queries(expected: list[Any]) -> None:
+    answers = scan(Query(5, "gadgetron::version"), ConfigFile("grappa_snr"), Query(6, "gadgetron::info"), HEADER)
     replies = [answer for answer in answers if isinstance(answer, Response)]
-    assert [reply.id for reply in replies] == [5, 6, 7]
     assert replies[0].text.startswith("snrstream ") and "CUDA devices" in replies[1].text
     assert_same(answers, expected)
-    first, *lines = small_scan.acquisitions()
-    among = run([ConfigFile("grappa_snr"), HEADER, first, Query(8, "gadgetron::cuda::devices"), *lines])
-    assert among[0].id == 8 and among[0].text.isdecimal()  # ahead of the images
-    assert_same(among, expected)
     with pytest.raises(ProtocolError, match="unknown query 'x'; known: ismrmrd::version"):
         run([Query(1, "x")])
 
 
 def test_queries_without_end() -> None:
     flood = [Query(n, "gadgetron::info") for n in range(1001)]
-    for messages in (flood, [ConfigFile("grappa_snr"), HEADER, *small_scan.acquisitions(), *flood]):
+    for messages in (flood, [ConfigFile("isalive"), *flood], [*SESSIONS["images"], *flood]):
         with pytest.raises(ProtocolError, match="more than 1000 queries in one session"):
             run(messages)
 
@@ -143,8 +195,7 @@ def test_a_session_without_a_header_ends_well(name: str) -> None:
 
 
 def test_the_noise_query_of_gadgetrons_client(test_data) -> None:
-    gadget = b"<gadget><name>n</name><dll>d</dll><classname>NoiseSummaryGadget</classname></gadget>"
-    (answer,) = run([ConfigText(b"<gadgetronStreamConfiguration>" + gadget + b"</gadgetronStreamConfiguration>")])
+    (answer,) = run([NOISE_SUMMARY])
     assert isinstance(answer, Dependency) and b"failed" in answer.xml
 
 
@@ -156,11 +207,11 @@ def test_a_query_for_all_noise_measurements() -> None:
 def test_a_gadgetron_that_dials_us_hears_of_faults_as_an_external_modules_host() -> None:
     session = Session("gadgetron")
     with pytest.raises(ConfigurationError, match="unknown gadget 'x'"):
-        list(session.answers(iter([ConfigText(b'<configuration><gadget name="x"/></configuration>')])))
+        session.answers([ConfigText(b'<configuration><gadget name="x"/></configuration>')])
     assert session.fault("no") == Fault("snrstream: no")
     session = Session("client")
     with pytest.raises(ConfigurationError, match="unknown pipeline"):
-        list(session.answers(iter([ConfigFile("x")])))
+        session.answers([ConfigFile("x")])
     assert session.fault("no") == Text("ERROR: no")
     with pytest.raises(ConnectionFailed, match="peer failed: out of memory"):
         scan(ConfigFile("grappa_snr"), HEADER, Fault("out of memory"))

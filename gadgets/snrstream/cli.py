@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import ConfigurationError, ScanError, SnrstreamError
+from .time_limit import leave
 
 if TYPE_CHECKING:
     import ismrmrd
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PIPELINE = "127.0.0.1", 9002, "grappa_denoise"
 log = logging.getLogger(__name__)
+
+
+def command() -> NoReturn:
+    """The process `snrstream`, to its end."""
+    leave(main())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,16 +60,14 @@ def _recon(options: argparse.Namespace) -> None:
     from .chain import chain_file, named_chain, parse_chain, read_configuration
     from .mrd.header import parse_header
     from .mrd.scan_file import ScanFile
-    from .openrecon import adjusted
+    from .openrecon import with_properties
     from .progress import Progress
     from .threads import limit_threads
 
     limit_threads(options.threads)
     file = chain_file(options.pipeline)
     chain = named_chain(options.pipeline) if file is None else parse_chain(read_configuration(file), file.name)
-    chain, ignored = adjusted(chain, dict(options.set))
-    if ignored:
-        raise ConfigurationError(f"--set: {ignored[0]}")
+    chain = with_properties(chain, options.pipeline, dict(options.set))
     if options.from_stream:
         from .pipe_ends import standard_pipes
         from .pipes import reconstruct
@@ -293,4 +297,4 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

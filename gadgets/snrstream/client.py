@@ -1,6 +1,5 @@
 """The client: streams a raw scan to a server and collects what it sends back."""
 
-import json
 import socket
 import sys
 import threading
@@ -20,6 +19,7 @@ from .link import Link
 from .mrd.acquisitions import NOISE_FLAG, head_of
 from .mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from .mrd.scan_file import ScanFile
+from .openrecon import Settings
 from .progress import Progress
 
 CONNECT_SECONDS = 10.0
@@ -35,11 +35,11 @@ class Received:
 
 
 def send_scan(
-    scan: ScanFile, host: str, port: int, pipeline: str, console: Mapping[str, str] = MappingProxyType({})
+    scan: ScanFile, host: str, port: int, pipeline: str, properties: Mapping[str, str] = MappingProxyType({})
 ) -> list[Received]:
     """Stream `scan` through the server's `pipeline`, a name it knows or the path of a file to send whole.
 
-    console: properties of gadgets, sent as a scanner's console sends what was set there; nothing where it is empty.
+    properties: of the pipeline's gadgets, in place of the pipeline's own. The server refuses one that no gadget has.
     No images are right for noise acquisitions alone, and from the pipeline that keeps dependent noise measurements.
     Raises ConnectionFailed where nobody listens, the server goes away, sends no images, or reports an error.
     """
@@ -53,8 +53,8 @@ def send_scan(
     with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
         link = Link(sock, server)
         preamble: list[Any] = [configuration, Header(scan.header_xml)]
-        if console:
-            preamble.append(Text(json.dumps({"parameters": dict(console)})))
+        if properties:
+            preamble.append(Text(Settings(dict(properties), strict=True).text()))
         sender = _Sender(link, preamble, scan, progress)
         sender.start()
         received: list[Received] = []

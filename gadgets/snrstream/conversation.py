@@ -48,8 +48,7 @@ def converse(sock: socket.socket, session: Session, options: Options) -> None:
 def _run(link: Link, session: Session, patience: float) -> str | None:
     """The whole session; why it failed, or None. patience: with a client that still sends after a failure."""
     try:
-        for message in session.answers(iter(link)):
-            link.send(message)
+        session.run(iter(link), link.send)
         link.send(Close())
         link.finish(SILENCE_SECONDS)
         return None

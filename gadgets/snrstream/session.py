@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -42,27 +42,61 @@ class Session:
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.begun = self.has_scan = self.is_gadgetron = False
-        self._n_queries = 0
 
-    def answers(self, messages: Iterator[Any]) -> Iterator[Any]:
-        """All that goes back to the peer before CLOSE. `messages` ends with the peer's own.
+    def run(self, messages: Iterator[Any], send: Callable[[Any], None]) -> None:
+        """Hold the session, from the first of `messages` to the last, which is the one ahead of the peer's CLOSE.
+
+        send: takes all that goes back to the peer before our CLOSE. It may be called while the next message is asked
+        for: queries are answered there and then, whatever the session is about, for their peer may wait for it.
 
         Raises SnrstreamError where the peer asks for what cannot be had; `fault` is how to tell it.
         """
-        first = yield from self._next(messages)
+        messages = self._without_queries(messages, send)
+        self._hold(messages, send)
+        try:
+            for _ in messages:  # who has got all that it wanted may still ask
+                pass
+        except ConnectionFailed:
+            if self.has_scan:
+                raise  # others may go without CLOSE
+
+    def answers(self, messages: Iterable[Any]) -> list[Any]:
+        """All that `run` sends, for messages that are there already."""
+        sent: list[Any] = []
+        self.run(iter(messages), sent.append)
+        return sent
+
+    def fault(self, text: str) -> Text | Fault:
+        """The message that tells the peer of a failure, in its dialect."""
+        text = text[:LONGEST_TEXT]
+        return Fault(f"snrstream: {text}") if self.is_gadgetron else Text(f"ERROR: {text}")
+
+    def _without_queries(self, messages: Iterator[Any], send: Callable[[Any], None]) -> Iterator[Any]:
+        """The messages but queries, which are answered."""
+        n_queries = 0
+        for message in messages:
+            if not isinstance(message, Query):
+                yield message
+                continue
+            n_queries += 1
+            if n_queries > MOST_QUERIES:
+                raise ProtocolError(f"more than {MOST_QUERIES} queries in one session; expected fewer")
+            send(Response(message.id, answer(message.text)))
+
+    def _hold(self, messages: Iterator[Any], send: Callable[[Any], None]) -> None:
+        """The session without its queries. Messages that it has no use for may be left."""
+        first = _next(messages)
         self.begun = True
         if isinstance(first, ConfigText) and is_noise_query(first.xml):
             # A Gadgetron client asks for a stored noise measurement ahead of its scan.
-            for _ in messages:
-                pass
-            yield Dependency(noise_summary(first.xml))
+            send(Dependency(noise_summary(first.xml)))
             return
         chain, name = self._chain(first)
         if name == DEPENDENCIES:
-            yield Dependency(noise_list())
+            send(Dependency(noise_list()))
         if chain is None and name != OPENRECON:
             return
-        second = yield from self._next(messages)
+        second = _next(messages)
         if second is None:
             log.info("no scan came with %s", name)
             return
@@ -70,45 +104,22 @@ class Session:
             raise ProtocolError(f"{_kind(second)} after the configuration; expected the ISMRMRD header")
         self.has_scan = True
         header = parse_header(second.xml)
-        third = yield from self._next(messages)
-        parameters = None
+        third = _next(messages)
+        settings = None
         if isinstance(third, Text):
-            parameters = openrecon.console_parameters(third.text, expected=name == OPENRECON)
-        chain, name, warnings = self._on_console(chain, name, parameters)
-        if parameters is None and third is not None:
+            settings = openrecon.settings_of(third.text, expected=name == OPENRECON)
+        chain, name, warnings = _adjusted(chain, name, settings or openrecon.Settings({}))
+        if settings is None and third is not None:
             messages = itertools.chain([third], messages)
         log.info("scan with %s", name)
         with Progress(f"{self.peer} {name}") as progress:
             for item in chain.run(self._items(messages, progress, warnings), header):
                 if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
                     continue  # Gadgetron's client fails at messages that it does not expect back
-                yield item
+                send(item)
                 if isinstance(item, ismrmrd.Image):
                     progress.image()
         log.info("%d acquisitions in, %d images out", progress.n_acquisitions, progress.n_images)
-
-    def fault(self, text: str) -> Text | Fault:
-        """The message that tells the peer of a failure, in its dialect."""
-        text = text[:LONGEST_TEXT]
-        return Fault(f"snrstream: {text}") if self.is_gadgetron else Text(f"ERROR: {text}")
-
-    def _next(self, messages: Iterator[Any]) -> Generator[Any, None, Any]:
-        """The next message that is no query; queries before it are answered. None at the peer's CLOSE."""
-        for message in messages:
-            match message:
-                case Query():
-                    yield self._response(message)
-                case Pause():
-                    continue
-                case _:
-                    return message
-        return None
-
-    def _response(self, query: Query) -> Response:
-        self._n_queries += 1
-        if self._n_queries > MOST_QUERIES:
-            raise ProtocolError(f"more than {MOST_QUERIES} queries in one session; expected fewer")
-        return Response(query.id, answer(query.text))
 
     def _chain(self, first: Any) -> tuple[Chain | None, str]:
         """The chain that the first message asks for, and what to call it; None for a peer that wants none (yet)."""
@@ -122,23 +133,8 @@ class Session:
                 return named_chain(name), name
             case ConfigText(xml):
                 self.is_gadgetron = is_of_module(xml)
-                return parse_chain(xml, "configuration of the client"), "a configuration of its own"
+                return parse_chain(xml, "configuration of the client"), "the client's configuration"
         raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
-
-    def _on_console(
-        self, chain: Chain | None, name: str, parameters: dict[str, Any] | None
-    ) -> tuple[Chain, str, list[str]]:
-        """The chain as the console's parameters will have it, what to call it, and warnings for its images."""
-        chosen = openrecon.pipeline_name(parameters) if parameters else None
-        if chosen is not None:
-            chain, name = named_chain(chosen), chosen
-        if chain is None:
-            log.warning("the console names no pipeline: %s is taken", DEFAULT_PIPELINE)
-            chain, name = named_chain(DEFAULT_PIPELINE), DEFAULT_PIPELINE
-        chain, warnings = openrecon.adjusted(chain, parameters or {})
-        if parameters:
-            log.info("parameters of the console: %.1000s", parameters)
-        return chain, name, warnings
 
     def _items(self, messages: Iterator[Any], progress: Progress, warnings: list[str]) -> Iterator[Any]:
         """The data of a scan, counted, behind warnings for its images; texts of the peer are logged."""
@@ -152,14 +148,33 @@ class Session:
                     yield message
                 case Text(text):
                     log.info("the client says: %.1000r", text)
-                case Query():
-                    yield self._response(message)  # which every gadget passes on
                 case Fault(text):
                     raise ConnectionFailed(f"{self.peer} failed: {' '.join(text[:LONGEST_TEXT].split())}")
                 case _ if isinstance(message, (*DATA, Pause)):
                     yield message
                 case _:
                     raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
+
+
+def _next(messages: Iterator[Any]) -> Any:
+    """The next message; None at the peer's CLOSE."""
+    return next((message for message in messages if not isinstance(message, Pause)), None)
+
+
+def _adjusted(chain: Chain | None, name: str, settings: openrecon.Settings) -> tuple[Chain, str, list[str]]:
+    """The chain as the client's settings will have it, what to call it, and warnings for its images."""
+    chosen = None if settings.strict else openrecon.pipeline_name(settings.values)
+    if chosen is not None:
+        chain, name = named_chain(chosen), chosen
+    if chain is None:
+        log.warning("the console names no pipeline: %s is taken", DEFAULT_PIPELINE)
+        chain, name = named_chain(DEFAULT_PIPELINE), DEFAULT_PIPELINE
+    if settings.values:
+        log.info("settings of the client: %.1000s", settings.values)
+    if settings.strict:
+        return openrecon.with_properties(chain, name, settings.values), name, []
+    chain, warnings = openrecon.adjusted(chain, settings.values)
+    return chain, name, warnings
 
 
 def _kind(message: Any) -> str:

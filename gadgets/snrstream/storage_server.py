@@ -22,7 +22,7 @@ from .time_limit import within
 log = logging.getLogger(__name__)
 
 LIFETIME_S = 172_800  # what Gadgetron asks for
-SILENCE_S, WHOLE_S = 3.0, 10.0
+LIMIT_S = 2.0  # that a scan waits, and time_limit.GRACE_S more for what cannot be cut short
 MOST_BYTES = 1 << 24
 
 
@@ -63,7 +63,7 @@ def _ask(what: str, measurement: str, header: xsd.ismrmrdHeader | None, blob: by
         opened: list[socket.socket] = []
         # A server that sends a byte now and then keeps every limit on silence.
         return within(
-            WHOLE_S,
+            LIMIT_S,
             "storage server",
             lambda: _answer(connection, opened, prefix + path, blob),
             lambda: _cut(opened),
@@ -79,7 +79,7 @@ def _connection(address: str) -> tuple[http.client.HTTPConnection, str]:
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if url.scheme not in kinds or not url.hostname:
         raise ValueError("expected an address that begins with http:// or https://")
-    return kinds[url.scheme](url.hostname, url.port, timeout=SILENCE_S), url.path
+    return kinds[url.scheme](url.hostname, url.port, timeout=LIMIT_S), url.path
 
 
 def _answer(

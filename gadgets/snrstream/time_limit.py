@@ -1,18 +1,20 @@
 """Work with a time limit, in a thread that is left behind where it does not end."""
 
 import concurrent.futures
-import ctypes
-import functools
+import contextlib
+import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 Result = TypeVar("Result")
 
 GRACE_S = 1.0  # for work that was told to end, which takes until its present step is done
 
 _here = threading.local()
-_left_behind: list[tuple[str, threading.Thread]] = []
+_left_behind: list[tuple[str | None, threading.Thread]] = []  # under the keys that they bar
 _lock = threading.Lock()
 
 
@@ -55,21 +57,24 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     unwanted = given_up is not None and given_up.done()
     worker.join(GRACE_S)
     if worker.is_alive():
-        if not unwanted:  # or it ends by itself, as it would have
-            with _lock:
-                _left_behind.append((key, worker))
-        _end_at_once()
+        with _lock:
+            _left_behind.append((None if unwanted else key, worker))  # what is unwanted ends by itself
     if unwanted:
         raise RuntimeError("given up")
     raise TimeoutError(f"no answer within {limit_s:g} s")
 
 
-@functools.cache
-def _end_at_once() -> None:
-    """When the process ends, do without the destructors of C++ libraries.
+def leave(status: int) -> NoReturn:
+    """End the process with `status`, without the destructors of C++ libraries where a thread was left behind.
 
-    The thread left behind still computes with what they would destroy: torch aborts then, and the exit status is lost.
-    Python has ended by then as it always does. `on_exit`, of glibc, hands the status to `_exit`.
+    It still computes with what they would destroy: torch aborts then, and the status is lost.
     """
-    libc = ctypes.CDLL(None)
-    libc.on_exit(libc._exit, None)
+    with _lock:
+        computes = any(thread.is_alive() for _, thread in _left_behind)
+    if not computes:
+        sys.exit(status)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
+            stream.flush()
+    os._exit(status)

@@ -83,6 +83,7 @@ CHILD = """
     from snrstream.denoising import manifest
     from snrstream.denoising.model import load_model
     from snrstream.errors import ModelError
+    from snrstream.time_limit import leave
 
     manifest.folder = lambda kind: Path(sys.argv[1])
     model = load_model("tiny")
@@ -93,6 +94,7 @@ CHILD = """
             print(json.dumps("denoised"))
         except ModelError as exc:
             print(json.dumps(str(exc)))
+    leave(3)
 """
 
 
@@ -105,7 +107,7 @@ def test_a_module_that_hangs_is_left_behind_and_refused(install) -> None:
         env={"PYTHONPATH": f"{root / 'gadgets'}:{root}", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert child.returncode == 0 and not child.stderr, child.stderr
+    assert child.returncode == 3 and not child.stderr, child.stderr
     assert [json.loads(line) for line in child.stdout.splitlines()] == [
         "denoised",
         "model tiny: failed on 2 x 8 x 8: no answer within 1 s (timeout_s)",

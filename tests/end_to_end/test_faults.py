@@ -55,7 +55,7 @@ def pixels(answers: list[Any]) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def expected() -> list[bytes]:
-    return pixels(list(Session("test").answers(iter(SCAN))))
+    return pixels(Session("test").answers(SCAN))
 
 
 @contextlib.contextmanager
@@ -122,7 +122,7 @@ def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected
     assert kept.name.endswith(".mrd")
     messages = list(Decoder().receive(kept.read_bytes()))
     assert b"".join(map(encode, messages)) == b"".join(map(encode, [*scan, Close()]))
-    assert len(pixels(list(Session("again").answers(iter(messages[:-1]))))) == 6
+    assert len(pixels(Session("again").answers(messages[:-1]))) == 6
 
 
 def test_a_scan_that_failed_is_kept_whole_though_it_pauses(tmp_path: Path, monkeypatch) -> None:

@@ -14,9 +14,10 @@ from snrstream.client import send_scan
 from snrstream.errors import ConnectionFailed
 from snrstream.link import Link
 from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Text
+from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Query, Response, Text
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
+from tools.benchmarks import small_scan
 
 
 def read_images(path: Path) -> dict[str, list[ismrmrd.Image]]:
@@ -87,16 +88,21 @@ def test_properties_that_a_user_sets_are_the_same_from_a_file_and_through_a_serv
     ("setting", "message"),
     [
         ("alpha", "setting is 'alpha'; expected KEY=VALUE"),
-        ("nothing=1", "--set: parameter 'nothing' of the console is no"),
-        ("alpha=2", "alpha is 2.0; expected a number from 0 to 1"),
+        ("alfa=0", "unknown property 'alfa' for grappa_denoise; its gadgets have: noise_adjust: missing_noise, "),
+        ("alpha=2", "gadget denoise: alpha is 2.0; expected a number from 0 to 1"),
     ],
 )
-def test_a_wrong_setting_is_one_line(raw_scan, tmp_path, capsys, setting, message) -> None:
-    try:
-        status = main(["recon", str(raw_scan("brain_16ch_r3")), "--set", setting, "--output", str(tmp_path / "out")])
-    except SystemExit as exc:
-        status = exc.code
-    assert status == 1 and message in capsys.readouterr().err
+def test_a_wrong_setting_is_one_line_from_a_file_and_through_a_server(
+    server, raw_scan, tmp_path, capsys, setting, message
+) -> None:
+    host, port, _ = server
+    for command in (["recon"], ["send", "--host", host, "--port", str(port)]):
+        arguments = [str(raw_scan("brain_16ch_r3")), "--set", setting, "--output", str(tmp_path / "out")]
+        try:
+            status = main([*command, *arguments])
+        except SystemExit as exc:
+            status = exc.code
+        assert status == 1 and message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_four_clients_at_once(server, raw_scan) -> None:
@@ -117,7 +123,24 @@ def test_four_clients_at_once(server, raw_scan) -> None:
 
 def dial(server) -> tuple[socket.socket, Link]:
     sock = socket.create_connection(server[:2], timeout=30)
-    return sock, Link(sock, "server")
+    return sock, Link(sock, "server", patience=30)
+
+
+@pytest.mark.parametrize("pipeline", ["isalive", "grappa_denoise", "default_measurement_dependencies"])
+def test_who_waits_for_the_answer_to_a_query_gets_it(server, pipeline) -> None:
+    sock, link = dial(server)
+    scan = [Header(small_scan.HEADER), *small_scan.acquisitions()] if pipeline != "isalive" else []
+    with sock:
+        answers = iter(link)
+        for number, message in enumerate([ConfigFile(pipeline), *scan[:3]]):
+            link.send(message)
+            link.send(Query(number, "gadgetron::version"))
+            assert next(answers).id == number
+        for message in [*scan[3:], Query(99, "gadgetron::version"), Close()]:
+            link.send(message)
+        kinds = [type(answer) for answer in answers]
+    assert Text not in kinds and kinds.count(Response) == 1
+    assert kinds.count(ismrmrd.Image) == (3 if pipeline == "grappa_denoise" else 0)
 
 
 def preamble(scan: ScanFile, pipeline: str = "grappa_snr") -> list:
