@@ -4,12 +4,15 @@ import contextlib
 import logging
 import math
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .errors import ConnectionFailed, SnrstreamError
+from .gate import Gate
 from .link import Link
-from .mrd.messages import Close
+from .mrd.messages import Close, Header
 from .raw_record import RawRecord
 from .session import LONGEST_TEXT, Session
 
@@ -32,23 +35,27 @@ class Options:
     keep_raw: Path | None = None
 
 
-def converse(sock: socket.socket, session: Session, options: Options) -> None:
-    """Hold the session to its end. Raw data of a scan that fails is kept where the options say so."""
+def converse(sock: socket.socket, session: Session, options: Options, gate: Gate) -> None:
+    """Hold the session to its end. Raw data of a scan that fails is kept where the options say so.
+
+    Once the gate is closed, no scan begins, and a client that is waited for is let go.
+    """
     record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
     recorded = record.write if record is not None else None
-    link = Link(sock, session.peer, options.patience, recorded, spool=True, pauses=True)
+    link = Link(sock, session.peer, options.patience, recorded, spool=True, pauses=True, gate=gate)
     failure: str | None = "ended by a defect"
     try:
-        failure = _run(link, session, SILENCE_SECONDS if record is None else options.patience)
+        failure = _run(link, session, gate, SILENCE_SECONDS if record is None else options.patience)
     finally:
+        gate.leave(session)
         if record is not None:
             _settle(record, session.has_scan or link.drained_header, failure, link.closed_by_peer)
 
 
-def _run(link: Link, session: Session, patience: float) -> str | None:
+def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | None:
     """The whole session; why it failed, or None. patience: with a client that still sends after a failure."""
     try:
-        session.run(iter(link), link.send)
+        session.run(_admitted(link, session, gate), link.send)
         link.send(Close())
         link.finish(SILENCE_SECONDS)
         return None
@@ -56,6 +63,8 @@ def _run(link: Link, session: Session, patience: float) -> str | None:
         log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
         if session.begun:
             _tell_all_the_same(link, session, str(exc))
+        # What it sent before it went is raw data of its scan.
+        link.drain(SILENCE_SECONDS, math.inf if session.has_scan else DRAIN_SECONDS)
         return str(exc)
     except SnrstreamError as exc:
         text = str(exc)
@@ -68,6 +77,19 @@ def _run(link: Link, session: Session, patience: float) -> str | None:
         log.exception("a defect of snrstream")
     report(link, session, text, patience)
     return text
+
+
+def _admitted(link: Link, session: Session, gate: Gate) -> Iterator[Any]:
+    """What comes, up to a scan's header as long as the gate is open; from there on it has no say."""
+    messages = iter(link)
+    for message in messages:
+        if isinstance(message, Header):
+            link.gate = None
+            gate.enter(session)
+            yield message
+            break
+        yield message
+    yield from messages
 
 
 def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
@@ -100,6 +122,6 @@ def _settle(record: RawRecord, is_scan: bool, failure: str | None, complete: boo
     if failure is None or not is_scan:
         record.discard()
         return
-    path = record.keep()
-    if path is not None:
-        log.error("raw data kept in %s%s", path, "" if complete else ", as far as it came: no CLOSE")
+    kept = record.keep()
+    if kept is not None:
+        log.error("raw data kept in %s%s", kept, "" if complete else ", as far as it came: no CLOSE")

@@ -4,19 +4,15 @@ import math
 import select
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from .errors import ConnectionFailed, ProtocolError, SnrstreamError
+from .gate import Gate
 from .mrd.decoder import Decoder
 from .mrd.encoder import encode
 from .mrd.messages import Close, Header, Pause
-
-CHUNK = 1 << 18
-MOST_SPOOLED = 1 << 30  # bytes that a peer may be ahead of what it reads
-
-Record = Callable[[memoryview], None]
+from .spool import CHUNK, Record, Spool
 
 
 class Link:
@@ -27,6 +23,7 @@ class Link:
     spool: what comes while `send` waits for the peer to take something is kept for later, for some peers read nothing
     before they have sent everything.
     pauses: iteration gives a `Pause` whenever it is about to wait for the peer.
+    gate: as long as it is set here, its closing ends every wait for the peer to send, by ConnectionFailed.
     """
 
     def __init__(
@@ -37,40 +34,65 @@ class Link:
         record: Record | None = None,
         spool: bool = False,
         pauses: bool = False,
+        gate: Gate | None = None,
     ) -> None:
         self._socket = sock
         self._socket.settimeout(patience)
         self._patience = patience
         self._deadline = math.inf
-        self._record = record
         self._spools = spool
-        self._spool: deque[bytes] = deque()
-        self._spooled = 0
+        self._spool = Spool(sock, record)
         self._tells_pauses = pauses
-        self._messages = self._receive()
+        self._decoder = Decoder()
+        self._arrived: Iterator[Any] = iter(())  # of what has been read: to be used up before more is
+        self._is_garbled = False  # the bytes were no messages
+        self._send_failure: str | None = None
         self.peer = peer
+        self.gate = gate
         self.closed_by_peer = False
         self.drained_header = False  # whether a scan was among what was drained
 
     def __iter__(self) -> Iterator[Any]:
-        """Messages up to the peer's CLOSE, which is not handed out.
+        """Messages up to the peer's CLOSE, which is not handed out. A later iteration goes on where this one stops.
 
-        Raises ProtocolError for bytes that are no messages and for silence, ConnectionFailed where the peer
-        goes away without a CLOSE.
+        Raises ProtocolError for bytes that are no messages, behind which nothing more is found, and for silence;
+        ConnectionFailed where the peer goes away without a CLOSE.
         """
-        return self._messages
+        while not (self.closed_by_peer or self._is_garbled):
+            try:
+                for message in self._arrived:
+                    if isinstance(message, Close):
+                        self.closed_by_peer = True
+                        self._spool.record = None
+                        return
+                    yield message
+            except ProtocolError:
+                self._is_garbled = True
+                raise
+            if self._tells_pauses and not self._spool.ready():
+                yield Pause()  # who takes it may send, and `send` spools: only now is it known what is read next
+            n_bytes = self._read_into(self._decoder.buffers())
+            if not n_bytes:
+                raise ConnectionFailed(self._early_end())
+            self._arrived = self._decoder.received(n_bytes)
 
     def send(self, message: Any) -> None:
-        """Send one message. Raises ConnectionFailed where the peer is gone, or takes nothing."""
+        """Send one message. Raises ConnectionFailed where the peer is gone, or takes nothing, and ever after.
+
+        For a message that was sent in part would swallow the next.
+        """
         rest = memoryview(encode(message))
+        if self._send_failure is not None:
+            raise ConnectionFailed(self._send_failure)
         try:
             while rest:
-                self._wait_to_send()
-                rest = rest[self._socket.send(rest) :]
+                rest = rest[self._send_some(rest) :]
+            return
         except TimeoutError:
-            raise ConnectionFailed(f"{self.peer} took nothing for {self._patience:g} s") from None
+            self._send_failure = f"{self.peer} took nothing for {self._patience:g} s"
         except OSError as exc:
-            raise ConnectionFailed(f"{self.peer} went away: {exc.strerror or exc}") from None
+            self._send_failure = f"{self.peer} went away: {exc.strerror or exc}"
+        raise ConnectionFailed(self._send_failure)
 
     def drain(self, silence: float, seconds: float = math.inf) -> None:
         """Read on to the peer's CLOSE or end, so that what is sent next is not lost to a reset.
@@ -80,14 +102,13 @@ class Link:
         self._deadline = time.monotonic() + seconds
         try:
             self._socket.settimeout(silence)
-            for message in self._messages:  # ends at once where the bytes were no messages
+            for message in self:
                 self.drained_header |= isinstance(message, Header)
             if not self.closed_by_peer:
                 self._read_away()
         except (OSError, SnrstreamError):
             return
         finally:
-            # An iterator that has raised is at its end; a later drain goes on with the bytes.
             self._deadline = math.inf
             self._socket.settimeout(self._patience)
 
@@ -98,82 +119,48 @@ class Link:
             self._socket.settimeout(silence)
             self._deadline = time.monotonic() + 10 * silence
             self._read_away()
-        except OSError:
+        except (OSError, SnrstreamError):
             return
 
-    def _wait_to_send(self) -> None:
-        """Until the peer takes more; what it sends meanwhile goes to the spool. Raises TimeoutError."""
-        while self._spools:
-            poll = select.poll()
-            poll.register(self._socket, select.POLLOUT | (select.POLLIN if self._spooled < MOST_SPOOLED else 0))
-            ready = poll.poll(None if self._patience is None else 1000 * self._patience)
-            if not ready:
-                raise TimeoutError
-            if ready[0][1] & ~select.POLLIN:  # it takes more, or is gone, which sending will tell
-                return
-            data = self._socket.recv(CHUNK)
-            self._spool.append(data)
-            self._spooled += len(data)
-            if not data:
-                self._spooled = MOST_SPOOLED  # the end: nothing more to read
+    def _send_some(self, rest: memoryview) -> int:
+        """How many bytes the peer has taken; what it sends meanwhile goes to the spool. Raises OSError."""
+        if not self._spools:
+            return self._socket.send(rest)
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT | (select.POLLIN if self._spool.takes_more else 0))
+        ready = poll.poll(None if self._patience is None else 1000 * self._patience)
+        if not ready:
+            raise TimeoutError
+        if not ready[0][1] & ~select.POLLIN:
+            self._spool.keep()
+            return 0
+        try:  # it takes more, or is gone, which sending tells
+            return self._socket.send(rest, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
 
     def _read_away(self) -> None:
-        for data in self._spool:
-            self._recorded(memoryview(data))
-        self._spool.clear()
-        while time.monotonic() < self._deadline and (data := self._socket.recv(CHUNK)):
-            if not self.closed_by_peer:
-                self._recorded(memoryview(data))
-
-    def _receive(self) -> Iterator[Any]:
-        decoder = Decoder()
-        while True:
-            if self._spool:
-                data = self._spool.popleft()
-                self._spooled -= len(data)
-                self._recorded(memoryview(data))
-                n_bytes, messages = len(data), decoder.receive(data)
-            else:
-                if self._tells_pauses and not self._has_more():
-                    yield Pause()
-                buffers = decoder.buffers()
-                n_bytes = self._read_into(buffers)
-                if self._record is not None:
-                    self._recorded(*buffers, n_bytes=n_bytes)
-                messages = decoder.received(n_bytes)
-            if not n_bytes:
-                try:
-                    decoder.finish()
-                except ProtocolError as exc:
-                    raise ConnectionFailed(f"{self.peer} went away: {exc}") from None
-                raise ConnectionFailed(f"{self.peer} went away without CLOSE")
-            for message in messages:
-                if isinstance(message, Close):
-                    self.closed_by_peer = True
-                    return
-                yield message
-
-    def _has_more(self) -> bool:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        buffer = memoryview(bytearray(CHUNK))
+        while self._read_into([buffer]):
+            pass
 
     def _read_into(self, buffers: list[memoryview]) -> int:
+        """How many bytes have come, 0 at the peer's end. Raises ProtocolError for silence, else ConnectionFailed."""
         try:
             if time.monotonic() > self._deadline:
                 raise ConnectionFailed(f"{self.peer} does not come to an end")
-            return self._socket.recvmsg_into(buffers)[0]
+            if self.gate is not None and not self._spool.ready():
+                self.gate.wait_for(self._socket)
+            return self._spool.read_into(buffers)
         except TimeoutError:
             seconds = self._socket.gettimeout()
             raise ProtocolError(f"{self.peer} sent nothing for {seconds:g} s; expected data or CLOSE") from None
         except OSError as exc:
             raise ConnectionFailed(f"{self.peer} went away: {exc.strerror or exc}") from None
 
-    def _recorded(self, *parts: memoryview, n_bytes: int | None = None) -> None:
-        """What came, or the first `n_bytes` of it."""
-        if self._record is None:
-            return
-        left = sum(map(len, parts)) if n_bytes is None else n_bytes
-        for part in parts:
-            self._record(part[:left])
-            left -= min(left, len(part))
+    def _early_end(self) -> str:
+        try:
+            self._decoder.finish()
+        except ProtocolError as exc:
+            return f"{self.peer} went away: {exc}"
+        return f"{self.peer} went away without CLOSE"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from .chain import preload, warm_up
 from .conversation import SILENCE_SECONDS, Options, converse, report
 from .errors import ConnectionFailed
+from .gate import Gate
 from .link import Link
 from .session import Session
 
@@ -75,7 +76,8 @@ class Server:
         self._options = options
         self._room = threading.BoundedSemaphore(options.clients)
         self._lock = threading.Lock()
-        self._present: dict[threading.Thread, tuple[socket.socket, Session]] = {}
+        self._present: set[threading.Thread] = set()
+        self._gate = Gate()
 
     def accept(self, listener: socket.socket) -> None:
         """Take the client that waits."""
@@ -95,21 +97,19 @@ class Server:
                 if len(self._present) >= self._options.clients + MOST_REFUSALS:
                     raise RuntimeError(f"{len(self._present)} clients are here")
                 thread.start()
-                self._present[thread] = sock, session
+                self._present.add(thread)
         except RuntimeError as exc:  # or no thread can be had
             log.error("%s: cut off: %s", peer, exc)
             sock.close()
 
     def finish(self) -> None:
-        """Wait for the scans that run; clients that have not begun are let go."""
+        """Wait for the scans that run. Clients that have not begun one are let go at once, and begin none."""
+        log.info("stopping; %d scans to finish", self._gate.close())
         with self._lock:
-            present = dict(self._present)
-        n_scans = sum(session.begun for _, session in present.values())
-        log.info("stopping; %d scans to finish", n_scans)
-        for thread, (sock, session) in present.items():
-            if not session.begun:
-                _shut(sock)
+            present = list(self._present)
+        for thread in present:
             thread.join()
+        self._gate.remove()
         log.info("stopped")
 
     def _attend(self, sock: socket.socket, session: Session) -> None:
@@ -118,21 +118,14 @@ class Server:
                 # A client may be back before its last session has quite ended.
                 if self._room.acquire(timeout=ROOM_SECONDS):
                     try:
-                        converse(sock, session, self._options)
+                        converse(sock, session, self._options, self._gate)
                     finally:
                         self._room.release()
                 else:
                     n_clients = self._options.clients
                     text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
                     log.error("refused: %s", text)
-                    report(Link(sock, session.peer), session, text, SILENCE_SECONDS)
+                    report(Link(sock, session.peer, gate=self._gate), session, text, SILENCE_SECONDS)
         finally:
             with self._lock:
-                self._present.pop(threading.current_thread(), None)
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+                self._present.discard(threading.current_thread())
