@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import ConfigurationError, ScanError, SnrstreamError
+from .log_levels import quiet_third_parties
 from .time_limit import leave
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PIPELINE = "127.0.0.1", 9002, "grappa_denoise"
-log = logging.getLogger(__name__)
+log = logging.getLogger("snrstream.cli")  # even where it runs as __main__
 
 
 def command() -> NoReturn:
@@ -41,8 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         format=f"%(asctime)s %(levelname)-7s {'%(threadName)s: ' if options.run is _serve else ''}%(message)s",
         datefmt="%Y-%m-%d %H:%M:%S" if options.run is _serve else "%H:%M:%S",
     )
-    for noisy in ("xsdata", "h5py", "PIL", "pydicom"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    quiet_third_parties()
     try:
         options.run(options)
     except SnrstreamError as exc:

@@ -8,21 +8,14 @@ Gadgetron starts it from the same configuration files that the embedded host run
     </external>
 """
 
-import functools
 import logging
-import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
-from gadgetron.types.acquisition_bucket import AcquisitionBucket
-from gadgetron.types.image_array import ImageArray
-from gadgetron.types.recon_data import ReconData
-
-from .chain import parse_chain
-from .errors import ConnectionFailed, SnrstreamError
-from .mrd.encoder import encode
-from .mrd.gadgetron_codecs import read_bucket, read_image_array, read_recon_data
-from .mrd.header import parse_header
-from .mrd.messages import Fault, MessageId
+from .errors import ProtocolError, SnrstreamError
+from .gadgetron_connection import PEER, ModuleConnection
+from .log_levels import quiet_third_parties
+from .mrd.messages import Close
+from .session import Session
 from .threads import limit_threads
 
 if TYPE_CHECKING:
@@ -31,48 +24,39 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def chain(connection: "Connection") -> None:
-    """Run the gadgets of the module's own `<configuration>` on everything that Gadgetron sends.
+def chain(connection: Union["Connection", ModuleConnection]) -> None:
+    """Run the gadgets of the module's own `<configuration>` on everything that Gadgetron sends, to its CLOSE.
 
-    A failure is reported as Gadgetron's error message, after its input was read to the end, for a reset
-    connection or a mere CLOSE would look like success with images missing.
+    A failure is reported as Gadgetron's error message, and its input read to the end, for a reset connection or a mere
+    CLOSE would look like success with images missing. Then the process ends: raises SystemExit with status 1.
     """
-    # gadgetron's own reader waits for ever where the peer is gone.
-    connection.socket.read = functools.partial(_read, connection.socket.socket)
-    # The package's own codecs of these fail at much of what Gadgetron sends (see `mrd.gadgetron_codecs`).
-    connection.add_reader(MessageId.RECON_DATA, read_recon_data)
-    connection.add_reader(MessageId.IMAGE_ARRAY, read_image_array)
-    connection.add_reader(MessageId.BUCKET, read_bucket)
-    connection.add_writer(
-        lambda item: isinstance(item, (ReconData, ImageArray, AcquisitionBucket)),
-        lambda peer, item: peer.write(encode(item)),
-    )
-    items = iter(connection)
-    limit_threads(1)
+    quiet_third_parties()
+    if isinstance(connection, ModuleConnection):
+        peer = connection
+    else:
+        log.warning("the gadgetron package read configuration and header: install snrstream by pip to do without it")
+        peer = ModuleConnection.taken_over(connection)
     try:
-        gadgets = parse_chain(connection.raw_bytes.config, "configuration of the external module")
-        for item in gadgets.run(items, parse_header(connection.raw_bytes.header)):
-            connection.send(item)
+        limit_threads(1)
+        _converse(peer)
         return
-    except ConnectionFailed:
-        raise
     except SnrstreamError as exc:
         text = str(exc)
+        log.error("%s", text)
+    except MemoryError:
+        text = "out of memory; expected a smaller scan, or a host with more"
         log.error("%s", text)
     except Exception as exc:
         text = f"internal error: {type(exc).__name__}: {exc}"
         log.exception("a defect of snrstream")
-    connection.socket.write(encode(Fault(f"snrstream: {text}")))
-    for _ in items:
-        pass
+    peer.fail(text)
+    raise SystemExit(1)
 
 
-def _read(sock: socket.socket, n_bytes: int) -> bytearray:
-    """Exactly `n_bytes`. Raises ConnectionFailed at the end of the connection."""
-    data = bytearray()
-    while len(data) < n_bytes:
-        chunk = sock.recv(min(n_bytes - len(data), 1 << 20))
-        if not chunk:
-            raise ConnectionFailed(f"Gadgetron went away after {len(data)} of {n_bytes} bytes")
-        data += chunk
-    return data
+def _converse(peer: ModuleConnection) -> None:
+    session = Session(PEER)
+    for message in session.answers(peer.messages):
+        peer.send(message)
+    if not session.has_scan:
+        raise ProtocolError(f"{PEER} closed before a scan came; expected a configuration and a header")
+    peer.send(Close())

@@ -12,6 +12,7 @@ from gadgetron.types.image_array import ImageArray
 from ismrmrd import xsd
 
 from .errors import ScanError
+from .gadgetron_gmaps import KeptGMaps
 from .image_values import Role, meta_values, name, role, scale_ratio
 from .items import ReconImage
 from .recon.spectrum import Spectrum
@@ -25,28 +26,29 @@ SAME_FIELDS = ("version", "measurement_uid", "position", "read_dir", "phase_dir"
 LINE_NUMBER = re.compile("[0-9]{1,5}")
 SAME_COUNTERS = ("average", "slice", "contrast", "phase", "repetition", "set")
 
-GMaps = dict[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray]
-
 
 def recon_images(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
     """Complex images of one channel, whole arrays of them too, to `ReconImage`s; g-maps are kept for them.
 
-    Gadgetron sends the g-map of an image ahead of it, and none where nothing was accelerated. Real images, whose noise
-    is no longer that of SNR units, SNR maps and all other items pass, the maps of an array as images.
+    Gadgetron sends the g-map of an image ahead of it, and none where nothing was accelerated. A map is kept as long as
+    a later image can need it (`KeptGMaps` states the bound), so that an endless series takes no more memory than a
+    short one. Real images, whose noise is no longer that of SNR units, SNR maps and all other items pass, the maps of
+    an array as images.
     Raises ScanError for images of several channels, and for pixels or attributes that cannot be read.
     """
-    gmaps: GMaps = {}
+    gmaps = KeptGMaps()
     accelerated = _is_accelerated(header)
     for item in items:
         for image in _images_of(item) if isinstance(item, ImageArray) else (item,):
             if not isinstance(image, ismrmrd.Image):
                 yield image
             elif role(image) is Role.G_MAP:
-                gmap = np.abs(_pixels(image))
-                gmaps |= {(counters, gmap.shape): gmap for counters in _counters(image)}
+                gmaps.add(image, np.abs(_pixels(image)))
             elif role(image) is Role.IMAGE and _is_complex(image) and not meta_values(image, "SNRSTREAM_model"):
+                gmaps.passed(image)
                 yield _recon_image(image, gmaps, accelerated)
             else:
+                gmaps.passed(image)
                 log.info("%s (%s) passes as it is: no complex image to work on", name(image), role(image).value)
                 yield image
 
@@ -96,17 +98,10 @@ def _pixels(image: ismrmrd.Image) -> np.ndarray:
     return pixels
 
 
-def _counters(image: ismrmrd.Image) -> Iterator[tuple[int, ...]]:
-    """What pairs an image with its g-map: all counters first, the slice alone last."""
-    every = image.slice, image.contrast, image.phase, image.set, image.repetition
-    for n in range(len(every), 0, -1):
-        yield every[:n]
-
-
-def _recon_image(image: ismrmrd.Image, gmaps: GMaps, accelerated: bool) -> ReconImage:
+def _recon_image(image: ismrmrd.Image, gmaps: KeptGMaps, accelerated: bool) -> ReconImage:
     pixels = _pixels(image)
     shape = pixels.shape
-    gmap = next((gmaps[key] for key in ((c, shape) for c in _counters(image)) if key in gmaps), None)
+    gmap = gmaps.of(image, shape)
     warnings = tuple(meta_values(image, "SNRSTREAM_warning"))
     if gmap is None and accelerated:
         warnings += (f"no g-map came ahead of the image ({name(image)}, slice {image.slice}); not denoised",)

@@ -61,23 +61,31 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int, Path]]:
         yield (*found.address, log)
 
 
+@contextlib.contextmanager
+def started_module(
+    log: Path, name: str = "snrstream.gadgetron", target: str = "chain", **environment: str
+) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
+    """A module as Gadgetron starts it: the socket by which it dialled us, and its process. Its stderr goes to `log`."""
+    with socket.create_server(("localhost", 0)) as listener, open(log, "wb") as stderr:
+        command = [sys.executable, "-m", "gadgetron", str(listener.getsockname()[1]), name, target]
+        process = subprocess.Popen(command, env=ENVIRONMENT | environment, stderr=stderr)
+        try:
+            listener.settimeout(60)
+            sock, _ = listener.accept()
+            with sock:
+                sock.settimeout(60)
+                yield sock, process
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture
-def module():
-    """The socket of a module process that dialled us, as Gadgetron's would."""
-    with socket.create_server(("localhost", 0)) as listener:
-        port = listener.getsockname()[1]
-        command = [sys.executable, "-m", "gadgetron", str(port), "snrstream.gadgetron", "chain"]
-        process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
-        listener.settimeout(60)
-        sock, _ = listener.accept()
-    with sock:
-        sock.settimeout(60)
+def module(tmp_path) -> Iterator[socket.socket]:
+    """The socket of a module process, which must end when it is closed."""
+    with started_module(tmp_path / "module.log") as (sock, _):
         yield sock
-    try:
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def exchange(sock: socket.socket, configuration: str, header: bytes, items: list) -> list:

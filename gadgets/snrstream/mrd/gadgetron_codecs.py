@@ -9,7 +9,7 @@ import ctypes
 import math
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -24,13 +24,6 @@ from .gadgetron_sizes import BUCKET_META, MOST_ENCODINGS
 STATS = ("kspace_encode_step_1", "kspace_encode_step_2", "slice", "phase", "contrast", "repetition", "set", "segment",
          "average")  # fmt: skip
 _U64 = struct.Struct("<Q")
-
-
-class Source(Protocol):
-    """Where the bytes come from: a message at hand, or a socket."""
-
-    def read(self, n_bytes: int, /) -> bytearray:
-        """Exactly so many bytes, which the arrays will be made of."""
 
 
 class Whole:
@@ -48,12 +41,12 @@ class Whole:
         return bytearray(self._view[start : self._position])
 
 
-def read_recon_data(source: Source) -> ReconData:
+def read_recon_data(source: Whole) -> ReconData:
     """Data is complex64 `(ro, e1, e2, channel, n, s, slice)`, headers an object array `(e1, e2, n, s, slice)`."""
     return ReconData([ReconBit(_buffer(source), _optional(source, _buffer)) for _ in range(_u64(source))])
 
 
-def read_image_array(source: Source) -> ImageArray:
+def read_image_array(source: Whole) -> ImageArray:
     """Data is complex64 `(ro, e1, e2, channel, n, s, slice)`, headers an object array `(n, s, slice)`, meta one XML
     text for each of them, the first axis fastest."""
     return ImageArray(
@@ -65,7 +58,7 @@ def read_image_array(source: Source) -> ImageArray:
     )
 
 
-def read_bucket(source: Source) -> AcquisitionBucket:
+def read_bucket(source: Whole) -> AcquisitionBucket:
     """Raises ProtocolError where the lengths at the beginning are not those that the headers tell."""
     meta = bucket_meta.from_buffer_copy(source.read(BUCKET_META))
     data, data_stats = _acquisitions(source, meta.data), _stats(source, meta.data_stats.nbytes)
@@ -119,37 +112,37 @@ def bucket_bytes(item: AcquisitionBucket) -> bytes:
     return b"".join([bytes(meta), *parts, heads, data])
 
 
-def _u64(source: Source) -> int:
+def _u64(source: Whole) -> int:
     number: int = _U64.unpack(source.read(8))[0]
     return number
 
 
-def _optional(source: Source, read: Callable[[Source], Any]) -> Any:
+def _optional(source: Whole, read: Callable[[Whole], Any]) -> Any:
     return read(source) if source.read(1)[0] else None
 
 
-def _of(source: Source, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+def _of(source: Whole, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     """In the order of C, writable."""
     return np.frombuffer(source.read(math.prod(shape) * np.dtype(dtype).itemsize), dtype).reshape(shape)
 
 
-def _shape(source: Source) -> tuple[int, ...]:
+def _shape(source: Whole) -> tuple[int, ...]:
     """An array that was never filled has no dimensions, which numpy would take for one number."""
     n_dimensions = _u64(source)
     return struct.unpack(f"<{n_dimensions}Q", source.read(8 * n_dimensions)) or (0,)
 
 
-def _array(source: Source, dtype: type) -> np.ndarray:
+def _array(source: Whole, dtype: type) -> np.ndarray:
     return _of(source, dtype, _shape(source)[::-1]).T
 
 
-def _heads(source: Source, kind: Any, count: int) -> list[Any]:
+def _heads(source: Whole, kind: Any, count: int) -> list[Any]:
     size = ctypes.sizeof(kind)
     data = source.read(size * count)
     return [kind.from_buffer_copy(data, size * n) for n in range(count)]
 
 
-def _objects(source: Source, kind: Any) -> np.ndarray:
+def _objects(source: Whole, kind: Any) -> np.ndarray:
     shape = _shape(source)
     heads = np.empty(math.prod(shape), object)
     for n, head in enumerate(_heads(source, kind, heads.size)):
@@ -157,7 +150,7 @@ def _objects(source: Source, kind: Any) -> np.ndarray:
     return heads.reshape(shape, order="F")
 
 
-def _buffer(source: Source) -> ReconBuffer:
+def _buffer(source: Whole) -> ReconBuffer:
     return ReconBuffer(
         _array(source, np.complex64),
         _optional(source, lambda _: _array(source, np.float32)),
@@ -167,12 +160,12 @@ def _buffer(source: Source) -> ReconBuffer:
     )
 
 
-def _waveform(source: Source) -> ismrmrd.Waveform:
+def _waveform(source: Whole) -> ismrmrd.Waveform:
     (head,) = _heads(source, ismrmrd.WaveformHeader, 1)
     return ismrmrd.Waveform(head, _of(source, np.uint32, (head.channels, head.number_of_samples)))
 
 
-def _acquisitions(source: Source, sizes: Any) -> list[ismrmrd.Acquisition]:
+def _acquisitions(source: Whole, sizes: Any) -> list[ismrmrd.Acquisition]:
     heads = _heads(source, ismrmrd.AcquisitionHeader, sizes.count)
     shapes = [(head.number_of_samples, head.trajectory_dimensions) for head in heads]
     _agree("trajectories", sizes.trajectory_bytes, (4 * math.prod(shape) for shape in shapes))
@@ -190,7 +183,7 @@ def _agree(what: str, announced: int, told: Iterable[int]) -> None:
         raise ProtocolError(f"bucket announces {announced} bytes of {what}; its headers tell {total}")
 
 
-def _stats(source: Source, n_bytes: int) -> list[AcquisitionBucketStats]:
+def _stats(source: Whole, n_bytes: int) -> list[AcquisitionBucketStats]:
     whole = Whole(memoryview(source.read(n_bytes)))
     count = _u64(whole)
     if count > MOST_ENCODINGS:
