@@ -98,7 +98,7 @@ def test_dicom_and_preview_are_there(tmp_path, header_xml, header):
     folder = tmp_path / "a" / "b"
     assert sorted(path.name for path in folder.iterdir()) == ["dicom", "images.h5", "preview.png"]
     datasets = [pydicom.dcmread(path) for path in sorted((folder / "dicom").iterdir())]
-    assert [int(dataset.SeriesNumber) for dataset in datasets] == [1, 1, *[2] * 6, 20]
+    assert [int(dataset.SeriesNumber) for dataset in datasets] == [999001, 999001, *[999002] * 6, 999020]
     np.testing.assert_array_equal(datasets[0].pixel_array, images[0].data[0, 0])
     with Image.open(folder / "preview.png") as picture:
         assert picture.height >= 384 and picture.mode == "RGB"

@@ -188,7 +188,7 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
     assert np.array_equal(magnitudes["magnitude"], np.rint(magnitudes["complex"] * 10))
     (dataset,) = to_dicom(rest, None, ScanIdentity.of(None))
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", "RESIDUAL"]
-    assert dataset.SeriesNumber == 3 and dataset.SeriesDescription.endswith("residual")
+    assert dataset.SeriesNumber == 999003 and dataset.SeriesDescription.endswith("residual")
     assert "; original minus denoised; denoised by tiny 0.1; " in dataset.DerivationDescription
     panels = [preview(images[:n], "").width for n in (2, 3)]
     assert panels[1] > panels[0], "one panel more"

@@ -52,13 +52,14 @@ def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
 
 
 def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> str:
-    """Protocol and what the chain made of it; the latter survives where both exceed 64 characters."""
+    """Protocol, snrstream, and what the chain made of it: no name that the scanner gives. The end survives beyond 64
+    characters."""
     additional = _first(
         image, "SeriesDescriptionAdditional", "SequenceDescriptionAdditional", "GADGETRON_SeqDescription"
     )
-    suffix = text("_".join(value.strip("_") for value in additional), 64)
+    suffix = text("_".join(["snrstream", *(value.strip("_") for value in additional)]), 64)
     protocol = text(lookup(header, "measurementInformation.protocolName"), max(0, 63 - len(suffix.encode())))
-    return "_".join(part for part in (protocol, suffix) if part) or "snrstream"
+    return "_".join(part for part in (protocol, suffix) if part)
 
 
 def _derivation(image: ismrmrd.Image) -> str:
