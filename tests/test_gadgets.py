@@ -10,6 +10,7 @@ import torch
 
 from snrstream import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.errors import ScanError
+from snrstream.image_kind import ImageKind
 from snrstream.image_values import unit
 from snrstream.items import Bucket, ReconImage, ScanWarning
 from snrstream.recon.spectrum import Spectrum
@@ -218,7 +219,7 @@ def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
 
 
 def test_the_denoised_image_shares_the_window_of_its_original(recon) -> None:
-    denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), denoised=True)
+    denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), kind=ImageKind.DENOISED)
     images = {i.image_series_index: i for i in image_finish.process([recon, denoised], None, image_finish.Parameters())}
     for key in ("WindowCenter", "WindowWidth"):
         assert images[1].meta[key] == images[2].meta[key]

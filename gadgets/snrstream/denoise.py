@@ -18,6 +18,7 @@ from .denoise_group import Frame
 from .denoised_image import denoised, residual, stand_in
 from .denoising.model import TIMEOUT_S, load_model
 from .errors import ConnectionFailed, ModelError, ModelTimeout, SnrstreamError
+from .image_kind import ImageKind
 from .items import ReconImage
 from .mrd.messages import Pause
 from .resources import is_plain_name
@@ -94,7 +95,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 if isinstance(item, Pause):
                     yield from denoiser.pause()
                 yield item
-                if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
+                if isinstance(item, ReconImage) and item.kind is ImageKind.ORIGINAL:
                     yield from denoiser.take(item)
         except ConnectionFailed:
             raise  # nobody is there for what waits
