@@ -13,6 +13,7 @@ from ismrmrd import xsd
 
 from .errors import printable
 from .image_kind import ImageKind
+from .image_values import lowest
 from .items import ReconImage
 
 log = logging.getLogger(__name__)
@@ -45,14 +46,17 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
     """
     numbers: Counter[int] = Counter()
-    windows: dict[int, tuple[int, int]] = {}  # of originals, for the images beside them
+    windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
     raw_scale: float | None = None
 
     def finish(recon: ReconImage, pixels: np.ndarray, kind: ImageKind, scale: float) -> ismrmrd.Image:
         number = numbers[kind.series] = numbers[kind.series] + 1
         scale = scale if parameters.output == "magnitude" else 1.0
         window = windows.get(number) if kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP) else None
-        window = window or _window(pixels, kind, scale)
+        if window is None:
+            low, high = _window(pixels, kind)
+            whole = parameters.output == "magnitude"
+            window = _whole(low, high, scale) if whole else (low, high if high > low else low + 1)
         if kind is ImageKind.ORIGINAL:
             windows[number] = window
         elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
@@ -91,7 +95,7 @@ def _finish(
     scale: float,
     number: int,
     output: str,
-    window: tuple[int, int],
+    window: tuple[float, float],
 ) -> ismrmrd.Image:
     warnings = recon.warnings
     if output == "magnitude":
@@ -107,17 +111,19 @@ def _finish(
     return image
 
 
-def _window(pixels: np.ndarray, kind: ImageKind, scale: float) -> tuple[int, int]:
-    """Lowest and highest pixel value to show, whole numbers of even distance, as the meta attributes want them.
-
-    Of images, from 0 to what 99.5 % of the pixels stay under; of g-maps from 1 to that.
-    """
+def _window(pixels: np.ndarray, kind: ImageKind) -> tuple[float, float]:
+    """Lowest and highest value of `(e2, e1, ro)` to show: up to what 99.5 % of the pixels stay under, see `lowest`."""
     step = max(1, pixels.size // ENOUGH_PIXELS)
     while math.gcd(step, pixels.shape[1] * pixels.shape[2]) > 1:  # or a sample would be of some columns alone
         step += 1
-    low = round(scale) if kind is ImageKind.G_MAP else 0
-    high = float(np.percentile(np.abs(pixels.ravel()[::step]), 99.5)) * scale
-    return low, low + max(2, 2 * int(np.ceil((high - low) / 2)))
+    high = float(np.percentile(np.abs(pixels.ravel()[::step]), 99.5))
+    return lowest(kind, high), high
+
+
+def _whole(low: float, high: float, scale: float) -> tuple[int, int]:
+    """A window for whole pixel values, which are `scale` times these: whole numbers of even distance."""
+    first = round(low * scale)
+    return first, first + max(2, 2 * math.ceil((high * scale - first) / 2))
 
 
 def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
@@ -136,7 +142,12 @@ def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -
 
 
 def _meta(
-    recon: ReconImage, kind: ImageKind, number: int, scale: float, warnings: tuple[str, ...], window: tuple[int, int]
+    recon: ReconImage,
+    kind: ImageKind,
+    number: int,
+    scale: float,
+    warnings: tuple[str, ...],
+    window: tuple[float, float],
 ) -> ismrmrd.Meta:
     """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
     alpha = f", alpha {recon.meta['SNRSTREAM_alpha']}" if "SNRSTREAM_alpha" in recon.meta else ""
@@ -157,8 +168,8 @@ def _meta(
         "Keep_image_geometry": "1",
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
-        "WindowCenter": str((window[0] + window[1]) // 2),
-        "WindowWidth": str(window[1] - window[0]),
+        "WindowCenter": f"{(window[0] + window[1]) / 2:.6g}",
+        "WindowWidth": f"{window[1] - window[0]:.6g}",
         "image_index": str(number),
     }
     correlation = [round(value, 2) for value in recon.spectrum.correlation]

@@ -13,6 +13,8 @@ import numpy as np
 from .errors import ScanError
 from .image_kind import ImageKind
 
+LEAST_AMPLIFIED = 1.01  # a g-map of less shows no amplification but rounding
+
 
 def meta_values(image: ismrmrd.Image, key: str) -> list[str]:
     """The non-empty values of one meta attribute, as stripped strings; [] where it is absent.
@@ -120,14 +122,22 @@ def window(image: ismrmrd.Image) -> tuple[float, float]:
 
 
 def quantile_range(image: ismrmrd.Image) -> tuple[float, float]:
-    """Physical values that show an image well: from 0 to the 99.5 % quantile.
+    """Physical values that show an image well: from `lowest` to the 99.5 % quantile.
 
-    From 1 for a g-map; from the 0.5 % quantile where there are negative values. Never empty.
+    From the 0.5 % quantile where there are negative values. Never empty.
     """
     values = physical_values(image)
     low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
     if values.min() >= 0:
-        low = 1.0 if kind_of(image) is ImageKind.G_MAP else 0.0
+        low = lowest(kind_of(image), high)
     if high <= low:
         high = max(float(values.max()), low + 1)
     return low, high
+
+
+def lowest(kind: ImageKind, high: float) -> float:
+    """The physical value that is shown black, where `high` is shown white: 0, but 1 for a g-map that exceeds it.
+
+    Where nothing was accelerated, g is 1 in all of the object, and would be as black as the background.
+    """
+    return 1.0 if kind is ImageKind.G_MAP and high > LEAST_AMPLIFIED else 0.0
