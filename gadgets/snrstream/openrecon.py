@@ -43,7 +43,8 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. A parameter that is no
     property of exactly one gadget is warned of and left alone, for a console may send ones of its own. Of properties
-    that exclude each other (`instead_of` in a field's metadata), the console's takes the place of the pipeline's.
+    that exclude each other (`instead_of` in a field's metadata), the console's takes the place of the pipeline's: that
+    of another model so takes the place of an alpha that was chosen for the pipeline's model.
     Raises ConfigurationError for values that the gadget cannot take.
     """
     steps = list(chain.steps)
@@ -62,12 +63,15 @@ def adjusted(chain: Chain, parameters: dict[str, Any]) -> tuple[Chain, list[str]
             warnings.append(f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored")
             continue
         (place, field), (gadget, values) = found[0], steps[found[0][0]]
-        other = field.metadata.get("instead_of")
-        if other is not None and _id(other) not in named:
-            default = next(f.default for f in dataclasses.fields(values) if f.name == other)
-            values = dataclasses.replace(values, **{other: default})
+        replaced = set(field.metadata.get("instead_of", ()))
+        defaults = {
+            f.name: f.default for f in dataclasses.fields(values) if f.name in replaced and _id(f.name) not in named
+        }
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        steps[place] = gadget, replace_parameter(values, f"{gadget}, parameter of the console", field.name, text)
+        without = dataclasses.replace(values, **defaults)
+        changed = replace_parameter(without, f"{gadget}, parameter of the console", field.name, text)
+        if getattr(changed, field.name) != getattr(values, field.name):
+            steps[place] = gadget, changed
     return Chain(tuple(steps)), warnings
 
 

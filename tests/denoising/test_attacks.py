@@ -159,7 +159,7 @@ def test_pixels_whose_energy_overflows_are_refused(install) -> None:
 
 
 def test_a_log_has_a_bounded_number_of_reasons(use, caplog) -> None:
-    use(FrameMean(failures=[ModelError(f"reason {n}") for n in range(60)]))
+    use(FrameMean(n_frames=1, failures=[ModelError(f"reason {n}") for n in range(60)]))
     out = list(run([recon_image(n, repetition=n) for n in range(60)]))
     assert sum(item.kind is ImageKind.STAND_IN for item in out) == 60 and out[-1].warnings == (
         "not denoised: reason 59",
