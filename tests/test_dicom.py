@@ -1,6 +1,7 @@
 """MRD to DICOM: geometry against the standard's own equation, pixels, identity, and dciodvfy's verdict."""
 
 import copy
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -342,7 +343,7 @@ def test_provenance_survives_long_histories(header):
         assert part in dataset.DerivationDescription
     assert len(dataset.DerivationDescription) <= 1024
     assert "WARNING: no noise scan" in dataset.ImageComments
-    assert dataset.SeriesDescription == "p" * 55 + "_denoised"
+    assert dataset.SeriesDescription == "p" * 45 + "_snrstream_denoised"
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", "DENOISED"]
 
 
@@ -366,7 +367,39 @@ def test_maps_are_known_by_role_or_series_number(series, role, expected, header)
     meta = {} if role is None else {"GADGETRON_DataRole": role}
     (dataset,) = to_dicom(make_image(np.ones((4, 4), np.float32), meta, image_series_index=series), header)
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", expected]
-    assert dataset.SeriesNumber == series
+    assert dataset.SeriesNumber == 999000 + series
+
+
+@pytest.mark.parametrize(
+    ("scanner_s", "series", "expected"),
+    [
+        (12, 2, 12002),
+        (1, 300, 1300),
+        (1201, 1, 1201001),
+        (None, 20, 999020),
+        (0, 1, 999001),
+        (-3, 1, 999001),
+        (2_147_418, 65535, 2147483535),  # IS ends at 2147483647
+        (2_147_419, 65535, 1064535),
+    ],
+)
+def test_series_numbers_are_none_of_the_scanner_s(scanner_s, series, expected, header):
+    header.measurementInformation.initialSeriesNumber = scanner_s
+    (dataset,) = to_dicom(make_image(np.ones((4, 4), np.float32), image_series_index=series), header)
+    assert dataset.SeriesNumber == expected
+    (without,) = to_dicom(make_image(np.ones((4, 4), np.float32), image_series_index=series), None)
+    assert without.SeriesNumber == 999000 + series
+
+
+def test_a_series_is_named_after_protocol_snrstream_and_kind(header):
+    pixels = np.ones((4, 4), np.float32)
+    meta = {"SeriesDescriptionAdditional": "_g-factor"}
+    (named,) = to_dicom(make_image(pixels, meta), header)
+    (plain,) = to_dicom(make_image(pixels), header)
+    assert (named.SeriesDescription, plain.SeriesDescription) == (
+        "brain_16ch_r3_snrstream_g-factor",
+        "brain_16ch_r3_snrstream",
+    )
 
 
 # Identity
@@ -403,6 +436,55 @@ def test_what_differs_has_another_uid(header):
         assert series != other_series[2] and instance != other_series[3]
     header.measurementInformation.measurementID = "164128_1_1_4"
     assert not set(uids(to_dicom(make_image(ones, model), header)[0])) & {study, frame, series, instance}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"WindowCenter": "20"},
+        {"GADGETRON_ScaleRatio": "20"},
+        {"ImageComments": "another"},
+        {"SNRSTREAM_warning": "something"},
+        {"GADGETRON_ImageProcessingHistory": ["GRAPPA", "k-space filter"]},
+    ],
+)
+def test_equal_pixels_under_other_attributes_are_another_instance(other, header):
+    """An archive that knows the UID would drop the second file, and keep the first one's window and scale."""
+    pixels = np.arange(16, dtype=np.uint16).reshape(4, 4)
+    meta = {"GADGETRON_ScaleRatio": "10", "WindowCenter": "10", "WindowWidth": "20"}
+    one, two = (to_dicom(make_image(pixels, m), header)[0] for m in (meta, {**meta, **other}))
+    assert one.pixel_array.tobytes() == two.pixel_array.tobytes()
+    assert one.SOPInstanceUID != two.SOPInstanceUID
+
+
+def test_the_time_of_writing_is_not_in_the_uids_nor_is_the_way_over_the_wire(tmp_path, header):
+    pixels = np.random.default_rng(3).uniform(0, 9, (2, 4, 4)).astype(np.float32)
+    images = [make_image(frame, {"b": ["1", "2"], "a": "x"}, image_index=n + 1) for n, frame in enumerate(pixels)]
+    first = [pydicom.dcmread(path) for path in write_dicom(images, header, tmp_path / "a")]
+    wire, length = io.BytesIO(), images[0].getHead().attribute_string_len
+    for image in images:
+        image.serialize_into(wire.write)
+    wire.seek(0)
+    arrived = [ismrmrd.Image.deserialize_from(wire.read) for _ in images]
+    assert arrived[0].getHead().attribute_string_len != length
+    again = [pydicom.dcmread(path) for path in write_dicom(arrived, header, tmp_path / "b")]
+    assert [uids(dataset) for dataset in first] == [uids(dataset) for dataset in again]
+    assert first[0].ContentTime != again[0].ContentTime
+
+
+def test_two_pipelines_that_differ_in_one_image_give_two_series(tmp_path, header):
+    """A filter, say, that no attribute of the series tells of: their images must not lie among each other's."""
+    images = [make_image(np.full((4, 4), n, np.float32), image_index=n) for n in (1, 2, 3)]
+    others = [*images[:2], make_image(np.full((4, 4), 3.5, np.float32), image_index=3)]
+    maps = [make_image(np.ones((4, 4), np.float32), image_series_index=20)]
+    one, two = (
+        [pydicom.dcmread(path) for path in write_dicom([*series, *maps], header, tmp_path / name)]
+        for name, series in (("a", images), ("b", others))
+    )
+    of_one, of_two = ({dataset.SeriesInstanceUID for dataset in run[:3]} for run in (one, two))
+    assert len(of_one) == len(of_two) == 1 and not of_one & of_two
+    assert not {d.SOPInstanceUID for d in one[:3]} & {d.SOPInstanceUID for d in two[:3]}
+    assert uids(one[3]) == uids(two[3]), "the g-map is the same"
 
 
 def test_scans_of_one_study_share_its_uid(header):

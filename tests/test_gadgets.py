@@ -10,7 +10,8 @@ import torch
 
 from snrstream import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.errors import ScanError
-from snrstream.image_values import unit
+from snrstream.image_kind import ImageKind
+from snrstream.image_values import unit, window
 from snrstream.items import Bucket, ReconImage, ScanWarning
 from snrstream.recon.spectrum import Spectrum
 
@@ -209,6 +210,37 @@ def test_windows_are_whole_numbers_and_cover_what_matters(recon) -> None:
     assert center - width // 2 == 100  # g = 1
 
 
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e6])
+def test_windows_of_float_images_cover_what_matters_whatever_its_size(recon, size: float) -> None:
+    """Raw units may be of any size, and a g-map of 1.0 to 1.3 lies between two whole numbers."""
+    gmap = np.linspace(0.1, 1.3, recon.gmap.size, dtype=np.float32).reshape(recon.gmap.shape)
+    units = dataclasses.replace(recon, image=recon.image * np.float32(size), gmap=gmap, snr_units=size == 1)
+    images = finished(units, output="complex", snr_map=True)
+    for series, low, high in (
+        (1, 0.0, float(np.percentile(np.abs(units.image), 99.5))),
+        (20, 1.0, float(np.percentile(gmap, 99.5))),
+    ):
+        center, width = window(images[series])
+        # Six digits are kept, of a percentile among few pixels.
+        assert center - width / 2 == pytest.approx(low, abs=1e-5 * high)
+        assert center + width / 2 == pytest.approx(high, rel=1e-5)
+    assert window(images[300]) == window(images[1])
+
+
+@pytest.mark.parametrize("output", ["complex", "magnitude"])
+def test_a_g_map_of_ones_is_not_black(recon, output: str) -> None:
+    """As of a scan that was not accelerated: a window from 1 would show object and background alike."""
+    image = finished(dataclasses.replace(recon, gmap=np.ones_like(recon.gmap)), output=output)[20]
+    center, width = window(image)
+    assert center - width / 2 == 0 and 1 <= center + width / 2 <= 1.02
+
+
+@pytest.mark.parametrize("output", ["complex", "magnitude"])
+def test_an_image_of_zeros_has_a_window(recon, output: str) -> None:
+    images = finished(dataclasses.replace(recon, image=np.zeros_like(recon.image)), output=output)
+    assert window(images[1])[1] > 0
+
+
 def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
     """128 x 128 x 96 pixels, bright in the middle of each row: a sample of every 384th pixel would be of one column."""
     image = np.zeros((96, 128, 128), np.complex64)
@@ -218,7 +250,7 @@ def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
 
 
 def test_the_denoised_image_shares_the_window_of_its_original(recon) -> None:
-    denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), denoised=True)
+    denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), kind=ImageKind.DENOISED)
     images = {i.image_series_index: i for i in image_finish.process([recon, denoised], None, image_finish.Parameters())}
     for key in ("WindowCenter", "WindowWidth"):
         assert images[1].meta[key] == images[2].meta[key]

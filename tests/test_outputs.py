@@ -11,6 +11,7 @@ import pytest
 from ismrmrd import xsd
 from PIL import Image
 
+from snrstream.cli import main
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.outputs import write_outputs
 
@@ -98,15 +99,15 @@ def test_dicom_and_preview_are_there(tmp_path, header_xml, header):
     folder = tmp_path / "a" / "b"
     assert sorted(path.name for path in folder.iterdir()) == ["dicom", "images.h5", "preview.png"]
     datasets = [pydicom.dcmread(path) for path in sorted((folder / "dicom").iterdir())]
-    assert [int(dataset.SeriesNumber) for dataset in datasets] == [1, 1, *[2] * 6, 20]
+    assert [int(dataset.SeriesNumber) for dataset in datasets] == [999001, 999001, *[999002] * 6, 999020]
     np.testing.assert_array_equal(datasets[0].pixel_array, images[0].data[0, 0])
     with Image.open(folder / "preview.png") as picture:
         assert picture.height >= 384 and picture.mode == "RGB"
 
 
 def test_outputs_of_an_earlier_run_are_replaced_as_a_whole(tmp_path, header_xml, header):
-    (tmp_path / "notes.txt").write_text("mine")
     write_outputs(some_images(), header_xml, header, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
     earlier = snapshot(tmp_path)
     write_outputs(some_images(seed=1)[:1], header_xml, header, tmp_path)
     later = snapshot(tmp_path)
@@ -185,6 +186,38 @@ def test_files_of_others_are_never_deleted(tmp_path, header_xml, header):
     with pytest.raises(ConfigurationError, match=r"dicom holds files that .* \(IM_0001\.dcm, 1 in all"):
         write_outputs(some_images(), header_xml, header, tmp_path)
     assert snapshot(tmp_path) == {Path("dicom/IM_0001.dcm"): b"the only copy"}
+
+
+@pytest.mark.parametrize("name", ["scan.h5", "IM_0001", "folder"])
+def test_outputs_do_not_go_among_files_of_another_kind(name, tmp_path, header_xml, header):
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("mine")
+    before = snapshot(tmp_path)
+    with pytest.raises(ConfigurationError, match=rf"holds files that .* \({name}, 1 in all\); expected a new folder"):
+        write_outputs(some_images(), header_xml, header, tmp_path)
+    assert snapshot(tmp_path) == before and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_hidden_files_and_parts_of_earlier_outputs_are_no_files_of_another_kind(tmp_path, header_xml, header):
+    write_outputs(some_images(), header_xml, header, tmp_path)
+    (tmp_path / "images.h5").unlink()
+    (tmp_path / ".DS_Store").touch()
+    write_outputs(some_images(), header_xml, header, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".DS_Store", "dicom", "images.h5", "preview.png"]
+
+
+def test_recon_refuses_a_folder_of_scans_before_it_reconstructs(tmp_path, capsys):
+    for name in ("a.h5", "b.h5"):
+        (tmp_path / name).write_bytes(SCAN.read_bytes())
+    before = snapshot(tmp_path)
+    assert main(["recon", str(tmp_path / "a.h5"), "--output", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"snrstream: output folder {tmp_path} holds files that snrstream did not write (a.h5, 2 in all)"
+    )
+    assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["images.h5", "preview.png"])

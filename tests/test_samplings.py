@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream import accumulate, coil_combine, compress_channels, grappa, resize, taper
+from snrstream import accumulate, coil_combine, compress_channels, grappa, partial_fourier, resize, taper
+from snrstream.errors import ScanError
 from snrstream.items import ReconImage
 from snrstream.recon.fft import to_image, to_kspace
 from snrstream.recon.lattice import Lattice
@@ -147,6 +148,17 @@ def replica_ratio(header, acquisitions, n_replicas: int, share: float | None = N
             power, count = power + np.square(np.abs(recon.image)), count + 1
     assert count == n_replicas
     return np.sqrt(power / (2 * count)) / recon.gmap
+
+
+def test_a_tapered_scan_cannot_go_through_partial_fourier() -> None:
+    kspace = noisy_kspace(8, (1, 48, 40), snr=100)
+    header, acquisitions = scan(kspace, Lattice((2, 1)), keep=lambda z, y: y >= 12)
+    items = accumulate.process(acquisitions, header, accumulate.Parameters())
+    items = grappa.process(items, header, grappa.Parameters())
+    items = taper.process(items, header, taper.Parameters())
+    (recon,) = coil_combine.process(items, header, coil_combine.Parameters())
+    with pytest.raises(ScanError, match="expected a pipeline without taper"):
+        list(partial_fourier.process([recon], header, partial_fourier.Parameters()))
 
 
 NOISE_CASES = {

@@ -11,6 +11,7 @@ import torch
 
 from snrstream import kspace_filter, partial_fourier, resize, taper
 from snrstream.errors import ConfigurationError, ScanError
+from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage, ScanWarning
 from snrstream.mrd.header import parse_header
 from snrstream.parameters import parse_parameters
@@ -45,7 +46,7 @@ def recon(shape=(1, 48, 48), voxel_mm=(160 / 48, 4.0, 5.0), lacking: int = 0, de
         head=ismrmrd.AcquisitionHeader(),
         history=("GRAPPA",),
         meta={"SNRSTREAM_alpha": "0.1"},
-        denoised=denoised,
+        kind=ImageKind.DENOISED if denoised else ImageKind.ORIGINAL,
     )
 
 
@@ -57,7 +58,7 @@ def passed(gadget, item: ReconImage, head=None, **properties) -> ReconImage:
     assert np.array_equal(item.image, kept[0]) and np.array_equal(item.gmap, kept[1]) and item.meta == kept[2]
     assert (out.image.dtype, out.gmap.dtype) == (np.complex64, np.float32)
     assert out.image.shape == out.gmap.shape == (*out.spectrum.lines.shape, len(out.spectrum.samples))
-    assert out.denoised == item.denoised and out.meta["SNRSTREAM_alpha"] == "0.1"
+    assert out.kind is item.kind and out.meta["SNRSTREAM_alpha"] == "0.1"
     return out
 
 
@@ -177,9 +178,11 @@ def test_resize_to_more_pixels_than_memory() -> None:
 
 
 def test_partial_fourier_after_the_taper() -> None:
-    tapered = dataclasses.replace(recon(lacking=12), history=("k-space tapered over 15 %",))
+    tapered = dataclasses.replace(recon(lacking=12), tapered=True)
     with pytest.raises(ScanError, match="expected a pipeline without taper"):
         passed(partial_fourier, tapered)
+    # A word in the history, which is for people, decides nothing.
+    passed(partial_fourier, dataclasses.replace(recon(lacking=12), history=("image edges tapered",)))
 
 
 def test_resize_of_a_slice_to_several_partitions() -> None:

@@ -160,6 +160,9 @@ def _check_output(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"output folder {options.output} cannot be made: {exc.strerror}") from None
     if Path(options.scan).resolve() in [(options.output / name).resolve() for name in ("images.h5", "preview.png")]:
         raise ConfigurationError(f"output would overwrite the scan {options.scan}; expected another folder")
+    from .outputs import check_replaceable
+
+    check_replaceable(options.output)
 
 
 def _counted(acquisitions: Iterator[Any], progress: "Progress") -> Iterator[Any]:

@@ -121,6 +121,7 @@ def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) 
         voxel_mm=bucket.voxel_mm,
         head=bucket.head,
         history=(*bucket.history, "GRAPPA") if bucket.kernel is not None else bucket.history,
+        tapered=bucket.tapered,
         warnings=bucket.warnings + shortfalls(spectrum),
         snr_units=bucket.snr_units,
     )

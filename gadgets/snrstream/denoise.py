@@ -18,6 +18,7 @@ from .denoise_group import Frame
 from .denoised_image import denoised, residual, stand_in
 from .denoising.model import TIMEOUT_S, load_model
 from .errors import ConnectionFailed, ModelError, ModelTimeout, SnrstreamError
+from .image_kind import ImageKind
 from .items import ReconImage
 from .mrd.messages import Pause
 from .resources import is_plain_name
@@ -35,8 +36,10 @@ WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame th
 @dataclass(frozen=True)
 class Parameters:
     """model: name of a folder in `models/`. alpha: weight of the original, 0 (network only) to 1
-    (original); the manifest's default where it is not given. alpha_by_g: in its place, a table of pairs g:alpha such
-    as `1:0.5 2:0.3 4:0.1`, linear in between and constant outside, to denoise more where there is more noise.
+    (original); the manifest's default where it is not given. A pipeline's alpha belongs to the model that it names:
+    where the console or `--set` names another model and no alpha, that model's default counts.
+    alpha_by_g: in its place, a table of pairs g:alpha such as `1:0.5 2:0.3 4:0.1`, linear in between and constant
+    outside, to denoise more where there is more noise.
     strength: what the network's input is multiplied by, and its output divided by, 0.01 to 100. A network for SNR
     units takes what is as small as noise of SD g for noise: below 1 that is more of the image, and it denoises more,
     above 1 less. One for normalised magnitudes sees the same image either way.
@@ -45,9 +48,9 @@ class Parameters:
     denoised too. timeout_s: how long the network may take for an image, or for each 8 partitions of a volume, and to be
     loaded; above 0, at most 3600."""
 
-    model: str = "snraware_unet2d"
-    alpha: float | None = field(default=None, metadata={"instead_of": "alpha_by_g"})
-    alpha_by_g: str = field(default="", metadata={"instead_of": "alpha"})
+    model: str = field(default="snraware_unet2d", metadata={"instead_of": ("alpha", "alpha_by_g")})
+    alpha: float | None = field(default=None, metadata={"instead_of": ("alpha_by_g",)})
+    alpha_by_g: str = field(default="", metadata={"instead_of": ("alpha",)})
     strength: float = 1.0
     frames: Mode = "streaming"
     residual: bool = False
@@ -88,13 +91,13 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     the source has nothing more, nothing is held back. A source that never pauses gets each at once. Where the source
     fails, what waits leaves before the error does.
     """
-    with contextlib.closing(_Denoiser(parameters, _n_slices(header))) as denoiser:
+    with contextlib.closing(_Denoiser(parameters, *_numbers(header))) as denoiser:
         try:
             for item in items:
                 if isinstance(item, Pause):
                     yield from denoiser.pause()
                 yield item
-                if isinstance(item, ReconImage) and not item.denoised and not item.stand_in:
+                if isinstance(item, ReconImage) and item.kind is ImageKind.ORIGINAL:
                     yield from denoiser.take(item)
         except ConnectionFailed:
             raise  # nobody is there for what waits
@@ -116,7 +119,7 @@ def warm_up(parameters: Parameters) -> None:
 class _Denoiser:
     """One scan's use of a model. Each reason not to denoise is logged once."""
 
-    def __init__(self, parameters: Parameters, n_slices: int | None) -> None:
+    def __init__(self, parameters: Parameters, n_slices: int | None, n_times: int) -> None:
         self._parameters = parameters
         self._told: set[str] = set()
         self._unusable = ""  # why, for the rest of the scan
@@ -137,7 +140,7 @@ class _Denoiser:
             else Alpha.constant(manifest.default_alpha if parameters.alpha is None else parameters.alpha)
         )
         n_frames = manifest.n_frames
-        self._neighbours = Neighbours(manifest.frames, n_frames, parameters.frames, n_slices, MOST_BYTES)
+        self._neighbours = Neighbours(manifest.frames, n_frames, parameters.frames, n_slices, MOST_BYTES, n_times)
 
     def take(self, item: ReconImage) -> Iterator[ReconImage]:
         """What can follow once this original has left."""
@@ -221,11 +224,14 @@ class _Denoiser:
         return dataclasses.replace(stand_in(item, "not denoised", {}), warnings=warnings)
 
 
-def _n_slices(header: xsd.ismrmrdHeader | None) -> int | None:
-    """By the header's limits; None where it has none."""
+def _numbers(header: xsd.ismrmrdHeader | None) -> tuple[int | None, int]:
+    """Slices, and images of one slice in time, by the header's limits; None and 1 where it has none."""
     limits = header.encoding[0].encodingLimits if header is not None and header.encoding else None
-    limit = limits.slice if limits is not None else None
-    return None if limit is None else limit.maximum - limit.minimum + 1
+    n_slices, n_repetitions, n_phases = (
+        None if limit is None else limit.maximum - limit.minimum + 1
+        for limit in (getattr(limits, counter, None) for counter in ("slice", "repetition", "phase"))
+    )
+    return n_slices, (n_repetitions or 1) * (n_phases or 1)
 
 
 def _reason(exc: Exception) -> str:

@@ -41,11 +41,16 @@ class Neighbours:
     neighbours are there. Which slices there are is known once `n_slices` have come (None: unknown), or from an earlier
     repetition. A repetition ends with the first image of a later one, or when one of its slices comes again.
     `series` lets all leave at the end. Beyond `most_bytes` of images and g-maps, a series goes on in streaming mode,
-    and streaming with fewer neighbours, both with a warning.
+    and streaming with fewer neighbours, both with a warning. n_times: how many images of a slice the header lets
+    expect. Images of a series that has fewer frames than the model takes have a warning. Those at the ends of a longer
+    one have none: the model was trained with stacks that go on as their mirror image there.
     """
 
-    def __init__(self, axis: str, n_frames: int, mode: Mode, n_slices: int | None, most_bytes: int) -> None:
+    def __init__(
+        self, axis: str, n_frames: int, mode: Mode, n_slices: int | None, most_bytes: int, n_times: int = 1
+    ) -> None:
         self._axis, self._mode, self._n_slices, self._most_bytes = axis, mode, n_slices, most_bytes
+        self._n_frames, self._n_times = n_frames, n_times
         self._by_slice = axis == "slice"
         if self._by_slice:
             n = n_frames or ALL
@@ -57,12 +62,14 @@ class Neighbours:
         self._n_bytes = 0
         self._orders: dict[tuple[Key, int], tuple[int, ...]] = {}  # the slices around one, in earlier repetitions
         self._warnings: tuple[str, ...] = ()
+        self._few_logged = False
 
     def add(self, frame: Frame) -> list[Window]:
         """The windows that the image completes."""
         image = frame.image
         if self._axis not in ("time", "slice") or (self._by_slice and len(image.image) > 1):
-            return [Window((frame,), (0,))]
+            n = self._n_frames if self._axis == "none" else len(image.image)
+            return [Window((frame,), (0,), warnings=self._too_few(n))]
         if self._n_slices is not None and frame.slice >= self._n_slices:
             self._n_slices = None  # the header does not know them all
         streaming = self._mode == "streaming"
@@ -130,7 +137,31 @@ class Neighbours:
             first, end = 0, len(group.frames)
         group.waiting = group.waiting.difference(leaving)
         frames = tuple(group.frames[first:end])
-        return [Window(frames, tuple(place - first for place in places), self._mode, self._warnings)]
+        warnings = self._warnings + self._too_few(self._n_of_series(group, leaving))
+        return [Window(frames, tuple(place - first for place in places), self._mode, warnings)]
+
+    def _n_of_series(self, group: Group, leaving: Collection[Frame]) -> int:
+        """Frames that these have, or will have, among their neighbours."""
+        n = len(group.frames)
+        if self._mode == "series":
+            return n
+        if self._by_slice:
+            return max(n, *(len(self._orders.get((group.key[:-1], frame.slice), ())) for frame in leaving))
+        return max(n, self._n_times)
+
+    def _too_few(self, n: int) -> tuple[str, ...]:
+        """The warning for a series of `n` frames, if the model takes more; the first is logged."""
+        if n >= self._n_frames:
+            return ()
+        what = {"time": "images in time", "slice": "slices", "depth": "partitions"}[self._axis]
+        text = (
+            f"the model is made for {self._n_frames} {what}, and there {'is' if n == 1 else 'are'} {n}: edges may be "
+            "taken for noise"
+        )
+        if not self._few_logged:
+            self._few_logged = True
+            log.warning(text)
+        return (text,)
 
     def _shrunk(self) -> list[Window]:
         """Hold no more than the bound allows: what leaves for it."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from .denoise_alpha import Alpha
 from .denoise_frames import Window
+from .image_kind import ImageKind
 from .items import ReconImage
 
 
@@ -38,7 +39,7 @@ def denoised(window: Window, model: Any, alpha: Alpha, strength: float, timeout_
             history=(*item.history, history),
             meta={**item.meta, **meta},
             warnings=(*item.warnings, *warnings),
-            denoised=True,
+            kind=ImageKind.DENOISED,
         )
         seconds.append(second)
     return seconds
@@ -50,7 +51,7 @@ def stand_in(item: ReconImage, history: str, meta: dict[str, str]) -> ReconImage
         item,
         history=(*item.history, history),
         meta={**item.meta, "SNRSTREAM_denoised": "false", **meta},
-        stand_in=True,
+        kind=ImageKind.STAND_IN,
     )
 
 
@@ -60,7 +61,7 @@ def residual(original: ReconImage, second: ReconImage) -> ReconImage:
         second,
         image=original.image - second.image,
         history=(*second.history, "original minus denoised"),
-        residual=True,
+        kind=ImageKind.RESIDUAL,
     )
 
 

@@ -13,7 +13,8 @@ from ismrmrd import xsd
 
 from .errors import ScanError
 from .gadgetron_gmaps import KeptGMaps
-from .image_values import Role, meta_values, name, role, scale_ratio
+from .image_kind import ImageKind
+from .image_values import kind_of, meta_values, name, scale_ratio
 from .items import ReconImage
 from .recon.spectrum import Spectrum
 from .safe_xml import parse_xml
@@ -42,14 +43,16 @@ def recon_images(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[An
         for image in _images_of(item) if isinstance(item, ImageArray) else (item,):
             if not isinstance(image, ismrmrd.Image):
                 yield image
-            elif role(image) is Role.G_MAP:
+            elif kind_of(image) is ImageKind.G_MAP:
                 gmaps.add(image, np.abs(_pixels(image)))
-            elif role(image) is Role.IMAGE and _is_complex(image) and not meta_values(image, "SNRSTREAM_model"):
+            elif kind_of(image) in (ImageKind.ORIGINAL, ImageKind.STAND_IN) and _is_complex(image):
                 gmaps.passed(image)
                 yield _recon_image(image, gmaps, accelerated)
             else:
                 gmaps.passed(image)
-                log.info("%s (%s) passes as it is: no complex image to work on", name(image), role(image).value)
+                log.info(
+                    "%s (%s) passes as it is: no complex image to work on", name(image), kind_of(image).description
+                )
                 yield image
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from ismrmrd import xsd
 
 from .errors import printable
-from .image_values import SERIES_DENOISED, SERIES_G_MAP, SERIES_IMAGE, SERIES_RESIDUAL, SERIES_SNR_MAP
+from .image_kind import ImageKind
+from .image_values import lowest
 from .items import ReconImage
 
 log = logging.getLogger(__name__)
@@ -39,39 +40,26 @@ class Parameters:
             raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected numbers from 1e-6 to 1e6")
 
 
-@dataclass(frozen=True)
-class _Kind:
-    series: int
-    role: str  # GADGETRON_DataRole, as Gadgetron's own series carry it
-    description: str
-    quantitative: bool
-
-
-_ORIGINAL = _Kind(SERIES_IMAGE, "Image", "original", False)
-_DENOISED = _Kind(SERIES_DENOISED, "Image", "denoised", False)
-_STAND_IN = _Kind(SERIES_DENOISED, "Image", "not denoised", False)
-_RESIDUAL = _Kind(SERIES_RESIDUAL, "Residual", "residual", False)
-_GMAP = _Kind(SERIES_G_MAP, "Gfactor", "g-factor", True)
-_SNR = _Kind(SERIES_SNR_MAP, "SNR_MAP", "SNR map", True)
-
-
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """`ReconImage` to one or more `ismrmrd.Image`s, numbered from 1 in each series; other items pass.
 
     Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
     """
     numbers: Counter[int] = Counter()
-    windows: dict[int, tuple[int, int]] = {}  # of originals, for the images beside them
+    windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
     raw_scale: float | None = None
 
-    def finish(recon: ReconImage, pixels: np.ndarray, kind: _Kind, scale: float) -> ismrmrd.Image:
+    def finish(recon: ReconImage, pixels: np.ndarray, kind: ImageKind, scale: float) -> ismrmrd.Image:
         number = numbers[kind.series] = numbers[kind.series] + 1
         scale = scale if parameters.output == "magnitude" else 1.0
-        window = windows.get(number) if kind.series in (SERIES_DENOISED, SERIES_SNR_MAP) else None
-        window = window or _window(pixels, kind, scale)
-        if kind is _ORIGINAL:
+        window = windows.get(number) if kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP) else None
+        if window is None:
+            low, high = _window(pixels, kind)
+            whole = parameters.output == "magnitude"
+            window = _whole(low, high, scale) if whole else (low, high if high > low else low + 1)
+        if kind is ImageKind.ORIGINAL:
             windows[number] = window
-        elif kind.series == SERIES_DENOISED:
+        elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
             windows.pop(number, None)
         return _finish(recon, pixels, kind, scale, number, parameters.output, window)
 
@@ -79,18 +67,18 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
         if not isinstance(item, ReconImage):
             yield item
             continue
-        kind, scale = _kind(item), parameters.scale
+        scale = parameters.scale
         if not item.snr_units:
             raw_scale = raw_scale or _raw_scale(item.image)
             scale = raw_scale
-        yield finish(item, item.image, kind, scale)
-        if kind is not _ORIGINAL:
+        yield finish(item, item.image, item.kind, scale)
+        if item.kind is not ImageKind.ORIGINAL:
             continue
         if parameters.gmap:
-            yield finish(item, item.gmap, _GMAP, parameters.gmap_scale)
+            yield finish(item, item.gmap, ImageKind.G_MAP, parameters.gmap_scale)
         if parameters.snr_map:
             snr = np.abs(item.image) / np.maximum(item.gmap, np.finfo(np.float32).tiny)
-            yield finish(item, snr, _SNR, scale)
+            yield finish(item, snr, ImageKind.SNR_MAP, scale)
 
 
 def _raw_scale(image: np.ndarray) -> float:
@@ -100,20 +88,14 @@ def _raw_scale(image: np.ndarray) -> float:
     return 10.0 ** min(max(exponent, -30), 30)
 
 
-def _kind(item: ReconImage) -> _Kind:
-    if item.residual:
-        return _RESIDUAL
-    return _DENOISED if item.denoised else _STAND_IN if item.stand_in else _ORIGINAL
-
-
 def _finish(
     recon: ReconImage,
     pixels: np.ndarray,
-    kind: _Kind,
+    kind: ImageKind,
     scale: float,
     number: int,
     output: str,
-    window: tuple[int, int],
+    window: tuple[float, float],
 ) -> ismrmrd.Image:
     warnings = recon.warnings
     if output == "magnitude":
@@ -129,20 +111,22 @@ def _finish(
     return image
 
 
-def _window(pixels: np.ndarray, kind: _Kind, scale: float) -> tuple[int, int]:
-    """Lowest and highest pixel value to show, whole numbers of even distance, as the meta attributes want them.
-
-    Of images, from 0 to what 99.5 % of the pixels stay under; of g-maps from 1 to that.
-    """
+def _window(pixels: np.ndarray, kind: ImageKind) -> tuple[float, float]:
+    """Lowest and highest value of `(e2, e1, ro)` to show: up to what 99.5 % of the pixels stay under, see `lowest`."""
     step = max(1, pixels.size // ENOUGH_PIXELS)
     while math.gcd(step, pixels.shape[1] * pixels.shape[2]) > 1:  # or a sample would be of some columns alone
         step += 1
-    low = round(scale) if kind is _GMAP else 0
-    high = float(np.percentile(np.abs(pixels.ravel()[::step]), 99.5)) * scale
-    return low, low + max(2, 2 * int(np.ceil((high - low) / 2)))
+    high = float(np.percentile(np.abs(pixels.ravel()[::step]), 99.5))
+    return lowest(kind, high), high
 
 
-def _head(recon: ReconImage, kind: _Kind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
+def _whole(low: float, high: float, scale: float) -> tuple[int, int]:
+    """A window for whole pixel values, which are `scale` times these: whole numbers of even distance."""
+    first = round(low * scale)
+    return first, first + max(2, 2 * math.ceil((high * scale - first) / 2))
+
+
+def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
     """Geometry, time and counters of the acquisition at the centre of k-space."""
     nz, ny, nx = pixels.shape
     dx, dy, dz = recon.voxel_mm
@@ -158,7 +142,12 @@ def _head(recon: ReconImage, kind: _Kind, number: int, pixels: np.ndarray) -> is
 
 
 def _meta(
-    recon: ReconImage, kind: _Kind, number: int, scale: float, warnings: tuple[str, ...], window: tuple[int, int]
+    recon: ReconImage,
+    kind: ImageKind,
+    number: int,
+    scale: float,
+    warnings: tuple[str, ...],
+    window: tuple[float, float],
 ) -> ismrmrd.Meta:
     """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
     alpha = f", alpha {recon.meta['SNRSTREAM_alpha']}" if "SNRSTREAM_alpha" in recon.meta else ""
@@ -171,7 +160,7 @@ def _meta(
         "SequenceDescriptionAdditional": f"_{kind.description}",
         "ImageComments": comment,
         "ImageComment": comment,
-        "GADGETRON_DataRole": kind.role,
+        "GADGETRON_DataRole": kind.data_role,
         "GADGETRON_ScaleRatio": f"{scale:g}",
         "GADGETRON_ImageComment": comment,
         "GADGETRON_SeqDescription": f"_{kind.description}",
@@ -179,8 +168,8 @@ def _meta(
         "Keep_image_geometry": "1",
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
-        "WindowCenter": str((window[0] + window[1]) // 2),
-        "WindowWidth": str(window[1] - window[0]),
+        "WindowCenter": f"{(window[0] + window[1]) / 2:.6g}",
+        "WindowWidth": f"{window[1] - window[0]:.6g}",
         "image_index": str(number),
     }
     correlation = [round(value, 2) for value in recon.spectrum.correlation]

@@ -1,32 +1,19 @@
-"""What the pixels of an image that leaves the chain mean: its role, unit and physical values.
+"""What the pixels of an image that leaves the chain mean: its kind, unit and physical values.
 
 A stored pixel p stands for p / `GADGETRON_ScaleRatio` (1 where the attribute is absent): SNR units
-for images and SNR maps, the noise amplification (>= 1 inside the object) for g-maps. Series numbers
-are those of Gadgetron's Generic_Cartesian_Grappa_SNR, with 2 for the denoised image and 3 for its residual.
+for images and SNR maps, the noise amplification (>= 1 inside the object) for g-maps.
 """
 
 import math
-from enum import Enum
+import re
 
 import ismrmrd
 import numpy as np
 
 from .errors import ScanError
+from .image_kind import ImageKind
 
-SERIES_IMAGE = 1
-SERIES_DENOISED = 2
-SERIES_RESIDUAL = 3
-SERIES_G_MAP = 20
-SERIES_SNR_MAP = 300
-
-
-class Role(Enum):
-    """What an image is, for those who label or scale it."""
-
-    IMAGE = "image"
-    RESIDUAL = "residual"
-    G_MAP = "g-map"
-    SNR_MAP = "SNR map"
+LEAST_AMPLIFIED = 1.01  # a g-map of less shows no amplification but rounding
 
 
 def meta_values(image: ismrmrd.Image, key: str) -> list[str]:
@@ -61,20 +48,23 @@ def name(image: ismrmrd.Image) -> str:
     return f"series {image.image_series_index}, image {image.image_index}"
 
 
-def role(image: ismrmrd.Image) -> Role:
-    """Role by `GADGETRON_DataRole` (Gfactor, SNR_MAP, our Residual), else by Gadgetron's series numbers."""
-    for text in meta_values(image, "GADGETRON_DataRole"):
-        word = text.upper().replace("-", "").replace("_", "")
-        if word in ("GFACTOR", "GMAP"):
-            return Role.G_MAP
-        if word == "SNRMAP":
-            return Role.SNR_MAP
-        if word == "RESIDUAL":
-            return Role.RESIDUAL
-        if word == "IMAGE":
-            return Role.IMAGE
-    by_series = {SERIES_G_MAP: Role.G_MAP, SERIES_SNR_MAP: Role.SNR_MAP}
-    return by_series.get(image.image_series_index, Role.IMAGE)
+def kind_of(image: ismrmrd.Image) -> ImageKind:
+    """Kind by `GADGETRON_DataRole` and by what our own denoised images say, for maps else by their series number.
+
+    `GFACTOR`, `Gfactor` and `g-map` are one word. A series 2 that does not say that it is denoised is not taken to be.
+    """
+    words = {re.sub("[^A-Z]", "", text.upper()) for text in meta_values(image, "GADGETRON_DataRole")}
+    for kind in (ImageKind.G_MAP, ImageKind.SNR_MAP, ImageKind.RESIDUAL):
+        if words & {re.sub("[^A-Z]", "", word.upper()) for word in (kind.data_role, kind.name)}:
+            return kind
+    if "IMAGE" not in words:
+        for kind in (ImageKind.G_MAP, ImageKind.SNR_MAP):
+            if image.image_series_index == kind.series:
+                return kind
+    denoised = meta_values(image, "SNRSTREAM_denoised")
+    if denoised == ["false"]:
+        return ImageKind.STAND_IN
+    return ImageKind.DENOISED if denoised or meta_values(image, "SNRSTREAM_model") else ImageKind.ORIGINAL
 
 
 def scale_ratio(image: ismrmrd.Image) -> float | None:
@@ -90,7 +80,7 @@ def scale_ratio(image: ismrmrd.Image) -> float | None:
 
 def unit(image: ismrmrd.Image) -> str:
     """Unit of `physical_values`: "" for g-maps, "rad" for phase, "SNR", or "a.u." where nothing says so."""
-    if role(image) is Role.G_MAP:
+    if kind_of(image) is ImageKind.G_MAP:
         return ""
     if image.image_type == ismrmrd.IMTYPE_PHASE:
         return "rad"
@@ -132,14 +122,22 @@ def window(image: ismrmrd.Image) -> tuple[float, float]:
 
 
 def quantile_range(image: ismrmrd.Image) -> tuple[float, float]:
-    """Physical values that show an image well: from 0 to the 99.5 % quantile.
+    """Physical values that show an image well: from `lowest` to the 99.5 % quantile.
 
-    From 1 for a g-map; from the 0.5 % quantile where there are negative values. Never empty.
+    From the 0.5 % quantile where there are negative values. Never empty.
     """
     values = physical_values(image)
     low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
     if values.min() >= 0:
-        low = 1.0 if role(image) is Role.G_MAP else 0.0
+        low = lowest(kind_of(image), high)
     if high <= low:
         high = max(float(values.max()), low + 1)
     return low, high
+
+
+def lowest(kind: ImageKind, high: float) -> float:
+    """The physical value that is shown black, where `high` is shown white: 0, but 1 for a g-map that exceeds it.
+
+    Where nothing was accelerated, g is 1 in all of the object, and would be as black as the background.
+    """
+    return 1.0 if kind is ImageKind.G_MAP and high > LEAST_AMPLIFIED else 0.0

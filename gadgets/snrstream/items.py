@@ -6,6 +6,7 @@ import ismrmrd
 import numpy as np
 import torch
 
+from .image_kind import ImageKind
 from .recon.combine import Grid
 from .recon.grappa import Kernel
 from .recon.lattice import Lattice
@@ -49,6 +50,7 @@ class Bucket:
     voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
     kernel: the GRAPPA kernel, once `grappa` has calibrated it. history: names of the steps that shaped it.
+    tapered: whether a cut side of k-space was given a smooth end.
     snr_units: whether the noise is white with a known SD.
     """
 
@@ -63,6 +65,7 @@ class Bucket:
     kernel: Kernel | None = None
     history: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    tapered: bool = False
     snr_units: bool = True
 
     def spectrum(self) -> Spectrum:
@@ -78,9 +81,8 @@ class ReconImage:
 
     image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32. spectrum: how the noise is correlated.
     history: names of the steps that made it; meta: further attributes for the outgoing image.
-    denoised: whether a network had a part in it. stand_in: whether it is its original once more, in the place of a
-    denoised one. residual: whether it is its original minus one of these. snr_units: whether the data was prewhitened,
-    as all this presumes.
+    kind: what it is. tapered: whether a cut side of its k-space was given a smooth end. snr_units: whether the data was
+    prewhitened, as all this presumes.
     """
 
     image: np.ndarray
@@ -91,7 +93,6 @@ class ReconImage:
     history: tuple[str, ...] = ()
     meta: dict[str, str | list[str]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    denoised: bool = False
-    stand_in: bool = False
-    residual: bool = False
+    kind: ImageKind = ImageKind.ORIGINAL
+    tapered: bool = False
     snr_units: bool = True

@@ -87,7 +87,8 @@ def _changed(chain: Chain, properties: Mapping[str, Any], origin: str) -> tuple[
     """The chain with these properties, and the names of those that are not of exactly one gadget.
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. Of properties that exclude each
-    other (`instead_of` in a field's metadata), the given one takes the place of the pipeline's.
+    other (`instead_of` in a field's metadata), the given one takes the place of the pipeline's: that of another model so
+    takes the place of an alpha that was chosen for the pipeline's model.
     """
     steps = list(chain.steps)
     unknown = []
@@ -103,12 +104,15 @@ def _changed(chain: Chain, properties: Mapping[str, Any], origin: str) -> tuple[
             unknown.append(key)
             continue
         (place, field), (gadget, values) = found[0], steps[found[0][0]]
-        other = field.metadata.get("instead_of")
-        if other is not None and _id(other) not in named:
-            default = next(f.default for f in dataclasses.fields(values) if f.name == other)
-            values = dataclasses.replace(values, **{other: default})
+        replaced = set(field.metadata.get("instead_of", ()))
+        defaults = {
+            f.name: f.default for f in dataclasses.fields(values) if f.name in replaced and _id(f.name) not in named
+        }
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        steps[place] = gadget, replace_parameter(values, f"{gadget}{origin}", field.name, text)
+        without = dataclasses.replace(values, **defaults)
+        changed = replace_parameter(without, f"{gadget}{origin}", field.name, text)
+        if getattr(changed, field.name) != getattr(values, field.name):
+            steps[place] = gadget, changed
     return Chain(tuple(steps)), unknown
 
 

@@ -29,15 +29,15 @@ def write_outputs(
     Everything is written aside, in the same folder, and moved in place at the end: outputs of an earlier
     run are replaced as a whole, and stay as they were where this run fails.
 
-    Raises ConfigurationError for a folder that cannot be written or that holds something else under one
-    of our names, ScanError for images that cannot be written.
+    Raises ConfigurationError for a folder that cannot be written and as `check_replaceable`, ScanError for images that
+    cannot be written.
     """
     if not images:
         raise ScanError(f"no images to write to {folder}: the chain sent none, expected at least one")
     try:
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        _check_replaceable(folder)
+        check_replaceable(folder)
         staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
@@ -61,8 +61,32 @@ def _title(header: ismrmrdHeader | None) -> str:
     return getattr(measurement, "protocolName", None) or "snrstream"
 
 
-def _check_replaceable(folder: Path) -> None:
-    """A folder named dicom may hold somebody's only copy of a scan: replace none but our own files."""
+def check_replaceable(folder: Path) -> None:
+    """Whether a folder is one for outputs: new, empty, or with those of an earlier run, which are replaced.
+
+    A folder named dicom may hold somebody's only copy of a scan: none but our own files are replaced. And outputs do
+    not go among files of another kind, such as raw scans, unless earlier ones are there already. Hidden files do not
+    count. Raises ConfigurationError, also for a folder that cannot be read.
+    """
+    try:
+        _check_our_names(folder)
+        _check_others(folder)
+    except OSError as error:
+        raise ConfigurationError(f"output folder {folder} cannot be read: {error.strerror or error}") from error
+
+
+def _check_others(folder: Path) -> None:
+    if not folder.is_dir() or (folder / "images.h5").is_file():
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.name not in OUTPUT_NAMES and path.name[0] != ".")
+    if others:
+        raise ConfigurationError(
+            f"output folder {folder} holds files that snrstream did not write ({others[0]}, {len(others)} in all); "
+            "expected a new folder, an empty one or one with earlier outputs"
+        )
+
+
+def _check_our_names(folder: Path) -> None:
     for output in ("images.h5", "preview.png"):
         if (folder / output).is_dir():
             raise ConfigurationError(f"{folder / output} is a folder, expected a file or nothing")

@@ -35,7 +35,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
 
 def _estimated(item: ReconImage, parameters: Parameters) -> ReconImage:
-    if any("tapered" in step for step in item.history):
+    if item.tapered:
         raise ScanError("partial_fourier got an image whose k-space was tapered; expected a pipeline without taper")
     image, gmap, spectrum = tensors(item)
     if parameters.method == "homodyne":

@@ -9,17 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .errors import ScanError
+from .image_kind import ImageKind
 from .image_values import (
-    SERIES_DENOISED,
-    SERIES_G_MAP,
-    SERIES_IMAGE,
-    SERIES_RESIDUAL,
-    SERIES_SNR_MAP,
-    Role,
-    meta_values,
+    kind_of,
     physical_values,
     quantile_range,
-    role,
     unit,
     window,
 )
@@ -54,12 +48,11 @@ class Panel:
 
 
 def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
-    """An RGB picture of the middle image of each series, one panel each, in physical units.
+    """An RGB picture of the middle image of each kind, one panel each, in physical units.
 
-    Original (series 1) and denoised (2) share one window, so that brightness compares; their difference
-    is amplified within the same window, and left out where series 2 says that it is not denoised. The residual
-    (3), the magnitude of a complex difference, has a window of its own. A scan with other series only shows the
-    first of them.
+    Original and denoised share one window, so that brightness compares; their difference is amplified within the
+    same window, and left out where the original itself stands in for the denoised image. The residual, the magnitude
+    of a complex difference, has a window of its own. Of images of one kind in several series the first series counts.
 
     Raises ScanError where there is no image, or one with pixels that are not finite.
     """
@@ -85,40 +78,43 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
 def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
     if not images:
         raise ScanError("no images to preview: the chain sent none, expected at least one")
-    series: dict[int, list[ismrmrd.Image]] = {}
-    for image in images:
-        series.setdefault(image.image_series_index, []).append(image)
-    original = _pick(series, SERIES_IMAGE, None)
-    denoised = _pick(series, SERIES_DENOISED, original)
-    shown = original or denoised
-    stand_in = denoised is not None and meta_values(denoised, "SNRSTREAM_denoised") == ["false"]
+    kinds = _by_kind(images)
+    original = _pick(kinds.get(ImageKind.ORIGINAL), None)
+    stand_in = _pick(kinds.get(ImageKind.STAND_IN), original)
+    denoised = _pick(kinds.get(ImageKind.DENOISED), original)
+    shown = original or denoised or stand_in
     panels = []
     if shown is not None:
         center, width = window(shown)
         low, high = center - width / 2, center + width / 2
-        for image, name in ((original, "Original"), (denoised, "Not denoised" if stand_in else "Denoised")):
-            if image is not None:
+        for image, name in ((original, "Original"), (denoised, "Denoised"), (stand_in, "Not denoised")):
+            if image is not None and (image is not stand_in or denoised is None):
                 panels.append(_panel(image, name, low, high))
-        if len(panels) == 2 and not stand_in and panels[0].values.shape == panels[1].values.shape:
+        if original and denoised and panels[0].values.shape == panels[1].values.shape:
             panels.append(_difference(*panels))
-    for number, name, colors in (
-        (SERIES_RESIDUAL, "Residual", GRAY),
-        (SERIES_G_MAP, "g-map", VIRIDIS),
-        (SERIES_SNR_MAP, "SNR map", VIRIDIS),
+    for kind, name, colors in (
+        (ImageKind.RESIDUAL, "Residual", GRAY),
+        (ImageKind.G_MAP, "g-map", VIRIDIS),
+        (ImageKind.SNR_MAP, "SNR map", VIRIDIS),
     ):
-        image = _pick(series, number, shown)
-        if image is not None and (number != SERIES_RESIDUAL or role(image) is Role.RESIDUAL):
+        image = _pick(kinds.get(kind), shown)
+        if image is not None:
             panels.append(_panel(image, name, *quantile_range(image), colors))
-    if not panels:
-        number = min(series)
-        image = _pick(series, number, None)
-        panels.append(_panel(image, f"Series {number}", *quantile_range(image)))
     return panels
 
 
-def _pick(series: dict[int, list[ismrmrd.Image]], number: int, like: ismrmrd.Image | None) -> ismrmrd.Image | None:
-    """The image of a series at the place (slice, contrast ...) of another one, else its middle image."""
-    images = series.get(number)
+def _by_kind(images: Sequence[ismrmrd.Image]) -> dict[ImageKind, list[ismrmrd.Image]]:
+    """The images of each kind, of the first series that holds one."""
+    found: dict[ImageKind, list[ismrmrd.Image]] = {}
+    for image in sorted(images, key=lambda image: image.image_series_index):
+        same = found.setdefault(kind_of(image), [])
+        if not same or same[0].image_series_index == image.image_series_index:
+            same.append(image)
+    return found
+
+
+def _pick(images: list[ismrmrd.Image] | None, like: ismrmrd.Image | None) -> ismrmrd.Image | None:
+    """The image at the place (slice, contrast ...) of another one, else the middle one."""
     if not images:
         return None
     same_place = [image for image in images if like is not None and _place(image) == _place(like)]

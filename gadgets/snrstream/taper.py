@@ -46,5 +46,6 @@ def _tapered(bucket: Bucket, share: float) -> Bucket:
         kspace=bucket.kspace * lines[..., None].to(device) * ro.to(device),
         line_sd=bucket.line_sd * lines,
         sample_sd=bucket.sample_sd * ro,
+        tapered=True,
         history=(*bucket.history, f"k-space tapered over {100 * share:g} %"),
     )

@@ -11,7 +11,8 @@ from snrstream.denoise_alpha import Alpha
 from snrstream.dicom import to_dicom
 from snrstream.dicom.identity import ScanIdentity
 from snrstream.errors import ConfigurationError
-from snrstream.image_values import Role, role
+from snrstream.image_kind import ImageKind
+from snrstream.image_values import kind_of
 from snrstream.items import ReconImage
 from snrstream.openrecon import adjusted
 from snrstream.preview import preview
@@ -76,7 +77,9 @@ def test_a_table_of_ones_needs_no_network(install) -> None:
     install(halving_model(float("nan")))
     recon = recon_image()
     _, second = run(recon, alpha_by_g="1:1 3:1")
-    assert second.stand_in and second.image.tobytes() == recon.image.tobytes() and second.warnings == ()
+    assert (
+        second.kind is ImageKind.STAND_IN and second.image.tobytes() == recon.image.tobytes() and second.warnings == ()
+    )
 
 
 def test_a_table_of_one_pair_is_one_alpha() -> None:
@@ -160,7 +163,7 @@ def test_the_residual_is_the_original_minus_the_denoised_image(install) -> None:
     install()
     recon = recon_image()
     original, second, rest = run(recon, alpha=0.3, residual=True)
-    assert rest.residual and np.array_equal(rest.image, original.image - second.image)
+    assert rest.kind is ImageKind.RESIDUAL and np.array_equal(rest.image, original.image - second.image)
     assert np.allclose(rest.image, 0.35 * recon.image, atol=TOLERANCE)
     assert rest.history == (*second.history, "original minus denoised")
 
@@ -169,7 +172,7 @@ def test_a_stand_in_leaves_no_residual(install) -> None:
     install(halving_model(float("nan")))
     for alpha, n_warnings in ((0.0, 1), (1.0, 0)):
         _, second, rest = run(recon_image(), alpha=alpha, residual=True)
-        assert second.stand_in and rest.residual and not rest.image.any()
+        assert second.kind is ImageKind.STAND_IN and rest.kind is ImageKind.RESIDUAL and not rest.image.any()
         assert rest.meta["SNRSTREAM_denoised"] == "false" and len(rest.warnings) == n_warnings
 
 
@@ -181,14 +184,14 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
         images = list(image_finish.process(recons, None, image_finish.Parameters(output=output, gmap=False)))
         assert [image.image_series_index for image in images] == [1, 2, 3]
         rest = images[2]
-        assert role(rest) is Role.RESIDUAL and rest.meta["DataRole"] == "Image"
+        assert kind_of(rest) is ImageKind.RESIDUAL and rest.meta["DataRole"] == "Image"
         assert rest.meta["SeriesDescriptionAdditional"] == "_residual" and rest.meta["SNRSTREAM_alpha"] == "0.3"
         magnitudes[output] = np.abs(rest.data)
         assert rest.meta["WindowWidth"] != images[0].meta["WindowWidth"]
     assert np.array_equal(magnitudes["magnitude"], np.rint(magnitudes["complex"] * 10))
     (dataset,) = to_dicom(rest, None, ScanIdentity.of(None))
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", "RESIDUAL"]
-    assert dataset.SeriesNumber == 3 and dataset.SeriesDescription.endswith("residual")
+    assert dataset.SeriesNumber == 999003 and dataset.SeriesDescription.endswith("residual")
     assert "; original minus denoised; denoised by tiny 0.1; " in dataset.DerivationDescription
     panels = [preview(images[:n], "").width for n in (2, 3)]
     assert panels[1] > panels[0], "one panel more"
@@ -196,7 +199,7 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
 
 def test_every_denoised_image_tells_how_it_was_made(monkeypatch, caplog) -> None:
     fallbacks = ("no GPU \N{RIGHTWARDS ARROW} CPU", "tiles of 64")
-    monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean(fallbacks=fallbacks))
+    monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean(n_frames=1, fallbacks=fallbacks))
     properties = {"alpha_by_g": TABLE, "strength": 0.8, "residual": True}
     finish = image_finish.Parameters(gmap=False)
     images = list(image_finish.process(run(recon_image(), **properties), None, finish))

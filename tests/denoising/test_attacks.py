@@ -15,6 +15,7 @@ from torch import nn
 from snrstream import denoise, image_finish
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError, ModelTimeout, ScanError
+from snrstream.image_kind import ImageKind
 from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import Pause
 
@@ -68,14 +69,15 @@ def test_a_scan_that_ends_early_ends_its_network_too(install) -> None:
     install(hanging_model())
     before = threading.active_count()
     out = run([Pause(), recon_image(), recon_image(1)], timeout_s=3000.0)
-    assert isinstance(next(out), Pause) and not next(out).denoised and not next(out).denoised
+    assert isinstance(next(out), Pause) and [next(out).kind for _ in range(2)] == 2 * [ImageKind.ORIGINAL]
     start = time.monotonic()
     out.close()
     while threading.active_count() > before and time.monotonic() < start + 60:
         time.sleep(0.05)
     assert time.monotonic() < start + PROMPT
     install()
-    assert next(itertools.islice(run([recon_image()], alpha=0.0), 1, None)).denoised, "the next scan has its model"
+    second = next(itertools.islice(run([recon_image()], alpha=0.0), 1, None))
+    assert second.kind is ImageKind.DENOISED, "the next scan has its model"
 
 
 def test_a_model_that_is_being_loaded_holds_up_no_other_and_those_who_want_it_as_long_as_they_say(install) -> None:
@@ -114,7 +116,7 @@ def test_a_scan_that_fails_has_a_second_for_each_original_that_left(use, frames,
     with pytest.raises(ScanError, match="no more"):
         for item in run(source(), frames=frames):
             out.append(item)
-    assert sum(item.denoised for item in out if not isinstance(item, Pause)) == 4
+    assert sum(item.kind is ImageKind.DENOISED for item in out if not isinstance(item, Pause)) == 4
 
 
 def test_a_patient_who_moves_all_the_time_costs_no_more_with_each_image(use, monkeypatch) -> None:
@@ -129,7 +131,7 @@ def test_a_patient_who_moves_all_the_time_costs_no_more_with_each_image(use, mon
 
     monkeypatch.setattr(denoise.Neighbours, "_group", counted)
     out = list(run([recon_image(n, repetition=n, position=(n, 0, 0)) for n in range(40)]))
-    assert sum(item.denoised for item in out) == 40 and max(seen) <= 9
+    assert sum(item.kind is ImageKind.DENOISED for item in out) == 40 and max(seen) <= 9
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.int64, torch.bool])
@@ -151,13 +153,17 @@ def test_pixels_whose_energy_overflows_are_refused(install) -> None:
     image = recon_image()
     huge = dataclasses.replace(image, image=image.image * np.float32(1e30))
     _, second = run([huge], strength=100.0)
-    assert second.stand_in and second.warnings[0].endswith("expected less than 1e+15 (at strength 100)")
+    assert second.kind is ImageKind.STAND_IN and second.warnings[0].endswith(
+        "expected less than 1e+15 (at strength 100)"
+    )
 
 
 def test_a_log_has_a_bounded_number_of_reasons(use, caplog) -> None:
-    use(FrameMean(failures=[ModelError(f"reason {n}") for n in range(60)]))
+    use(FrameMean(n_frames=1, failures=[ModelError(f"reason {n}") for n in range(60)]))
     out = list(run([recon_image(n, repetition=n) for n in range(60)]))
-    assert sum(item.stand_in for item in out) == 60 and out[-1].warnings == ("not denoised: reason 59",)
+    assert sum(item.kind is ImageKind.STAND_IN for item in out) == 60 and out[-1].warnings == (
+        "not denoised: reason 59",
+    )
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == denoise.MOST_TOLD and told[-1].endswith("further reasons stand in the images alone")
 

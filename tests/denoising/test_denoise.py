@@ -5,6 +5,7 @@ from snrstream import denoise
 from snrstream.denoising.blending import blend
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError
+from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 
 from .conftest import halving_model
@@ -22,7 +23,7 @@ def test_the_original_passes_and_the_denoised_follows(install) -> None:
     original, denoised = run(recon, alpha=0.0)
     assert original is recon
     assert np.array_equal(denoised.image, recon.image * np.float32(0.5))
-    assert denoised.denoised and not original.denoised and not denoised.stand_in
+    assert (original.kind, denoised.kind) == (ImageKind.ORIGINAL, ImageKind.DENOISED)
     assert denoised.meta["SNRSTREAM_denoised"] == "true" and "SNRSTREAM_denoised" not in original.meta
     assert denoised.meta["SNRSTREAM_model"] == "tiny 0.1"
     assert denoised.meta["SNRSTREAM_alpha"] == "0" and denoised.meta["kept"] == "1"

@@ -8,6 +8,7 @@ from ismrmrd import xsd
 
 from snrstream import denoise, image_finish
 from snrstream.errors import ModelError, ModelTimeout
+from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 
 from .frame_model import FrameMean, frame_mean_model
@@ -47,7 +48,7 @@ def test_in_time_each_original_is_followed_by_its_mean_with_those_before(use) ->
     assert out[::2] == images
     for n, denoised in enumerate(out[1::2]):
         assert np.allclose(denoised.image, mean(images[max(0, n - 2) : n + 1]), atol=TOLERANCE)
-        assert denoised.head is images[n].head and denoised.denoised
+        assert denoised.head is images[n].head and denoised.kind is ImageKind.DENOISED
         assert denoised.meta["SNRSTREAM_frames"] == "time, streaming"
         assert denoised.meta["SNRSTREAM_frames_used"] == str(min(n + 1, 3))
     assert model.given == [1, 2, 3, 3, 3, 3]
@@ -92,7 +93,7 @@ def test_partitions_of_a_volume_are_denoised_together(use, axis) -> None:
 def test_a_model_without_frames_takes_images_and_partitions_one_by_one(use) -> None:
     model = use(FrameMean(frames="none", n_frames=0))
     out = run([recon_image(0, repetition=0), recon_image(1, repetition=1)], frames="series")
-    assert [image.denoised for image in out] == [False, True, False, True], "nothing to wait for"
+    assert [image.kind is ImageKind.DENOISED for image in out] == [False, True, False, True], "nothing to wait for"
     assert model.given == [1, 1] and out[1].meta["SNRSTREAM_frames_used"] == "1"
 
 
@@ -105,14 +106,14 @@ def test_slices_are_neighbours_by_position_and_leave_in_the_order_of_their_origi
         for n, z in enumerate(positions)
     ]
     out = run(images, header(5))
-    originals, seconds = ([i for i in out if i.denoised is denoised] for denoised in (False, True))
+    originals, seconds = ([i for i in out if (i.kind is ImageKind.DENOISED) is denoised] for denoised in (False, True))
     assert list(map(place, originals)) == list(map(place, seconds)) == list(map(place, images))
     by_position = {(n // 5, positions[n % 5]): image for n, image in enumerate(images)}
     fourth = next(image for image in seconds if place(image) == (1, positions.index(1)))
     assert np.allclose(fourth.image, mean([by_position[1, z] for z in (0, 1, 2)]), atol=TOLERANCE)
     assert fourth.meta["SNRSTREAM_frames_used"] == "3"
-    assert [image.denoised for image in out[:10]] == [False] * 5 + [True] * 5
-    assert [image.denoised for image in out[10:]] == [False] * 4 + [True, False] + [True] * 4
+    assert [image.kind is ImageKind.DENOISED for image in out[:10]] == [False] * 5 + [True] * 5
+    assert [image.kind is ImageKind.DENOISED for image in out[10:]] == [False] * 4 + [True, False] + [True] * 4
 
 
 def test_numbers_and_windows_of_a_series_are_those_of_the_originals_however_late_it_comes(use) -> None:
@@ -135,7 +136,8 @@ def test_images_not_in_snr_units_are_no_neighbours_and_keep_their_place(use) -> 
     images = [dataclasses.replace(recon_image(n, repetition=n), snr_units=n != 1) for n in range(4)]
     out = run(images, frames="series")
     assert out[:4] == images and model.given == [3]
-    assert [(image.denoised, image.stand_in) for image in out[4:]] == [(n != 1, n == 1) for n in range(4)]
+    denoised, stand_in = ImageKind.DENOISED, ImageKind.STAND_IN
+    assert [image.kind for image in out[4:]] == [denoised, stand_in, denoised, denoised]
     assert np.allclose(out[4].image, mean([images[n] for n in (0, 2, 3)]), atol=TOLERANCE)
     assert out[5].warnings == ("not denoised: the image is not in SNR units",)
     assert all(image.warnings == () for image in (*out[4:5], *out[6:]))
@@ -145,20 +147,20 @@ def test_a_failure_gives_stand_ins_for_all_images_of_its_window(use) -> None:
     use(FrameMean(failures=[ModelError("it broke")]))
     images = [recon_image(n, slice=s, repetition=n) for s in range(2) for n in range(3)]
     out = run(images, frames="series")[6:]
-    assert [image.stand_in for image in out] == [True] * 3 + [False] * 3
+    assert [image.kind is ImageKind.STAND_IN for image in out] == [True] * 3 + [False] * 3
     for image, original in zip(out[:3], images, strict=False):
         assert np.array_equal(image.image, original.image) and image.head is original.head
         assert image.warnings == ("not denoised: it broke",)
-    assert all(image.denoised for image in out[3:])
+    assert all(image.kind is ImageKind.DENOISED for image in out[3:])
 
 
 def test_after_a_timeout_nothing_waits_for_neighbours_any_more(use, caplog) -> None:
     model = use(FrameMean(frames="slice", failures=[None, ModelTimeout("too long")]))
     images = [recon_image(n, repetition=n // 3, slice=n % 3, position=(0, 0, n % 3)) for n in range(12)]
     out = run(images, header(3))
-    seconds = [image for image in out if image.denoised or image.stand_in]
+    seconds = [image for image in out if image.kind is not ImageKind.ORIGINAL]
     assert list(map(place, seconds)) == list(map(place, images))
-    assert [image.denoised for image in seconds] == [True] * 3 + [False] * 9
+    assert [image.kind is ImageKind.DENOISED for image in seconds] == [True] * 3 + [False] * 9
     assert all(image.warnings == ("not denoised: too long",) for image in seconds[3:])
     assert model.given == [3, 2] and len(caplog.records) == 1
 
@@ -169,8 +171,8 @@ def test_a_series_too_large_to_hold_is_denoised_with_a_warning(use, monkeypatch)
     bytes_of_one = images[0].image.nbytes + images[0].gmap.nbytes
     monkeypatch.setattr(denoise, "MOST_BYTES", 3 * bytes_of_one)
     out = run(images, frames="series")
-    assert [image.denoised for image in out] == [False] * 4 + [True] * 4 + [False, True] * 2
-    seconds = [image for image in out if image.denoised]
+    assert [image.kind is ImageKind.DENOISED for image in out] == [False] * 4 + [True] * 4 + [False, True] * 2
+    seconds = [image for image in out if image.kind is ImageKind.DENOISED]
     assert [image.meta["SNRSTREAM_frames"] for image in seconds] == ["time, series"] * 4 + ["time, streaming"] * 2
     assert np.allclose(seconds[4].image, mean(images[2:5]), atol=TOLERANCE)
     assert [len(image.warnings) for image in seconds] == [0] * 4 + [1] * 2

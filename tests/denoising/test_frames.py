@@ -25,7 +25,7 @@ def frames_of(window: Window) -> tuple[list[tuple[int, int, int]], list[tuple[in
 def neighbours(
     axis: str, n_frames: int, mode: str, n_slices: int | None = None, most_bytes: int = 1000 * N_BYTES
 ) -> Neighbours:
-    return Neighbours(axis, n_frames, mode, n_slices, most_bytes)
+    return Neighbours(axis, n_frames, mode, n_slices, most_bytes, n_times=20)
 
 
 def given(collected: Neighbours, images: list[ReconImage]) -> list[list[tuple[list, list]]]:

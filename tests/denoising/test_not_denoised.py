@@ -171,6 +171,7 @@ CHILD = """
     from pathlib import Path
     from snrstream import denoise
     from snrstream.denoising import manifest
+    from snrstream.image_kind import ImageKind
     from snrstream.time_limit import leave
     from tests.denoising.images import recon_image
 
@@ -179,6 +180,7 @@ CHILD = """
         start = time.monotonic()
         parameters = denoise.Parameters(model=model, alpha=0.0, timeout_s=timeout_s)
         first, second = denoise.process([recon_image()], None, parameters)
+        print(json.dumps([second.kind is ImageKind.DENOISED, list(second.warnings), time.monotonic() - start]))
         print(json.dumps([second.denoised, list(second.warnings), time.monotonic() - start]))
     leave(3)
 """

@@ -7,6 +7,7 @@ import pytest
 
 from snrstream import denoise
 from snrstream.errors import ModelError, ModelTimeout
+from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 from snrstream.mrd.messages import Pause
 
@@ -49,14 +50,18 @@ def test_the_next_image_is_made_while_the_network_runs(use) -> None:
 
     out = [item for item in run(source()) if not isinstance(item, Pause)]
     assert out[:2] == [first, second]
-    assert [item.head for item in out[2:]] == [first.head, second.head] and all(item.denoised for item in out[2:])
+    assert [item.head for item in out[2:]] == [first.head, second.head] and all(
+        item.kind is ImageKind.DENOISED for item in out[2:]
+    )
 
 
 def test_nothing_is_held_back_at_a_pause(use) -> None:
     use(FrameMean(frames="none", n_frames=0))
     first, second = images(2)
     out = run([Pause(), first, Pause(), second, Pause()])
-    kinds = ["pause" if isinstance(i, Pause) else "denoised" if i.denoised else "original" for i in out]
+    kinds = [
+        "pause" if isinstance(i, Pause) else "denoised" if i.kind is ImageKind.DENOISED else "original" for i in out
+    ]
     assert kinds == ["pause", "original", "denoised", "pause", "original", "denoised", "pause"]
 
 
@@ -70,7 +75,7 @@ def test_a_source_that_never_pauses_gets_each_image_at_once(use) -> None:
             yield image
 
     for n, item in enumerate(run(source())):
-        assert item.denoised == (n % 2 == 1) and len(taken) == n // 2 + 1
+        assert (item.kind is ImageKind.DENOISED) == (n % 2 == 1) and len(taken) == n // 2 + 1
 
 
 @pytest.mark.parametrize("properties", [{}, {"residual": True}, {"frames": "series"}])
@@ -78,22 +83,25 @@ def test_images_are_those_of_one_after_the_other(use, properties) -> None:
     use(FrameMean(n_frames=3))
     alone, beside = (list(run([*begin, *images(5)], **properties)) for begin in ([], [Pause()]))
     for kind in (False, True):
-        one, other = ([i for i in out if isinstance(i, ReconImage) and i.denoised == kind] for out in (alone, beside))
+        one, other = (
+            [i for i in out if isinstance(i, ReconImage) and (i.kind is not ImageKind.ORIGINAL) == kind]
+            for out in (alone, beside)
+        )
         assert len(one) == len(other) > 0
         for a, b in zip(one, other, strict=True):
-            assert a.residual == b.residual and a.meta == b.meta and np.array_equal(a.image, b.image)
+            assert a.kind is b.kind and a.meta == b.meta and np.array_equal(a.image, b.image)
 
 
 def test_after_a_timeout_beside_the_next_image_all_that_wait_are_stand_ins(use) -> None:
     model = use(FrameMean(frames="none", n_frames=0, failures=[None, ModelTimeout("too long")]))
     out = [item for item in run([Pause(), *images(4)]) if not isinstance(item, Pause)]
-    seconds = [item for item in out if item.denoised or item.stand_in]
+    seconds = [item for item in out if item.kind is not ImageKind.ORIGINAL]
     assert [item.head.idx.repetition for item in seconds] == [0, 1, 2, 3]
-    assert [item.stand_in for item in seconds] == [False, True, True, True]
+    assert [item.kind is ImageKind.STAND_IN for item in seconds] == [False, True, True, True]
     assert model.given == [1, 1] and seconds[-1].warnings == ("not denoised: too long",)
 
 
 def test_a_failure_concerns_its_image_alone(use) -> None:
     use(FrameMean(frames="none", n_frames=0, failures=[None, ModelError("no")]))
-    seconds = [i for i in run([Pause(), *images(3)]) if isinstance(i, ReconImage) and (i.denoised or i.stand_in)]
-    assert [item.stand_in for item in seconds] == [False, True, False]
+    seconds = [i for i in run([Pause(), *images(3)]) if isinstance(i, ReconImage) and i.kind is not ImageKind.ORIGINAL]
+    assert [item.kind is ImageKind.STAND_IN for item in seconds] == [False, True, False]

@@ -15,6 +15,7 @@ from torch import Tensor
 from snrstream import denoise
 from snrstream.denoising.manifest import load_manifest
 from snrstream.errors import ModelError
+from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.messages import ConfigFile, ConfigText
@@ -78,7 +79,7 @@ def gadget(frame: NoisyFrame, parameters: denoise.Parameters) -> Callable[[], li
         return list(itertools.islice(images, 3 if parameters.residual else 2))
 
     _, second, *_ = run()
-    if not second.denoised:
+    if second.kind is not ImageKind.DENOISED:
         raise ModelError(f"the frame was {', '.join(second.warnings) or second.history[-1]}; expected it denoised")
     return run
 

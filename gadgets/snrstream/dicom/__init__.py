@@ -1,8 +1,7 @@
 """MRD images as DICOM: classic MR Image Storage, one file for each slice of each image."""
 
 import datetime
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import ismrmrd
@@ -13,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from .. import __version__
 from ..errors import ConfigurationError
-from ..image_values import meta_values, unit, window
+from ..image_values import unit, window
 from .attributes import (
     add_patient_and_study,
     add_sequence,
@@ -25,13 +24,21 @@ from .description import add_description
 from .geometry import ImagePlane, image_planes
 from .identity import ScanIdentity
 from .pixels import StoredPixels, store
+from .series import instance_key, series_digests, series_key, series_number
 
 
-def to_dicom(image: ismrmrd.Image, header: ismrmrdHeader | None, identity: ScanIdentity | None = None) -> list[Dataset]:
+def to_dicom(
+    image: ismrmrd.Image,
+    header: ismrmrdHeader | None,
+    identity: ScanIdentity | None = None,
+    series_digest: str = "",
+) -> list[Dataset]:
     """DICOM datasets of one image of shape (channels, z, y, x): channels * z of them, file meta included.
 
     `identity` ties the images of a scan together; give the same one for all of them. Without it, it is
     derived from `header`, which is the same thing unless the header identifies nothing.
+    `series_digest` stands for the content of all images of the series, as `series_digests` gives it. Without it,
+    only how an image was made tells its series from another one of the same scan.
 
     Raises ScanError for pixels that are not finite and for a geometry that describes no plane.
     """
@@ -56,27 +63,28 @@ def to_dicom(image: ismrmrd.Image, header: ismrmrdHeader | None, identity: ScanI
             add_description(dataset, image, header, pixels)
             _add_time(dataset, image, header)
             dataset.InstanceNumber = str(number)
-            dataset.SeriesNumber = str(image.image_series_index)
-            _add_uids(dataset, image, identity, part)
+            dataset.SeriesNumber = str(series_number(image, header))
+            _add_uids(dataset, image, identity, series_digest, part)
             datasets.append(dataset)
     return datasets
 
 
-def write_dicom(images: Iterable[ismrmrd.Image], header: ismrmrdHeader | None, folder: Path) -> list[Path]:
+def write_dicom(images: Sequence[ismrmrd.Image], header: ismrmrdHeader | None, folder: Path) -> list[Path]:
     """Write images as `series020_image0001.dcm` and so on; returns the paths in the order of the images.
 
-    Two images of one call never share a file: `_2`, `_3` ... follow where series and image number repeat.
+    A file is named after the image's own series number; DICOM's is that of `series_number`. Two images of one call
+    never share a file: `_2`, `_3` ... follow where series and image number repeat.
 
     Raises ConfigurationError where the folder cannot be written, ScanError as `to_dicom` does.
     """
-    identity = ScanIdentity.of(header)
+    identity, digests = ScanIdentity.of(header), series_digests(images)
     paths: list[Path] = []
     taken: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for image in images:
-            for dataset in to_dicom(image, header, identity):
-                stem = f"series{int(dataset.SeriesNumber):03d}_image{int(dataset.InstanceNumber):04d}"
+            for dataset in to_dicom(image, header, identity, digests[image.image_series_index]):
+                stem = f"series{image.image_series_index:03d}_image{int(dataset.InstanceNumber):04d}"
                 name, n_same = stem, 1
                 while name in taken:
                     n_same += 1
@@ -136,25 +144,13 @@ def _add_time(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | No
         dataset.AcquisitionTime = time.strftime("%H%M%S.%f")
 
 
-def _add_uids(dataset: Dataset, image: ismrmrd.Image, identity: ScanIdentity, part: int) -> None:
-    """Study, series, instance.
-
-    The same scan through the same chain gives the same UIDs. Another model or strength is another series,
-    and other pixels are another instance: an archive that has the UID already would drop them in silence.
-    """
-    processing = [
-        dataset.ImageType[2:],
-        dataset.SeriesDescription,
-        *(meta_values(image, f"SNRSTREAM_{key}") for key in ("model", "model_sha256", "alpha", "strength", "frames")),
-    ]
-    counters = [image.average, image.slice, image.contrast, image.phase, image.repetition, image.set]
-    pixels = hashlib.sha256(dataset.PixelData).hexdigest()
-    series = ("series", image.image_series_index, *processing)
+def _add_uids(dataset: Dataset, image: ismrmrd.Image, identity: ScanIdentity, series_digest: str, part: int) -> None:
+    """Study, series, instance; the last of all attributes, for the instance depends on the others."""
     dataset.StudyInstanceUID = identity.study_uid
-    dataset.SeriesInstanceUID = identity.derive(*series)
+    dataset.SeriesInstanceUID = identity.derive("series", *series_key(dataset, image), series_digest)
     dataset.FrameOfReferenceUID = identity.frame_of_reference_uid
     dataset.SOPClassUID = MRImageStorage
-    dataset.SOPInstanceUID = identity.derive(*series, image.image_index, *counters, part, pixels)
+    dataset.SOPInstanceUID = identity.derive("instance", *instance_key(dataset, image), part)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

@@ -5,7 +5,8 @@ from ismrmrd.xsd import ismrmrdHeader
 from pydicom.dataset import Dataset
 
 from .. import __version__
-from ..image_values import Role, meta_values, role, unit
+from ..image_kind import ImageKind
+from ..image_values import kind_of, meta_values, unit
 from .attributes import lookup, text
 from .pixels import StoredPixels
 
@@ -14,7 +15,6 @@ from .pixels import StoredPixels
 _IMAGE_TYPE = {ismrmrd.IMTYPE_PHASE: "P", ismrmrd.IMTYPE_REAL: "R", ismrmrd.IMTYPE_IMAG: "I"}
 
 LONGEST_DERIVATION, CUT = 1024, " ..."
-_ROLE = {Role.G_MAP: "GFACTOR", Role.SNR_MAP: "SNR_MAP", Role.RESIDUAL: "RESIDUAL"}
 # Meta attributes of a denoised image, `SNRSTREAM_` before each, and the words for them.
 _AUDIT = {
     "model": "denoised by ",
@@ -30,12 +30,10 @@ _AUDIT = {
 
 def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None, pixels: StoredPixels) -> None:
     """Image type, series description, comments and derivation, from the image's meta attributes."""
-    kind = role(image)
+    kind = kind_of(image)
     image_type = ["DERIVED", "PRIMARY", _IMAGE_TYPE.get(image.image_type, "M")]
-    if kind is not Role.IMAGE:
-        image_type.append(_ROLE[kind])
-    elif meta_values(image, "SNRSTREAM_model"):
-        image_type.append("DENOISED")
+    if kind.image_type:
+        image_type.append(kind.image_type)
     dataset.ImageType = image_type
     dataset.SeriesDescription = _series_description(image, header)
     scale = f"stored value = {pixels.factor:g} x {unit(image) or 'value'}"
@@ -52,13 +50,14 @@ def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
 
 
 def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> str:
-    """Protocol and what the chain made of it; the latter survives where both exceed 64 characters."""
+    """Protocol, snrstream, and what the chain made of it: no name that the scanner gives. The end survives beyond 64
+    characters."""
     additional = _first(
         image, "SeriesDescriptionAdditional", "SequenceDescriptionAdditional", "GADGETRON_SeqDescription"
     )
-    suffix = text("_".join(value.strip("_") for value in additional), 64)
+    suffix = text("_".join(["snrstream", *(value.strip("_") for value in additional)]), 64)
     protocol = text(lookup(header, "measurementInformation.protocolName"), max(0, 63 - len(suffix.encode())))
-    return "_".join(part for part in (protocol, suffix) if part) or "snrstream"
+    return "_".join(part for part in (protocol, suffix) if part)
 
 
 def _derivation(image: ismrmrd.Image) -> str:
@@ -69,7 +68,7 @@ def _derivation(image: ismrmrd.Image) -> str:
     parts = [f"snrstream {__version__}"]
     if meta_values(image, "SNRSTREAM_denoised") == ["false"]:
         parts.append("not denoised")
-    if role(image) is Role.RESIDUAL:
+    if kind_of(image) is ImageKind.RESIDUAL:
         parts.append("original minus denoised")
     for key, words in _AUDIT.items():
         values = meta_values(image, f"SNRSTREAM_{key}")

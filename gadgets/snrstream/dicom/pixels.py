@@ -10,7 +10,8 @@ import ismrmrd
 import numpy as np
 
 from ..errors import ScanError
-from ..image_values import Role, name, physical_values, role, scale_ratio
+from ..image_kind import ImageKind
+from ..image_values import kind_of, name, physical_values, scale_ratio
 
 UINT16_MAX = 65535
 SIGNED_OFFSET = 32768
@@ -67,6 +68,6 @@ def store(image: ismrmrd.Image) -> StoredPixels:
 
 
 def _factor(image: ismrmrd.Image) -> float:
-    if role(image) is Role.G_MAP:
+    if kind_of(image) is ImageKind.G_MAP:
         return 100.0
     return 1000.0 if image.image_type == ismrmrd.IMTYPE_PHASE else 10.0
