@@ -142,7 +142,7 @@ def test_a_session_without_a_header_ends_well(name: str) -> None:
     assert run([]) == []
 
 
-def test_the_noise_query_of_gadgetrons_client(test_data) -> None:
+def test_the_noise_query_of_gadgetrons_client() -> None:
     gadget = b"<gadget><name>n</name><dll>d</dll><classname>NoiseSummaryGadget</classname></gadget>"
     (answer,) = run([ConfigText(b"<gadgetronStreamConfiguration>" + gadget + b"</gadgetronStreamConfiguration>")])
     assert isinstance(answer, Dependency) and b"failed" in answer.xml

@@ -18,6 +18,7 @@ from snrstream.mrd.messages import Close, ConfigText, Header
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "gadgets")}
+BEGAN = pytest.StashKey[bool]()  # not in the stash of a test that was skipped, or failed, while it was set up
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,14 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int, Path]]:
         yield (*found.address, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    item.stash[BEGAN] = True
+    return (yield)
+
+
 @pytest.fixture
-def module():
+def module(request):
     """The socket of a module process that dialled us, as Gadgetron's would."""
     with socket.create_server(("localhost", 0)) as listener:
         port = listener.getsockname()[1]
@@ -74,7 +81,8 @@ def module():
         sock.settimeout(60)
         yield sock
     try:
-        process.communicate(timeout=60)
+        if BEGAN in request.node.stash:
+            process.communicate(timeout=60)
     finally:
         process.kill()
         process.communicate()
