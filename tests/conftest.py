@@ -7,16 +7,12 @@ from pathlib import Path
 
 import ismrmrd
 import pytest
-import torch
 from ismrmrd import xsd
 
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 
 from .storage import Storage, serving
-
-# As one scan has: two threads that wait for each other at every small step make the tests twice as slow.
-torch.set_num_threads(1)
 
 # Before any test module reads the environment for its subprocesses: noise measurements of tests are not the user's.
 STORE = tempfile.TemporaryDirectory(prefix="snrstream-noise-")
