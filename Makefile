@@ -1,30 +1,39 @@
 # make demo   stream the shipped brain scan through a server on loopback; results in out/demo
-# make test   all tests
+# make test   all tests; PYTEST="-m needs_data" gives pytest further arguments
+# make lint   ruff: faults and format
+# make types  mypy
+# make check  lint, types and test
 # make soak   what takes hours: memory over 2,000 repetitions and 200 scans, a volume of 320 x 320 x 256 (16 GiB of
 #             memory and disk), 100,000 mutated sessions
-# make lint   ruff
 # make image  the container, where a Docker engine runs
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST ?=
 
-.PHONY: demo test soak lint image clean
+.PHONY: demo test lint types check soak image clean
 
 demo: .venv/installed
 	$(BIN)/python tools/demo.py --output out/demo
 
+# Two processes, each with whole files of tests, which share servers and trained models.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
+
+lint: .venv/installed
+	$(BIN)/ruff check gadgets tools tests
+	$(BIN)/ruff format --check gadgets tools tests
+
+types: .venv/installed
+	$(BIN)/mypy --strict gadgets tools
+
+check: lint types test
 
 soak: .venv/installed
 	$(BIN)/python tools/soak.py repetitions
 	$(BIN)/python tools/soak.py volume
 	$(BIN)/python tools/soak.py scans
 	$(BIN)/python tools/soak.py fuzz
-
-lint: .venv/installed
-	$(BIN)/ruff check gadgets tools tests
-	$(BIN)/ruff format --check gadgets tools tests
 
 image:
 	docker build -t snrstream .

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import ismrmrd
 import pytest
-import torch
 from ismrmrd import xsd
 
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 
 from .storage import Storage, serving
-
-# As one scan has: two threads that wait for each other at every small step make the tests twice as slow.
-torch.set_num_threads(1)
 
 # Before any test module reads the environment for its subprocesses: noise measurements of tests are not the user's.
 STORE = tempfile.TemporaryDirectory(prefix="snrstream-noise-")
@@ -31,32 +27,39 @@ def pytest_unconfigure() -> None:
     STORE.cleanup()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need further raw data, before `-m` selects by the mark."""
+    for item in items:
+        if "test_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("needs_data")
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder with further raw data, from SNRSTREAM_TEST_DATA; it may not exist."""
-    return Path(os.environ.get("SNRSTREAM_TEST_DATA", ROOT.parent / "shared" / "data"))
+    """The folder with further raw data, named by SNRSTREAM_TEST_DATA; skips the test where it is not at hand.
+
+    Of the whole session, so that it skips before fixtures of a module or a test start a process.
+    """
+    named = os.environ.get("SNRSTREAM_TEST_DATA", "")
+    lacking = [part for part in ("captures", "gadgetron_4.7.2") if not (Path(named) / part).is_dir()]
+    if not named or lacking:
+        pytest.skip(f"further raw data is not at hand: SNRSTREAM_TEST_DATA is '{named}', without {', '.join(lacking)}")
+    return Path(named)
 
 
 @pytest.fixture(scope="session")
-def raw_scan(test_data: Path):
-    """A function from a scan's name to its path, which skips the test where the scan is not at hand."""
-
-    def find(name: str) -> Path:
-        for folder in (SHIPPED, test_data):
-            path = folder / f"{name}.h5"
-            if path.is_file():
-                return path
-        pytest.skip(f"{name}.h5 is not at hand (SNRSTREAM_TEST_DATA is {test_data})")
-
-    return find
+def raw_scan():
+    """A function from a shipped scan's name to its path."""
+    return lambda name: SHIPPED / f"{name}.h5"
 
 
 @pytest.fixture(scope="session")
 def read_scan(raw_scan):
-    """A function from a scan's name to its parsed header and list of acquisitions."""
+    """A function from a shipped scan's name, or the path of another, to its parsed header and list of acquisitions."""
 
-    def read(name: str) -> tuple[xsd.ismrmrdHeader, list[ismrmrd.Acquisition]]:
-        with ScanFile(raw_scan(name)) as scan:
+    def read(name: str | Path) -> tuple[xsd.ismrmrdHeader, list[ismrmrd.Acquisition]]:
+        with ScanFile(name if isinstance(name, Path) else raw_scan(name)) as scan:
             return parse_header(scan.header_xml), list(scan.acquisitions())
 
     return read

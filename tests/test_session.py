@@ -194,7 +194,7 @@ def test_a_session_without_a_header_ends_well(name: str) -> None:
     assert run([]) == []
 
 
-def test_the_noise_query_of_gadgetrons_client(test_data) -> None:
+def test_the_noise_query_of_gadgetrons_client() -> None:
     (answer,) = run([NOISE_SUMMARY])
     assert isinstance(answer, Dependency) and b"failed" in answer.xml
 

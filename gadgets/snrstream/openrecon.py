@@ -87,8 +87,8 @@ def _changed(chain: Chain, properties: Mapping[str, Any], origin: str) -> tuple[
     """The chain with these properties, and the names of those that are not of exactly one gadget.
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. Of properties that exclude each
-    other (`instead_of` in a field's metadata), the given one takes the place of the pipeline's: that of another model so
-    takes the place of an alpha that was chosen for the pipeline's model.
+    other (`instead_of` in a field's metadata), the given one takes the place of the pipeline's: that of another model
+    so takes the place of an alpha that was chosen for the pipeline's model.
     """
     steps = list(chain.steps)
     unknown = []

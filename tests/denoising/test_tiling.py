@@ -23,16 +23,16 @@ def stack(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     return image, np.broadcast_to(gmap, shape).astype(np.float32)
 
 
+# A receptive field beyond a patch's overlap counts for none.
 @pytest.mark.parametrize("shifted", [False, True])
-@pytest.mark.parametrize("field", [0, 5, 200])
 @pytest.mark.parametrize(
-    ("patch", "overlap", "divisor"),
+    ("patch", "overlap", "divisor", "field"),
     [
-        (None, None, 8),
-        ([16, 64, 64], [8, 16, 16], 1),
-        ([16, 64, 64], [0, 0, 0], 8),
-        ([4, 32, 48], [3, 31, 47], 1),
-        ([5, 16, 24], [2, 8, 8], 8),
+        *((None, None, 8, field) for field in (0, 5, 200)),
+        *(([16, 64, 64], [8, 16, 16], 1, field) for field in (0, 5, 200)),
+        ([16, 64, 64], [0, 0, 0], 8, 0),
+        *(([4, 32, 48], [3, 31, 47], 1, field) for field in (0, 5)),
+        *(([5, 16, 24], [2, 8, 8], 8, field) for field in (0, 5)),
     ],
 )
 def test_the_weights_of_all_tiles_add_up_to_one(patch, overlap, divisor, field, shifted) -> None:
