@@ -6,10 +6,10 @@ import ismrmrd
 import numpy as np
 import torch
 
+from .recon.acquired import Acquired
 from .recon.combine import Grid
 from .recon.grappa import Kernel
 from .recon.lattice import Lattice
-from .recon.sampling import covered
 from .recon.spectrum import Spectrum
 
 
@@ -65,11 +65,14 @@ class Bucket:
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
 
+    @property
+    def acquired(self) -> Acquired:
+        """What of k-space it holds, and with how much noise."""
+        return Acquired(self.grid, self.lattice, self.line_sd, self.sample_sd)
+
     def spectrum(self) -> Spectrum:
         """Of the noise after GRAPPA, in the acquired lines and in those that it makes between them."""
-        lines = torch.zeros(self.grid.size)
-        self.grid.of(lines)[...] = self.line_sd
-        return Spectrum.of(covered(lines, self.lattice), self.sample_sd)
+        return self.acquired.spectrum()
 
 
 @dataclass(frozen=True)
