@@ -48,9 +48,9 @@ class Parameters:
 
 @dataclass(frozen=True)
 class _Source:
-    """What maps, coefficients and g-map of accelerated images are made of. size, step: of their grid, (e2, e1)."""
+    """What maps, coefficients and g-map are made of. size, step: of the grid, (e2, e1)."""
 
-    kernel: Kernel
+    kernel: Kernel | None
     calibration: Calibration
     size: tuple[int, int]
     step: tuple[int, int]
@@ -58,7 +58,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What images share that are made of one source, or one image has for itself."""
+    """What images of one source share, or an image without calibration has for itself."""
 
     base: Combiner
     gmap: np.ndarray
@@ -78,8 +78,8 @@ class _Plan:
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """`Bucket` to `ReconImage`: maps, unmixing coefficients and g-map, one fused product. Others pass.
 
-    Images of a slice that share a kernel share maps, coefficients and g-map. Without acceleration each image has maps
-    of its own: those of a darker one (an inversion null, a dummy) would lose its signal.
+    Images of a slice that share calibration and kernel share maps, coefficients and g-map. One that has no calibration
+    has maps of its own: those of a darker one (an inversion null, a dummy) would lose its signal.
     """
     plans: SharedBySlice[_Source, _Plan] = SharedBySlice()
     for item in items:
@@ -93,7 +93,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             yield _in_slabs(item, parameters)
             continue
         make = functools.partial(_plan, item, parameters)
-        if item.kernel is None or item.calibration is None:
+        if item.calibration is None:
             plan = make()
         else:
             source = _Source(item.kernel, item.calibration, item.grid.size, item.grid.step)
@@ -103,7 +103,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
 
 
 def _plan(bucket: Bucket, parameters: Parameters) -> _Plan:
-    if bucket.kernel is None or bucket.calibration is None:
+    if bucket.calibration is None:
         coils = to_image(bucket.kspace, dims=(1, 2, 3))
     else:
         acs = to_image(bucket.calibration.kspace, dims=(-1,))
@@ -114,7 +114,7 @@ def _plan(bucket: Bucket, parameters: Parameters) -> _Plan:
 
 
 def _in_slabs(bucket: Bucket, parameters: Parameters) -> ReconImage:
-    calibration = bucket.calibration if bucket.kernel is not None else None
+    calibration = bucket.calibration
     image, gmap = combine_in_slabs(
         bucket.kspace,
         bucket.grid,

@@ -40,21 +40,19 @@ class _Compression:
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Each `Bucket` with its channels compressed; other items pass.
 
-    Accelerated images of a slice that share their calibration share the matrix, and a compressed calibration. Without
-    acceleration each image has its own matrix, as `coil_combine` gives it maps of its own: one that was made from a
-    darker image would lose signal.
+    Images of a slice that share their calibration share the matrix, and a compressed calibration. One that has no
+    calibration has a matrix of its own, as `coil_combine` gives it maps of its own.
     """
     shared: SharedBySlice[Calibration, _Compression] = SharedBySlice()
     for item in items:
         if not isinstance(item, Bucket) or len(item.kspace) <= parameters.channels:
             yield item
             continue
-        calibration = item.calibration if item.lattice.acceleration != (1, 1) else None
-        if calibration is None:
-            matrix = _matrix(_central(item), parameters.channels)
-            found = _Compression(matrix, None)
+        if item.calibration is None:
+            found = _Compression(_matrix(_central(item), parameters.channels), None)
         else:
-            found = shared.get(item.head, calibration, functools.partial(_by, calibration, parameters.channels))
+            make = functools.partial(_by, item.calibration, parameters.channels)
+            found = shared.get(item.head, item.calibration, make)
         yield dataclasses.replace(item, kspace=compressed(found.matrix, item.kspace), calibration=found.calibration)
 
 

@@ -45,7 +45,7 @@ class Bucket:
     line_sd: `(e2, e1)` float32 on the CPU, the noise's SD in each line of `grid`: 1 where it was acquired once, less
     where averages were, 0 where nothing was. lattice: the regular sampling that the lines follow.
     sample_sd: `(ro,)` float32 on the CPU, the same along the readout: 0 where an asymmetric echo lacks samples.
-    calibration: of this image, or of an earlier one of the same slice; None where there was none.
+    calibration: of this image, or of an earlier one of the same slice; None where there was none, or is no need of one.
     voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
     kernel: the GRAPPA kernel, once `grappa` has calibrated it. history: names of the steps that shaped it.

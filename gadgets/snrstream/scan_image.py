@@ -97,13 +97,13 @@ class ScanImage:
         return len(self._missing(lines, lattice, first)) == 0
 
     def calibration(self, device: torch.device, snr_units: bool = True) -> Calibration | None:
-        """What `calibration_block` finds among its calibration lines; None where there are none."""
-        if len(self._calibration) == 0:
+        """What `calibration_block` finds among its calibration lines; None where there are none, or no acceleration.
+
+        Without acceleration an image is its own best calibration: no darker or coarser one shall stand in for it.
+        """
+        if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
             return None
-        needed = self.encoding.acceleration != (1, 1)  # else nothing goes by them, be they as dark as they may
-        return calibration_block(
-            self._calibration, self._image, self.size, self._extent, device, snr_units=snr_units and needed
-        )
+        return calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
 
     def bucket(
         self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True
