@@ -270,7 +270,8 @@ def test_images_in_raw_units_are_neither_black_nor_clipped(recon, size: float) -
     peak = np.abs(recon.image).max()
     raw = dataclasses.replace(recon, image=recon.image * np.float32(size / peak), snr_units=False)
     twice = dataclasses.replace(raw, image=2 * raw.image)
-    first, _, second, _ = image_finish.process([raw, twice], None, image_finish.Parameters())
+    empty = dataclasses.replace(raw, image=np.zeros_like(raw.image))
+    *_, first, _, second, _ = image_finish.process([empty, raw, twice], None, image_finish.Parameters())
     assert first.meta["GADGETRON_ScaleRatio"] == second.meta["GADGETRON_ScaleRatio"]
     assert first.meta["SNRSTREAM_snr_units"] == "false" and unit(first) == "a.u."
     if size:

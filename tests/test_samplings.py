@@ -162,7 +162,6 @@ def test_a_tapered_scan_cannot_go_through_partial_fourier() -> None:
 
 
 NOISE_CASES = {
-    "R=1": (8, SLICE, Lattice((1, 1)), lambda z, y: True),
     "R=2, partial e1": (8, (1, 47, 40), Lattice((2, 1)), lambda z, y: y >= 12),
     "R=3, 32 channels": (32, (1, 48, 33), Lattice((3, 1)), lambda z, y: True),
     "R=4": (16, (1, 48, 40), Lattice((4, 1)), lambda z, y: True),
@@ -207,6 +206,102 @@ def test_an_asymmetric_echo_keeps_the_noise_at_g_and_says_how_it_is_correlated()
     noise_image = last.image[0] / last.gmap[0]
     measured = (noise_image[:, 1:] * noise_image[:, :-1].conj()).mean().real / np.square(np.abs(noise_image)).mean()
     assert last.spectrum.correlation[2] == pytest.approx(measured, abs=0.05)  # 2800 pixels: 0.02
+
+
+def test_noise_without_acceleration_is_1_where_there_is_signal() -> None:
+    """Each image has maps of its own there, so repetitions of an object tell, at an SNR that the maps need not fear."""
+    n_repetitions = 24
+    kspaces = [noisy_kspace(8, SLICE, snr=50, seed=seed) for seed in range(n_repetitions)]
+    header, acquisitions = scan(kspaces[0], Lattice((1, 1)), kspaces[1:])
+    images = np.stack([recon.image for recon in reconstructed(header, acquisitions)])
+    inside = object_and_coils(8, SLICE)[0].abs().numpy() > 0.9
+    power = np.square(np.abs(images - images.mean(axis=0))).sum(axis=0) / (2 * (n_repetitions - 1))
+    # The maps' phase follows the noise of 49 pixels' mean, and takes 1/49 of the noise in quadrature along.
+    assert math.sqrt(power[inside].mean()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("share", [None, 0.3])
+def test_echoes_of_one_calibration_keep_their_own_noise_and_spectrum(order: tuple[int, int], share) -> None:
+    """The second echo lacks its first quarter: 4/3 of the noise scale of the first, whichever comes first."""
+    n_replicas = 16
+    generator = torch.Generator().manual_seed(1)
+    kspace, n_missing = noisy_kspace(8, SLICE, snr=50), SLICE[2] // 4
+    header, lines = scans.header(SLICE, (2, 1)), [(0, y) for y in range(0, SLICE[1], 2)]
+    acs = scans.acquisitions(kspace.numpy(), block(SLICE, 1, 36), CALIBRATION, end=False, contrast=order[0])
+    acquisitions = list(acs)
+    for repetition in range(n_replicas + 1):
+        for contrast in order:
+            data = white_noise(generator, 8, *SLICE) if repetition else kspace
+            for line in scans.acquisitions(data.numpy(), lines, contrast=contrast, repetition=repetition):
+                acquisitions.append(without_its_first(n_missing, line) if contrast else line)
+    items = grappa.process(
+        accumulate.process(acquisitions, header, accumulate.Parameters()), header, grappa.Parameters()
+    )
+    if share is not None:
+        items = taper.process(items, header, taper.Parameters(share=share))
+    recons = list(coil_combine.process(items, header, coil_combine.Parameters()))
+    assert all(recon.gmap is recons[0].gmap for recon in recons)
+    for contrast in order:
+        own = [recon for recon in recons if recon.head.idx.contrast == contrast and recon.head.idx.repetition]
+        power = sum(np.square(np.abs(recon.image / recon.gmap)).mean() for recon in own) / (2 * n_replicas)
+        # 16 x 2880 pixels of two parts, three quarters of them independent: 0.3 % of SD.
+        assert math.sqrt(power) == pytest.approx(1, abs=0.01)
+        assert {int((recon.spectrum.samples == 0).sum()) for recon in own} == {contrast * n_missing}
+
+
+def without_its_first(n_missing: int, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acquisition:
+    """An asymmetric echo: k = 0 stays at its sample of the whole."""
+    head = acquisition.getHead()
+    head.number_of_samples -= n_missing
+    head.center_sample -= n_missing
+    return ismrmrd.Acquisition(head, data=np.ascontiguousarray(acquisition.data[:, n_missing:]))
+
+
+DARK = {"noise alone": 0.0, "an SNR of 1": 0.02}
+
+
+@pytest.mark.parametrize("share", DARK.values(), ids=DARK)
+@pytest.mark.parametrize("n_channels", [None, 4])
+def test_without_acceleration_a_dark_first_image_takes_nothing_from_the_next(share: float, n_channels) -> None:
+    """An inversion null, a dummy: its maps and its channel compression are its own."""
+    bright = noisy_kspace(8, SLICE, snr=50)
+    dark = share * bright + white_noise(torch.Generator().manual_seed(3), 8, *SLICE)
+    lines = [(0, y) for y in range(SLICE[1])]
+    header = scans.header(SLICE)
+    after, alone = [
+        reconstructed(
+            header,
+            [line for c, k in enumerate(ks) for line in scans.acquisitions(k.numpy(), lines, contrast=c)],
+            n_channels,
+        )[-1]
+        for ks in ((dark, bright), (bright,))
+    ]
+    assert np.array_equal(after.image, alone.image) and np.array_equal(after.gmap, alone.gmap)
+
+
+@pytest.mark.parametrize("n_channels", [8, 32])
+@pytest.mark.parametrize(("snr", "is_dark"), [(0, True), (0.5, True), (3, False)])
+def test_a_dark_calibration_is_told_by_each_image_that_goes_by_it(n_channels: int, snr: float, is_dark: bool) -> None:
+    shape = (1, 96, 48)
+    dark, bright = noisy_kspace(n_channels, shape, snr=snr), noisy_kspace(n_channels, shape, snr=50)
+    header, acquisitions = scan(dark, Lattice((2, 1)), [bright])
+    for recon in reconstructed(header, acquisitions):
+        told = "calibration lines 30 to 65 hold hardly more than noise: images that are reconstructed by them may lose"
+        assert [text.startswith(told) for text in recon.warnings] == [True] * is_dark
+
+
+def test_dark_first_repetitions_of_an_interleaved_scan_are_told() -> None:
+    kspaces = [noisy_kspace(8, SLICE, snr=snr, seed=n) for n, snr in enumerate((0, 0, 50, 50))]
+    header = scans.header(SLICE, (2, 1), mode="interleaved")
+    acquisitions = [
+        line
+        for number, k in enumerate(kspaces)
+        for line in scans.acquisitions(k.numpy(), [(0, y) for y in range(number % 2, 60, 2)], repetition=number)
+    ]
+    recons = reconstructed(header, acquisitions)
+    told = "central lines of the first 2 repetitions of slice 0 hold hardly more than noise"
+    assert len(recons) == 4 and all(len(r.warnings) == 1 and r.warnings[0].startswith(told) for r in recons)
 
 
 def test_averages_raise_the_snr() -> None:

@@ -152,7 +152,7 @@ class _Images:
         image = self.started.pop(key, None)
         if image is None:
             return
-        calibration = image.calibration(self.device)
+        calibration = image.calibration(self.device, self.snr_units)
         if calibration is not None:
             self.calibrations[key[:-1]] = self.calibrations[key[:1]] = calibration
         if image.has_lines:

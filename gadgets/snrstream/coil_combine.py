@@ -12,15 +12,16 @@ from ismrmrd import xsd
 from torch import Tensor
 
 from .errors import ScanError
-from .items import Bucket, ReconImage
+from .items import Bucket, Calibration, ReconImage
 from .progress import progress_bar
+from .recon.acquired import Acquired
 from .recon.coil_maps import calibration_images, inati, walsh
-from .recon.combine import Combiner, Grid
+from .recon.combine import Combiner
 from .recon.fft import to_image
 from .recon.grappa import Kernel
 from .recon.partial_fourier import shortfalls
 from .recon.spectrum import Spectrum
-from .recon.unmixing import gfactor, snr_scale, unmixing_coefficients
+from .recon.unmixing import gfactor, unmixing_coefficients
 from .recon.volume import combine_in_slabs
 from .shared import SharedBySlice
 
@@ -46,65 +47,80 @@ class Parameters:
 
 
 @dataclass(frozen=True)
+class _Source:
+    """What maps, coefficients and g-map are made of. size, step: of the grid, (e2, e1)."""
+
+    kernel: Kernel | None
+    calibration: Calibration
+    size: tuple[int, int]
+    step: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class _Plan:
-    """What images of one slice share as long as kernel and maps stay the same."""
+    """What images of one source share, or an image without calibration has for itself."""
 
     base: Combiner
     gmap: np.ndarray
-    samplings: dict[tuple[Grid, bytes], tuple[Combiner, Spectrum]] = field(default_factory=dict)
+    samplings: dict[Acquired, tuple[Combiner, Spectrum]] = field(default_factory=dict)
 
-    def of(self, bucket: Bucket) -> tuple[Combiner, Spectrum]:
-        """For the lines that this image has: interleaved scans have others in each repetition."""
-        key = bucket.grid, bucket.line_sd.numpy().tobytes()
-        if key not in self.samplings:
+    def of(self, acquired: Acquired) -> tuple[Combiner, Spectrum]:
+        """For what this image has of k-space: interleaved repetitions have other lines, some echoes fewer samples."""
+        if acquired not in self.samplings:
             if len(self.samplings) == MOST_SAMPLINGS:
                 self.samplings.clear()
-            scale = _scale(bucket)
-            same = (self.base.grid, self.base.scale) == (bucket.grid, scale)
-            self.samplings[key] = (self.base if same else self.base.moved(scale, bucket.grid)), bucket.spectrum()
-        return self.samplings[key]
+            grid, scale = acquired.grid, acquired.scale
+            same = (self.base.grid, self.base.scale) == (grid, scale)
+            self.samplings[acquired] = (self.base if same else self.base.moved(scale, grid)), acquired.spectrum()
+        return self.samplings[acquired]
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """`Bucket` to `ReconImage`: maps, unmixing coefficients and g-map, one fused product. Others pass.
 
-    Images of a slice that share a kernel share maps, coefficients and g-map.
+    Images of a slice that share calibration and kernel share maps, coefficients and g-map. One that has no calibration
+    has maps of its own: those of a darker one (an inversion null, a dummy) would lose its signal.
     """
-    plans: SharedBySlice[Kernel | None, _Plan] = SharedBySlice()
+    plans: SharedBySlice[_Source, _Plan] = SharedBySlice()
     for item in items:
         if not isinstance(item, Bucket):
             yield item
             continue
         acceleration = math.prod(item.lattice.acceleration)
-        if acceleration > 1 and item.kernel is None:
+        if acceleration > 1 and (item.kernel is None or item.calibration is None):
             raise ScanError(f"coil_combine got data at R={acceleration} without a kernel; expected grappa before it")
         if 8 * len(item.kspace) * math.prod(item.grid.size) * item.kspace.shape[-1] > MOST_PLAN_BYTES:
             yield _in_slabs(item, parameters)
             continue
-        plan = plans.get(item.head, item.kernel, functools.partial(_plan, item, parameters))
-        combiner, spectrum = plan.of(item)
+        make = functools.partial(_plan, item, parameters)
+        if item.calibration is None:
+            plan = make()
+        else:
+            source = _Source(item.kernel, item.calibration, item.grid.size, item.grid.step)
+            plan = plans.get(item.head, source, make)
+        combiner, spectrum = plan.of(item.acquired)
         yield _recon(item, combiner.image(item.kspace), plan.gmap, spectrum)
 
 
 def _plan(bucket: Bucket, parameters: Parameters) -> _Plan:
-    if bucket.kernel is None or bucket.calibration is None:
+    if bucket.calibration is None:
         coils = to_image(bucket.kspace, dims=(1, 2, 3))
     else:
         acs = to_image(bucket.calibration.kspace, dims=(-1,))
         coils = calibration_images(acs, bucket.calibration.start, bucket.grid.size)
     unmixing = unmixing_coefficients(bucket.kernel, _maps(bucket, parameters)(coils))
     gmap = gfactor(unmixing, math.prod(bucket.lattice.acceleration))
-    return _Plan(Combiner.plan(unmixing, _scale(bucket), bucket.grid), gmap.cpu().numpy())
+    return _Plan(Combiner.plan(unmixing, bucket.acquired.scale, bucket.grid), gmap.cpu().numpy())
 
 
 def _in_slabs(bucket: Bucket, parameters: Parameters) -> ReconImage:
-    calibration = bucket.calibration if bucket.kernel is not None else None
+    calibration = bucket.calibration
     image, gmap = combine_in_slabs(
         bucket.kspace,
         bucket.grid,
         bucket.kernel,
         (calibration.kspace, calibration.start) if calibration is not None else None,
-        _scale(bucket),
+        bucket.acquired.scale,
         _maps(bucket, parameters),
         margin=parameters.window // 2 + parameters.grid,
         step=parameters.grid,
@@ -134,8 +150,3 @@ def _maps(bucket: Bucket, parameters: Parameters) -> Callable[[Tensor], Tensor]:
     signal = bucket.calibration.kspace if bucket.calibration is not None else bucket.kspace
     strongest = int(torch.linalg.vector_norm(signal.flatten(1), dim=1).argmax())
     return functools.partial(walsh, window=parameters.window, step=parameters.grid, reference=strongest)
-
-
-def _scale(bucket: Bucket) -> float:
-    noise_power = float(bucket.line_sd.square().sum() * bucket.sample_sd.square().mean())
-    return snr_scale(math.prod(bucket.lattice.acceleration), math.prod(bucket.grid.size) / noise_power)

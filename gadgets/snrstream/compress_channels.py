@@ -1,12 +1,12 @@
 """Gadget: fewer, virtual channels, to reconstruct faster from large coil arrays."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from ismrmrd import xsd
 from torch import Tensor
 
@@ -40,29 +40,34 @@ class _Compression:
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Each `Bucket` with its channels compressed; other items pass.
 
-    Images of a slice that share their calibration share the matrix, and a compressed calibration.
+    Images of a slice that share their calibration share the matrix, and a compressed calibration. One that has no
+    calibration has a matrix of its own, as `coil_combine` gives it maps of its own.
     """
-    shared: SharedBySlice[Calibration | None, _Compression] = SharedBySlice()
+    shared: SharedBySlice[Calibration, _Compression] = SharedBySlice()
     for item in items:
         if not isinstance(item, Bucket) or len(item.kspace) <= parameters.channels:
             yield item
             continue
-        found = shared.get(item.head, item.calibration, lambda bucket=item: _compression(bucket, parameters.channels))
+        if item.calibration is None:
+            found = _Compression(_matrix(_central(item), parameters.channels), None)
+        else:
+            make = functools.partial(_by, item.calibration, parameters.channels)
+            found = shared.get(item.head, item.calibration, make)
         yield dataclasses.replace(item, kspace=compressed(found.matrix, item.kspace), calibration=found.calibration)
 
 
-def _compression(bucket: Bucket, n_channels: int) -> _Compression:
-    calibration = bucket.calibration
-    signal = _central(bucket) if calibration is None else calibration.kspace
+def _by(calibration: Calibration, n_channels: int) -> _Compression:
+    matrix = _matrix(calibration.kspace, n_channels)
+    return _Compression(matrix, Calibration(compressed(matrix, calibration.kspace), calibration.start))
+
+
+def _matrix(signal: Tensor, n_channels: int) -> Tensor:
     matrix = compression_matrix(signal, n_channels)
     log.info("%d channels to %d: %.2f %% of the signal", len(signal), n_channels, 100 * kept_share(matrix, signal))
-    if calibration is not None:
-        calibration = Calibration(compressed(matrix, calibration.kspace), calibration.start)
-    return _Compression(matrix, calibration)
+    return matrix
 
 
 def _central(bucket: Bucket) -> Tensor:
     n_e2, n_e1 = bucket.kspace.shape[1:3]
     rows = [centred_slice(min(n, CENTRAL), n) for n in (n_e2, n_e1)]
-    central: torch.Tensor = bucket.kspace[:, rows[0], rows[1]]
-    return central
+    return bucket.kspace[:, rows[0], rows[1]]

@@ -12,6 +12,7 @@ from ismrmrd import xsd
 from .errors import ScanError
 from .items import Bucket, Calibration
 from .recon.grappa import NOISE_FROM, TIKHONOV, Kernel, calibrate
+from .recon.lattice import Lattice
 from .shared import SharedBySlice
 
 
@@ -42,9 +43,9 @@ class Parameters:
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Add the kernel to each `Bucket` with R > 1; other items pass.
 
-    Images of a slice that share their calibration share the kernel.
+    Images of a slice that share their calibration and sampling share the kernel.
     """
-    kernels: SharedBySlice[Calibration, Kernel] = SharedBySlice()
+    kernels: SharedBySlice[_Source, Kernel] = SharedBySlice()
     for item in items:
         if not isinstance(item, Bucket) or item.lattice.acceleration == (1, 1):
             yield item
@@ -59,20 +60,31 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {item.head.idx.slice} has "
                 f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
             )
-        make = functools.partial(_kernel, item, calibration, parameters)
-        kernel = kernels.get(item.head, calibration, make, lambda known, item=item: known.lattice == item.lattice)
+        source = _Source(calibration, item.lattice, item.grid.size, item.snr_units)
+        kernel = kernels.get(item.head, source, functools.partial(_kernel, source, parameters))
         yield dataclasses.replace(item, kernel=kernel)
 
 
-def _kernel(bucket: Bucket, calibration: Calibration, parameters: Parameters) -> Kernel:
+@dataclass(frozen=True)
+class _Source:
+    """What a kernel is made of. size: of k-space (e2, e1)."""
+
+    calibration: Calibration
+    lattice: Lattice
+    size: tuple[int, int]
+    snr_units: bool
+
+
+def _kernel(source: _Source, parameters: Parameters) -> Kernel:
+    calibration, size = source.calibration, source.size
     by_noise = parameters.regularisation == "noise"
-    if parameters.regularisation == "auto" and bucket.snr_units:
-        by_noise = math.prod(bucket.lattice.acceleration) >= NOISE_FROM
+    if parameters.regularisation == "auto" and source.snr_units:
+        by_noise = math.prod(source.lattice.acceleration) >= NOISE_FROM
     return calibrate(
         calibration.kspace,
-        bucket.lattice,
-        size=bucket.grid.size if by_noise else None,
-        centre=(bucket.grid.size[0] // 2 - calibration.start[0], bucket.grid.size[1] // 2 - calibration.start[1]),
+        source.lattice,
+        size=size if by_noise else None,
+        centre=(size[0] // 2 - calibration.start[0], size[1] // 2 - calibration.start[1]),
         n_lines=parameters.kernel_e1,
         n_samples=parameters.kernel_ro,
         n_partitions=parameters.kernel_e2,

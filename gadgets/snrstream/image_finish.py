@@ -26,7 +26,7 @@ ENOUGH_PIXELS = 4096  # for the percentile of a window
 class Parameters:
     """output: `complex` for complex images and float maps in SNR units, unscaled; `magnitude` for uint16
     magnitudes times the scales below. scale: of images and SNR maps; gmap_scale: of g-maps. Images that are not in
-    SNR units have a scale of their own, a power of ten that fits the first of them.
+    SNR units have a scale of their own, a power of ten that fits the first of them with signal.
     gmap, snr_map: whether to send them, once for each original image."""
 
     output: Literal["complex", "magnitude"] = "magnitude"
@@ -69,8 +69,8 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
             continue
         scale = parameters.scale
         if not item.snr_units:
-            raw_scale = raw_scale or _raw_scale(item.image)
-            scale = raw_scale
+            scale = raw_scale or _raw_scale(item.image)
+            raw_scale = scale if item.image.any() else raw_scale  # an empty image says nothing of the next
         yield finish(item, item.image, item.kind, scale)
         if item.kind is not ImageKind.ORIGINAL:
             continue

@@ -5,15 +5,19 @@ GRAPPA (TGRAPPA)", MRM 53:981 (2005): R repetitions, each with other lines, make
 """
 
 import dataclasses
+import logging
 import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from .calibration_block import told_if_dark
 from .errors import ScanError
 from .items import Bucket, Calibration
 from .recon.sampling import central_block
+
+log = logging.getLogger(__name__)
 
 MOST_ACS_LINES = 48  # central ones; a calibration takes time with each
 
@@ -43,10 +47,12 @@ class Interleaved:
                 return
             self.calibrations[key] = calibration
             del self.waiting[key]
+            for text in calibration.warnings:
+                log.warning(text)
             for held in waiting:
-                yield dataclasses.replace(held, calibration=calibration)
+                yield _with(held, calibration)
             return
-        yield dataclasses.replace(bucket, calibration=self.calibrations[key])
+        yield _with(bucket, self.calibrations[key])
 
     def end(self) -> None:
         """Raises ScanError where images are left that never got a calibration."""
@@ -57,14 +63,20 @@ class Interleaved:
             )
 
 
+def _with(bucket: Bucket, calibration: Calibration) -> Bucket:
+    return dataclasses.replace(bucket, calibration=calibration, warnings=bucket.warnings + calibration.warnings)
+
+
 def _merged(buckets: list[Bucket]) -> Calibration | None:
     """The mean of what the repetitions acquired of each line, where they leave no gap."""
     size, kspace = buckets[0].grid.size, buckets[0].kspace
     total = kspace.new_zeros(len(kspace), *size, kspace.shape[-1])
     count = torch.zeros(size, dtype=torch.int64)
+    noise = torch.zeros(size)  # power of the sum
     for bucket in buckets:
         bucket.grid.of(total.permute(1, 2, 0, 3))[...] += bucket.kspace.permute(1, 2, 0, 3)
         bucket.grid.of(count)[...] += bucket.line_sd > 0
+        bucket.grid.of(noise)[...] += bucket.line_sd.square()
     acquired = (count > 0).numpy()
     extent = [np.flatnonzero(acquired.any(axis=axis)) for axis in (1, 0)]
     z, y = central_block(acquired)
@@ -75,4 +87,9 @@ def _merged(buckets: list[Bucket]) -> Calibration | None:
         first = max(full.start, n // 2 - MOST_ACS_LINES // 2)
         block.append(slice(first, min(full.stop, first + MOST_ACS_LINES)))
     kspace = total[:, block[0], block[1]] / count[block[0], block[1]][..., None].to(total.device)
-    return Calibration(kspace.contiguous(), (block[0].start, block[1].start))
+    warnings: tuple[str, ...] = ()
+    if all(bucket.snr_units for bucket in buckets):
+        line_sd = noise[block[0], block[1]].sqrt() / count[block[0], block[1]]
+        what = f"central lines of the first {len(buckets)} repetitions of slice {buckets[0].head.idx.slice}"
+        warnings = told_if_dark(kspace, line_sd, buckets[0].sample_sd, what)
+    return Calibration(kspace.contiguous(), (block[0].start, block[1].start), warnings)

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from .image_kind import ImageKind
+from .recon.acquired import Acquired
 from .recon.combine import Grid
 from .recon.grappa import Kernel
 from .recon.lattice import Lattice
-from .recon.sampling import covered
 from .recon.spectrum import Spectrum
 
 
@@ -46,7 +46,7 @@ class Bucket:
     line_sd: `(e2, e1)` float32 on the CPU, the noise's SD in each line of `grid`: 1 where it was acquired once, less
     where averages were, 0 where nothing was. lattice: the regular sampling that the lines follow.
     sample_sd: `(ro,)` float32 on the CPU, the same along the readout: 0 where an asymmetric echo lacks samples.
-    calibration: of this image, or of an earlier one of the same slice; None where there was none.
+    calibration: of this image, or of an earlier one of the same slice; None where there was none, or is no need of one.
     voxel_mm: pixel size (x, y, z) of the image.
     head: header of the acquisition nearest to the centre of k-space: position, time, counters.
     kernel: the GRAPPA kernel, once `grappa` has calibrated it. history: names of the steps that shaped it.
@@ -68,11 +68,14 @@ class Bucket:
     tapered: bool = False
     snr_units: bool = True
 
+    @property
+    def acquired(self) -> Acquired:
+        """What of k-space it holds, and with how much noise."""
+        return Acquired(self.grid, self.lattice, self.line_sd, self.sample_sd)
+
     def spectrum(self) -> Spectrum:
         """Of the noise after GRAPPA, in the acquired lines and in those that it makes between them."""
-        lines = torch.zeros(self.grid.size)
-        self.grid.of(lines)[...] = self.line_sd
-        return Spectrum.of(covered(lines, self.lattice), self.sample_sd)
+        return self.acquired.spectrum()
 
 
 @dataclass(frozen=True)

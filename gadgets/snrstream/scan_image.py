@@ -96,11 +96,14 @@ class ScanImage:
         lines, lattice, first = self._on_lattice()
         return len(self._missing(lines, lattice, first)) == 0
 
-    def calibration(self, device: torch.device) -> Calibration | None:
-        """What `calibration_block` finds among its calibration lines; None where there are none."""
-        if len(self._calibration) == 0:
+    def calibration(self, device: torch.device, snr_units: bool = True) -> Calibration | None:
+        """What `calibration_block` finds among its calibration lines; None where there are none, or no acceleration.
+
+        Without acceleration an image is its own best calibration: no darker or coarser one shall stand in for it.
+        """
+        if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
             return None
-        return calibration_block(self._calibration, self._image, self.size, self._extent, device)
+        return calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
 
     def bucket(
         self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True

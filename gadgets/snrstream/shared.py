@@ -1,30 +1,30 @@
-"""Results that images of one slice share, as long as they come from the same source object."""
+"""Results that images of one slice share, as long as all that they depend on is the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import ismrmrd
 
-Source = TypeVar("Source")
+Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 
-class SharedBySlice(Generic[Source, Result]):
-    """The latest result of each slice, contrast and set; those of one slice share results of the same source."""
+class SharedBySlice(Generic[Key, Result]):
+    """The latest result of each slice, contrast and set, for all images of the slice that have the same key."""
 
     def __init__(self) -> None:
-        self._slices: dict[int, dict[tuple[int, int], tuple[Source, Result]]] = {}
+        self._slices: dict[int, dict[tuple[int, int], tuple[Key, Result]]] = {}
 
-    def get(
-        self,
-        head: ismrmrd.AcquisitionHeader,
-        source: Source,
-        make: Callable[[], Result],
-        fits: Callable[[Result], bool] = lambda result: True,
-    ) -> Result:
-        """The result for `source`, made where the slice has none from this very object that `fits`."""
+    def get(self, head: ismrmrd.AcquisitionHeader, key: Key, make: Callable[[], Result]) -> Result:
+        """The result that the slice of `head` has for `key`; made where it has none.
+
+        key: all that the result depends on, in one value. The objects in it that are shared, such as a `Calibration`,
+        are equal to themselves alone. None is no key: images that share nothing must not ask.
+        """
+        if key is None:
+            raise TypeError("key is None; expected all that the result depends on")
         known = self._slices.setdefault(head.idx.slice, {})
-        found = next((result for other, result in known.values() if other is source and fits(result)), None)
-        result = make() if found is None else found
-        known[head.idx.contrast, head.idx.set] = source, result
+        result = next((result for other, result in known.values() if other == key), None)
+        result = make() if result is None else result
+        known[head.idx.contrast, head.idx.set] = key, result
         return result

@@ -120,6 +120,38 @@ def test_the_folded_frame_equals_the_plain_one(shape: Shape, step: tuple[int, in
     assert torch.allclose(Combiner.plan(unmixing, 0.7, Grid(shape[:2])).image(kspace), plain, atol=1e-5)
 
 
+ONE_STORED = [(Lattice((r1, r2)), (r2, n_e1)) for r2 in (2, 3, 4) for r1, n_e1 in ((1, 5), (1, 6), (2, 6), (3, 6))] + [
+    (Lattice((r1, r2)), (n_e2, r1)) for r1 in (2, 3, 4) for r2, n_e2 in ((1, 1), (1, 5), (2, 6), (3, 3))
+]
+
+
+@pytest.mark.parametrize(("lattice", "size"), ONE_STORED)
+@pytest.mark.parametrize("readout_done", [False, True])
+def test_one_stored_line_along_an_axis(lattice: Lattice, size: tuple[int, int], readout_done: bool) -> None:
+    """Where R is the size of k-space, its image lies where the dense transform, a sum over all lines, puts it."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (*size, 7)
+    unmixing = white_noise(generator, 3, *shape)
+    r1, r2 = lattice.acceleration
+    for first in itertools.product(range(r2), range(r1)):
+        kspace = white_noise(generator, 3, *shape) * lattice_mask(lattice, *size, first)[..., None]
+        grid = Grid(size, first, (r2, r1))
+        dense = [dense_transform(n) for n in shape]
+        coils = torch.einsum("zk,yj,xi,ckji->czyx", *dense, kspace.to(torch.complex128))
+        expected = (coils * unmixing).sum(dim=0)
+        given = to_image(kspace, dims=(3,)) if readout_done else kspace
+        plan = Combiner.plan(unmixing, 1.0, grid, readout_done)
+        moved = Combiner.plan(unmixing, 1.0, Grid(size, (0, 0), (r2, r1)), readout_done).moved(1.0, grid)
+        for combiner in (plan, moved):
+            assert relative(combiner.image(stored(given, grid)) - expected, expected) < 1e-5  # single precision
+
+
+def dense_transform(n: int) -> torch.Tensor:
+    """`N^-1/2 exp(2 pi i k r / N)` with k = 0 and r = 0 at index N // 2: complex128 `(r, k)`."""
+    place = torch.arange(n, dtype=torch.float64) - n // 2
+    return torch.polar(torch.full((n, n), n**-0.5, dtype=torch.float64), 2 * math.pi / n * torch.outer(place, place))
+
+
 def test_g_is_1_without_acceleration_and_inputs_are_not_changed() -> None:
     shape = (1, 32, 32)
     kspace = noisy_kspace(6, shape, snr=50)

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from snrstream.chain import Chain, named_chain
 from snrstream.errors import ConfigurationError, ScanError
-from snrstream.items import Bucket, ReconImage
+from snrstream.items import Bucket, Calibration, ReconImage
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 from tools.simulate import white_noise
@@ -36,13 +36,16 @@ class Scan:
         coil maps stay those of the scan, so that the reconstruction is linear: what varies from one replica to the next
         has the SD g per part.
         """
-        buckets = (self._replica(rng) if k else self.bucket for k in range(n_replicas + 1))
+        first = self.bucket
+        if first.calibration is None:  # or each replica would have coil maps of its own
+            first = dataclasses.replace(first, calibration=Calibration(first.kspace, (0, 0)))
+        buckets = (self._with_noise(first, rng) if k else first for k in range(n_replicas + 1))
         return (item for item in self.steps.run(buckets, self.header) if isinstance(item, ReconImage))
 
-    def _replica(self, rng: Generator) -> Bucket:
-        kspace = self.bucket.kspace
-        sd = self.bucket.line_sd[..., None] * self.bucket.sample_sd
-        return dataclasses.replace(self.bucket, kspace=kspace + white_noise(tuple(kspace.shape), rng) * sd)
+    @staticmethod
+    def _with_noise(bucket: Bucket, rng: Generator) -> Bucket:
+        sd = bucket.line_sd[..., None] * bucket.sample_sd
+        return dataclasses.replace(bucket, kspace=bucket.kspace + white_noise(tuple(bucket.kspace.shape), rng) * sd)
 
 
 def read_scan(path: Path, pipeline: str, number: int) -> Scan:

@@ -80,7 +80,9 @@ class Combiner:
 
     def image(self, kspace: Tensor) -> Tensor:
         """The image `(e2, e1, ro)` complex64 of k-space `(channel, stored e2, stored e1, ro)`."""
-        dims = [dim for dim, wanted in ((1, kspace.shape[1] > 1), (2, True), (3, not self.readout_done)) if wanted]
+        # By the size of k-space: one stored partition may stand for several, and its image belongs in their middle.
+        wanted = self.grid.size[0] > 1, True, not self.readout_done
+        dims = [dim for dim, transformed in enumerate(wanted, start=1) if transformed]
         aliased = torch.fft.ifftn(kspace, dim=dims, norm="ortho")
         # The aliased image is the same for all R2 R1 parts of the field of view.
         total = self.coefficients[0] * aliased[0, None, :, None]

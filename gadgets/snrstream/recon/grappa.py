@@ -20,10 +20,11 @@ TIKHONOV = 5e-4  # of the mean diagonal of A^H A, as Gadgetron takes it
 NOISE_FROM = 4  # the net acceleration from which noise is what is left to win: `calibrate` with `size`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
-    """A calibrated GRAPPA kernel. All distances are (e2, e1) from an acquired line, in k-space lines.
+    """A calibrated GRAPPA kernel. Images that share it share the object.
 
+    All distances are (e2, e1) from an acquired line, in k-space lines.
     weights: `(target, channel_out, source, sample, channel_in)` complex64.
     targets: distance of each missing line; sources: of each acquired line that it is made of.
     samples: distance of each source sample from the target sample.

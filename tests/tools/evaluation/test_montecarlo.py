@@ -42,8 +42,9 @@ def rows_of(tmp_path) -> dict[str, dict[str, str]]:
         return {row["image"]: row for row in csv.DictReader(file)}
 
 
-def test_replicas_vary_by_the_gmap(scans) -> None:
-    images = read_scan(scans[0], "grappa_snr", 0).images(40, np.random.default_rng(1))
+@pytest.mark.parametrize("scan", [0, 1], ids=["R=2", "fully sampled"])
+def test_replicas_vary_by_the_gmap(scans, scan: int) -> None:
+    images = read_scan(scans[scan], "grappa_snr", 0).images(40, np.random.default_rng(1))
     first = next(images)
     replicas = np.stack([replica.image for replica in images])
     measured = np.sqrt((np.abs(replicas - replicas.mean(axis=0)) ** 2).sum(axis=0) / (2 * 39))
