@@ -94,3 +94,16 @@ def test_a_wrong_recipe_is_named(tmp_path):
     (tmp_path / "bad.toml").write_text(SHORT + 'seed = true\nwidths = "64"\n')
     with pytest.raises(ConfigurationError, match="seed is True; expected int"):
         recipe.load(tmp_path / "bad.toml", [])
+
+
+def test_only_its_length_can_be_changed_of_a_run_that_goes_on(short):
+    plain = recipe.load(short, [])
+    assert recipe.lengthened(plain, []) == plain
+    assert asdict(recipe.lengthened(plain, ["steps=9000"])) == asdict(plain) | {"steps": 9000}
+    for overrides, message in (
+        (["steps=9000", "batch=8"], "got steps=9000, batch=8 for a run that goes on; expected steps=N alone"),
+        (["steps=many"], "steps is 'many'; expected int"),
+        (["9000"], "'9000' is not of the form key=value"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            recipe.lengthened(plain, overrides)

@@ -6,7 +6,7 @@ them.
 
 import math
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -113,11 +113,7 @@ def load(path: Path, overrides: list[str]) -> Recipe:
         raise ConfigurationError(f"recipe {path} is nested too deep; expected flat TOML") from None
     except ValueError as error:
         raise ConfigurationError(f"recipe {path} is not TOML: {error}") from None
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator:
-            raise ConfigurationError(f"setting {override!r} is not of the form key=value")
-        settings[key] = text
+    settings |= _parsed(overrides)
     known = {field.name: field for field in fields(Recipe)}
     unknown = sorted(set(settings) - set(known))
     if unknown:
@@ -128,6 +124,17 @@ def load(path: Path, overrides: list[str]) -> Recipe:
     return Recipe(**{name: _typed(name, value, known[name].type) for name, value in settings.items()})
 
 
+def lengthened(recipe: Recipe, overrides: list[str]) -> Recipe:
+    """The recipe of a run that is to go on, with another number of steps where `overrides` is `steps=N`.
+
+    Raises ConfigurationError for any other setting: it would be another run.
+    """
+    settings = _parsed(overrides)
+    if settings.keys() - {"steps"}:
+        raise ConfigurationError(f"got {', '.join(overrides)} for a run that goes on; expected steps=N alone")
+    return replace(recipe, **{key: _typed(key, text, int) for key, text in settings.items()})
+
+
 def restored(settings: dict[str, Any]) -> Recipe:
     """The recipe that a checkpoint carries, as `dataclasses.asdict` made it. Raises ConfigurationError."""
     kinds = {field.name: field.type for field in fields(Recipe)}
@@ -135,6 +142,17 @@ def restored(settings: dict[str, Any]) -> Recipe:
         return Recipe(**{key: _typed(key, value, kinds.get(key, object)) for key, value in settings.items()})
     except (TypeError, AttributeError) as error:
         raise ConfigurationError(f"the checkpoint's recipe is of another version of train.py: {error}") from None
+
+
+def _parsed(overrides: list[str]) -> dict[str, str]:
+    """`key=value` texts as a mapping. Raises ConfigurationError for others."""
+    settings = {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigurationError(f"setting {override!r} is not of the form key=value")
+        settings[key] = text
+    return settings
 
 
 def _typed(name: str, value: object, kind: Any) -> object:

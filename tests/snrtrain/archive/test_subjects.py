@@ -6,7 +6,7 @@ import pytest
 
 from snrstream.errors import ConfigurationError
 from snrtrain.archive import volumes
-from snrtrain.archive.subjects import assign, in_archive, keep, parse_choices
+from snrtrain.archive.subjects import assign, in_archive, keep, parse_choices, told
 
 MANY = [f"subject{number}" for number in range(30)]
 
@@ -82,3 +82,12 @@ def test_the_subjects_of_an_archive_are_its_folders(tmp_path):
     (tmp_path / "test/knee").mkdir(parents=True)
     assert in_archive(tmp_path) == {"head": "train", "knee": "test"}
     assert in_archive(tmp_path / "nowhere") == {}
+
+
+def test_the_split_that_was_made_is_told_with_all_its_names():
+    splits = {"anna": "train", "bert": "test", "carla": "train"}
+    assert told(splits, {"bert": "test", "dora": "train"}).splitlines() == [
+        "train: 2 subjects, beside 1 that the archive has: anna, carla",
+        "validation: 0 subjects: none",
+        "test: 1 subject: bert",
+    ]

@@ -191,7 +191,8 @@ def test_raw_files_of_one_subject_go_into_one_split(raw_scan, tmp_path, capsys):
     with pytest.raises(ConfigurationError, match=r"1 subject \(head\) leave"):
         prepare.main(command)
     prepare.main([*command, "--split", "head=validation"])
-    assert "2 made, 0 kept" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "validation: 1 subject: head\n" in told and "train: 0 subjects" in told and "2 made, 0 kept" in told
     prepare.main(command)  # the archive knows the subject now
     assert "0 made, 2 kept" in capsys.readouterr().out
     entries = Archive(tmp_path, "validation").entries

@@ -1,13 +1,16 @@
 """Training from archive to model folder, in seconds."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ from snrtrain import recipe
 from snrtrain.archive.archive import Archive
 from snrtrain.commands import train
 from snrtrain.export.facts import facts_of
+from snrtrain.methods.batch import Batch
+from snrtrain.methods.snraware import Snraware
 from snrtrain.run.checkpoint import read
 from snrtrain.run.report import TITLE_HEIGHT
 from tests.snrtrain import small_archive
@@ -45,6 +50,23 @@ def one_thread():
 def log(run: Path) -> list[dict[str, str]]:
     with (run / "log.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+@contextlib.contextmanager
+def stopping_at(step: int) -> Iterator[None]:
+    """SIGINT to this process while a run draws its batch number `step`."""
+    draw = Snraware.batch
+    drawn: list[None] = []
+
+    def stop(method: Snraware, n_patches: int, generator: torch.Generator) -> Batch:
+        drawn.append(None)
+        if len(drawn) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(method, n_patches, generator)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Snraware, "batch", stop)
+        yield
 
 
 def test_the_loss_falls_and_the_gain_rises(run, trained_on):
@@ -114,6 +136,25 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, tr
     assert same(read(run / "last.pt"), read(folder / "last.pt"))
     columns = ("step", "loss", "validation_psnr")
     assert [[row[key] for key in columns] for row in log(run)] == [[row[key] for key in columns] for row in log(folder)]
+
+
+def test_a_run_that_had_ended_is_lengthened_and_resumed_bit_for_bit(run, trained_on, tmp_path):
+    """In one go, and interrupted between: the length, and since when it holds, are in the checkpoint."""
+    options = ("--threads", "1", "--device", "cpu", "--resume")
+    for name in ("whole", "parts"):
+        shutil.copytree(run, tmp_path / name)
+    train.main(["--folder", str(tmp_path / "whole"), *options, "steps=100"])
+    assert [row["step"] for row in log(tmp_path / "whole")] == ["20", "40", "60", "80", "100"]
+    found = read(tmp_path / "whole/last.pt")
+    assert found["step"] == 100 and found["recipe"]["steps"] == 100 and found["state"]["since"] == 60
+    rates = [float(row["learning_rate"]) for row in log(tmp_path / "whole")]
+    assert rates[2] == 0 and rates[3] > 0 and rates[4] == 0
+
+    with pytest.raises(KeyboardInterrupt), stopping_at(13):
+        train.main(["--folder", str(tmp_path / "parts"), *options, "steps=100"])
+    assert read(tmp_path / "parts/last.pt")["step"] == 73
+    train.main(["--folder", str(tmp_path / "parts"), *options])
+    assert same(found, read(tmp_path / "parts/last.pt"))
 
 
 def test_workers_that_draw_ahead_change_nothing(run, trained_on, tmp_path):

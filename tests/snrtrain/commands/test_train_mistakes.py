@@ -73,6 +73,10 @@ def test_a_run_is_not_overwritten_nor_gone_on_with_by_another_recipe(run, traine
         fit(trained_on, run, "--recipe", str(SMOKE))
     with pytest.raises(ConfigurationError, match="of another recipe: name tiny and smoke, batch 4 and 8; expected"):
         fit(trained_on, run, "--recipe", str(SMOKE), "--resume", "batch=8")
+    with pytest.raises(ConfigurationError, match="got batch=8 for a run that goes on; expected steps=N alone"):
+        fit(trained_on, run, "--resume", "batch=8")
+    with pytest.raises(ConfigurationError, match="steps is 40; expected more: .*last.pt is of step 60"):
+        fit(trained_on, run, "--resume", "steps=40")
 
 
 def test_a_best_checkpoint_alone_is_not_overwritten(run, trained_on, tmp_path):

@@ -4,6 +4,7 @@ import argparse
 import csv
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -19,6 +20,7 @@ from snrtrain.evaluation.snraware import Requirement, Row
 from .conftest import constant_model
 
 NAN = float("nan")
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(folder, model: str, *more: str) -> None:
@@ -156,7 +158,7 @@ def test_a_folder_is_measured_by_its_test_volumes_or_whole(volume_folder) -> Non
 
 
 def test_the_command_line_ends_with_one_line_and_status_1(tmp_path) -> None:
-    command = [sys.executable, evaluate.__file__, "snraware", "--volumes", str(tmp_path / "none")]
+    command = [sys.executable, str(ROOT / "tools/evaluate.py"), "snraware", "--volumes", str(tmp_path / "none")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
     assert ended.stderr.startswith("evaluate: volume folder") and ended.stderr.count("\n") == 1

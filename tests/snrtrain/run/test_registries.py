@@ -23,7 +23,10 @@ def test_every_recipe_of_the_repository_names_what_there_is(path):
         (["network=vit"], "network is 'vit'; expected one of unet2d, unet3d, unet25d"),
         (["optimiser=sgd"], "optimiser is 'sgd'; expected one of adamw, muon$"),
         (["format=pickle"], "format is 'pickle'; expected one of onnx, torchscript"),
-        (["network=unet25d"], "inputs and frames of unet25d are 'complex_gmap' and 'none'; expected 'magnitude_slices'"),
+        (
+            ["network=unet25d"],
+            "inputs and frames of unet25d are 'complex_gmap' and 'none'; expected 'magnitude_slices'",
+        ),
         (["widths=8"], r"widths is \[8\]; expected 2 or more numbers"),
         (["patch=33"], "patch is 33; expected a multiple of 8, 8 or more, for 3 levels"),
         (["patch=2"], "patch is 2; expected a multiple of 8"),

@@ -52,6 +52,17 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
     return {name: splits[name] for name in subjects}
 
 
+def told(splits: Mapping[str, str], known: Mapping[str, str]) -> str:
+    """A line for each split: how many subjects, and which. known: those that the archive has had before."""
+    lines = []
+    for split in SPLITS:
+        names = [name for name, where in splits.items() if where == split]
+        before = sum(where == split and name not in splits for name, where in known.items())
+        more = f", beside {before} that the archive has" if before else ""
+        lines.append(f"{split}: {len(names)} subject{'' if len(names) == 1 else 's'}{more}: {', '.join(names) or 'none'}")
+    return "\n".join(lines)
+
+
 def keep(folder: Path, splits: Mapping[str, str]) -> None:
     """Make each subject's folder in the archive, so that it stays in its split before it has entries as well."""
     for name, split in splits.items():

@@ -134,8 +134,11 @@ def _store_raw(options: argparse.Namespace, files: dict[Path, str], splits: dict
 
 
 def _splits(options: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
+    """The split of each subject, which is also printed: what a model learns from must not be what it is judged by."""
     known = subjects.in_archive(options.archive)
-    return subjects.assign(names, subjects.parse_choices(options.split), known, options.seed)
+    splits = subjects.assign(names, subjects.parse_choices(options.split), known, options.seed)
+    print(subjects.told(splits, known), flush=True)
+    return splits
 
 
 def _count(n_train: int, split: str) -> int:

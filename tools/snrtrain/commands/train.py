@@ -1,13 +1,15 @@
 """Train a denoiser on an archive that tools/prepare.py has made, and export it as a model folder.
 
     python tools/train.py --recipe tools/recipes/snraware_unet2d.toml --archive ARCHIVE --folder RUN [key=value ...]
-    python tools/train.py --folder runs/first --resume
+    python tools/train.py --folder runs/first --resume [steps=N]
     torchrun --nproc-per-node 4 tools/train.py --recipe ... --folder runs/second
 
 Method (SNRAware or sN2N), network and everything else stand in the recipe; key=value overrides a setting of it. A run
 leaves best.pt, last.pt, log.csv, pictures/ and tensorboard/ in its folder. Ctrl-C ends it after the step at work, and
---resume goes on, with the run's own recipe and archive, bit for bit as if nothing had happened. --output exports the
-best checkpoint when the run ends; --export-only exports at once, also of a run that has not ended.
+--resume goes on, with the run's own recipe and archive, bit for bit as if nothing had happened. With steps=N the run
+gets another length, also one that had ended: the learning rate follows the cycle of a run of N steps from there on, and
+climbs to it over the share of N that `warmup` is. --output exports the best checkpoint when the run ends; --export-only
+exports at once, also of a run that has not ended.
 """
 
 import argparse
@@ -88,9 +90,9 @@ def _recipe_and_archive(options: argparse.Namespace) -> tuple[recipe.Recipe, Pat
         settings = recipe.load(options.recipe, options.settings)
         check(settings)
         return settings, folder
-    if options.settings or not kept:
+    if not kept or (options.settings and not options.resume):
         raise ConfigurationError("got no --recipe; expected one, or --resume or --export-only of a run that has it")
-    return recipe.restored(kept["recipe"]), folder
+    return recipe.lengthened(recipe.restored(kept["recipe"]), options.settings), folder
 
 
 def _check_writable(option: str, folder: Path) -> None:
@@ -137,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--archive", type=Path, help="folder that prepare.py has made (default: with --resume and "
                         f"--export-only the run's own, else {ARCHIVE})")  # fmt: skip
     parser.add_argument("--folder", type=Path, required=True, help="folder of checkpoints, log and pictures")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --folder")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --folder; steps=N changes its length"
+    )
     parser.add_argument("--weights", type=Path, help="begin a new --folder with the weights of this checkpoint; its "
                         "blocks may have fewer cells")  # fmt: skip
     parser.add_argument("--output", type=Path, help="model folder to export to when the run ends")

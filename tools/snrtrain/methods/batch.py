@@ -32,9 +32,6 @@ class Method(Protocol):
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Of the network's answer, a scalar."""
 
-    def curvature(self, answer: Tensor, batch: Batch) -> Tensor | float:
-        """The loss's second derivative by the answer, or an upper bound: of each value, as if alone."""
-
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
         """Mean PSNR in dB over the validation data, the original blended in by alpha."""
 

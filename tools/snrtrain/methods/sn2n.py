@@ -40,9 +40,6 @@ class Sn2n:
         """Mean squared error."""
         return nn.functional.mse_loss(answer, batch.target)
 
-    def curvature(self, answer: Tensor, batch: Batch) -> float:
-        return 2 / answer.numel()
-
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
         """Of the plain reconstruction against the fully sampled one. Where that is not known, of one half against the
         other: their noise is independent, so that the best network and the best alpha are the same."""

@@ -57,12 +57,6 @@ class Snraware:
             loss = loss + recipe.perpendicular_weight * losses.perpendicular(prediction, target)
         return loss
 
-    def curvature(self, answer: Tensor, batch: Batch) -> Tensor:
-        """That of the quadratic which touches the Charbonnier loss from above."""
-        squared = ((answer - batch.target) / batch.gmap).square().sum(dim=1, keepdim=True)
-        bent = torch.sqrt(squared + self._recipe.charbonnier_epsilon**2)
-        return 1 / (bent.numel() * bent * batch.gmap.square()).expand_as(answer)
-
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
         """Of the magnitude in the object."""
         values = []

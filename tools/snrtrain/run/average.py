@@ -1,28 +1,23 @@
 """The exponential moving average of a network's weights: what is validated and exported."""
 
-import copy
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-class Average:
-    """network: a copy that nothing trains. decay: share of the average kept at each step, once the run is long."""
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """torch's average of a network, in its `module` a copy that nothing trains.
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).requires_grad_(False).eval()
-        self.decay = decay
+    decay: share of the average kept at each step, once the run is long. At first the average follows closely, or it
+    would remember the untrained weights: after n steps it keeps min(decay, (2 + n) / (11 + n)) of itself. A run that
+    goes on sets `n_averaged` to its step; the weights are all else that is to be kept.
+    """
 
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Take the weights of step 1, 2, ... in. At first the average follows closely, or it would remember the
-        untrained weights: it keeps min(decay, (1 + step) / (10 + step)) of itself."""
-        keep = min(self.decay, (1 + step) / (10 + step))
-        for mean, weight in zip(self.network.parameters(), network.parameters(), strict=True):
-            mean.lerp_(weight, 1 - keep)
+    def follow(means: Sequence[Tensor], weights: Sequence[Tensor], n_averaged: Tensor | int) -> None:
+        n = int(n_averaged)
+        get_ema_multi_avg_fn(min(decay, (2 + n) / (11 + n)))(means, weights, n_averaged)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.network.load_state_dict(state)
+    average = AveragedModel(network, multi_avg_fn=follow)
+    average.module.requires_grad_(False).eval()
+    return average

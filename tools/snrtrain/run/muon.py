@@ -1,6 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
 
-torch's own takes matrices only, and orthogonalises in bfloat16, which most CPUs do not have.
+It is not torch's own (torch.optim.Muon of 2.13) for two reasons: that takes matrices only and refuses the kernels of
+convolutions and all biases, and it orthogonalises in bfloat16, which most CPUs do not have.
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,8 @@
 
 Each step draws from a generator of its own, seeded by recipe, process and step. So the data does not depend on who
 draws it ahead of time, nor on whether the run was interrupted: a resumed run is bit for bit the uninterrupted one, on
-the same kind of machine with the same number of threads and processes.
+the same kind of machine with the same number of threads and processes. One that is resumed with another number of
+steps follows `lengthened_schedule` from there on.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from snrtrain import networks
 from snrtrain.methods.batch import Batch, Method
 from snrtrain.recipe import Recipe, restored
 from snrtrain.run import checkpoint, optimisers
-from snrtrain.run.average import Average
+from snrtrain.run.average import averaged
 from snrtrain.run.processes import Processes
 from snrtrain.run.report import Report
 
@@ -51,20 +52,25 @@ class _Batches(Dataset):
 
 @dataclass
 class _State:
-    """How far a run has come. stale: validations since the best one."""
+    """How far a run has come.
+
+    stale: validations since the best one. since: step at which the run got the number of steps that it has; 0: always.
+    """
 
     step: int = 0
     best: float = -math.inf
     stale: int = 0
     loss: float | None = None
+    since: int = 0
 
 
 class Run:
     """One run in its folder: network, average, optimiser, and how far they are.
 
     archive: that it trains on, for its checkpoints to tell. start: a checkpoint whose weights it begins with, of
-    this network or one of fewer cells. resume: go on from last.pt. Raises ConfigurationError where the folder already
-    holds a run and is not to be resumed, or holds none that could be, or one of another recipe.
+    this network or one of fewer cells. resume: go on from last.pt; the recipe may have another number of steps then.
+    Raises ConfigurationError where the folder already holds a run and is not to be resumed, or holds none that could
+    be, or one of another recipe, or one that has come further than the recipe's steps.
     """
 
     def __init__(
@@ -84,7 +90,7 @@ class Run:
             checkpoint.load_weights(self._network, found["weights"], start, shallower=True)
             self._steps_before = found["steps_before"] + found["step"]
         self._network.to(processes.device, memory_format=torch.channels_last if _is_2d(self._network) else None)
-        self._average = Average(self._network, recipe.ema)
+        self._average = averaged(self._network, recipe.ema)
         self._optimiser = optimisers.build(recipe, self._network.parameters())
         if resume:
             self._resume(folder / LAST)
@@ -110,7 +116,8 @@ class Run:
                 if isinstance(batch, ConfigurationError):
                     raise batch
                 state.step += 1
-                rate = recipe.learning_rate * optimisers.schedule(state.step / recipe.steps, recipe.warmup)
+                share = optimisers.lengthened_schedule(state.step, recipe.steps, recipe.warmup, state.since)
+                rate = recipe.learning_rate * share
                 loss = self._step(model, method, batch.to(processes.device), rate)
                 state.loss = loss if state.loss is None else SMOOTHING * state.loss + (1 - SMOOTHING) * loss
                 last = state.step == recipe.steps
@@ -136,8 +143,6 @@ class Run:
     def _step(self, model: nn.Module, method: Method, batch: Batch, rate: float) -> float:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        if isinstance(self._optimiser, optimisers.Sophia) and self._optimiser.is_due(self._state.step):
-            self._update_hessian(model, method, batch)
         loss = method.loss(self._answer(model, batch), batch)
         if not math.isfinite(loss.item()):
             raise ConfigurationError(
@@ -147,7 +152,7 @@ class Run:
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip)
         self._optimiser.step()
-        self._average.update(self._network, self._state.step)
+        self._average.update_parameters(self._network)
         return loss.item()
 
     def _answer(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -156,17 +161,9 @@ class Run:
             answer: Tensor = model(batch.input)
         return answer.float()
 
-    def _update_hessian(self, model: nn.Module, method: Method, batch: Batch) -> None:
-        seed = self.recipe.seed * 1_000_003 + self._state.step * self._processes.n + self._processes.rank
-        generator = torch.Generator(self._processes.device).manual_seed(seed)
-        answer = self._answer(model, batch)
-        self._optimiser.zero_grad()
-        optimisers.probe(answer, method.curvature(answer.detach(), batch), generator).backward()
-        self._optimiser.update_hessian(self._processes.n)
-
     def _validate(self, method: Method, report: Report, rate: float) -> float:
         """The PSNR, which is also told, and kept if it is the best."""
-        state, network = self._state, self._average.network
+        state, network = self._state, self._average.module
         psnr = method.psnr(network)
         if math.isnan(psnr):
             raise ConfigurationError(
@@ -184,7 +181,7 @@ class Run:
         if not self._processes.is_first:
             return
         found = checkpoint.described(self.recipe, self._state.step, self._steps_before, psnr)
-        found["weights"], found["archive"] = self._average.network.state_dict(), str(self._archive)
+        found["weights"], found["archive"] = self._average.module.state_dict(), str(self._archive)
         if name == LAST:
             found["network"], found["optimiser"] = self._network.state_dict(), self._optimiser.state_dict()
             found["state"] = vars(self._state)
@@ -195,19 +192,29 @@ class Run:
         if "optimiser" not in found:
             raise ConfigurationError(f"{path} cannot be resumed; expected the {LAST} of a run")
         theirs, ours = vars(restored(found["recipe"])), vars(self.recipe)
-        others = ", ".join(f"{key} {theirs[key]} and {ours[key]}" for key in ours if theirs[key] != ours[key])
+        changed = [key for key in ours if theirs[key] != ours[key]]
+        others = ", ".join(f"{key} {theirs[key]} and {ours[key]}" for key in changed if key != "steps")
         if others:
-            raise ConfigurationError(f"{path} is of another recipe: {others}; expected the same one to resume")
+            raise ConfigurationError(
+                f"{path} is of another recipe: {others}; expected the same one to resume, but for steps"
+            )
         try:
             checkpoint.load_weights(self._network, found["network"], path)
-            checkpoint.load_weights(self._average.network, found["weights"], path)
+            checkpoint.load_weights(self._average.module, found["weights"], path)
             self._optimiser.load_state_dict(found["optimiser"])
             state = _State(**found["state"])
-            if not isinstance(state.best, float) or (type(state.step), type(state.stale)) != (int, int):
+            if not isinstance(state.best, float) or {type(state.step), type(state.stale), type(state.since)} != {int}:
                 raise TypeError("state")
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError):
             raise ConfigurationError(f"{path} cannot be resumed; expected the whole {LAST} of a run") from None
+        if changed:
+            if ours["steps"] <= state.step:
+                raise ConfigurationError(
+                    f"setting steps is {ours['steps']}; expected more: {path} is of step {state.step}"
+                )
+            state.since, state.stale = state.step, 0
         self._state, self._steps_before = state, found["steps_before"]
+        self._average.n_averaged.fill_(state.step)
 
 
 @contextlib.contextmanager
