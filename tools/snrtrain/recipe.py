@@ -155,7 +155,7 @@ def _parsed(overrides: list[str]) -> dict[str, str]:
     return settings
 
 
-def _typed(name: str, value: object, kind: Any) -> object:
+def _typed(name: str, value: object, kind: Any) -> Any:
     try:
         if get_origin(kind) is tuple:
             parts = value.split(",") if isinstance(value, str) else value

@@ -1,6 +1,7 @@
 """Monte Carlo: replicas have the g-map's noise, and a linear model's gain comes out."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,9 @@ def test_a_linear_model_divides_the_noise_by_its_gain(scans, tmp_path, model_fol
         assert rows[name]["psnr"] == "nan"
     assert "the noise SD falls by 2.00; expected 3 or more" in (tmp_path / "out/table.md").read_text()
     run(scans[0], str(tmp_path / "half"), *outputs, "--least-fall", "1.9")
+    seen = model_folder("seen", 0.5, training={"data": [f"{Path(scans[0]).name} (MIT)"]})
+    run(scans[0], seen, *outputs)
+    assert "No requirement was judged" in (tmp_path / "out/table.md").read_text()
 
 
 def test_a_full_scan_tells_quality_and_edges(scans, tmp_path, model_folder, outputs) -> None:

@@ -82,5 +82,13 @@ def test_the_pairs_of_an_archive(tmp_path, model_folder, outputs) -> None:
     assert float(nrmse["original"]) == pytest.approx(0.25, rel=1e-3)
     assert float(nrmse["denoised"]) == pytest.approx(1.25 * 0.81 - 1, rel=1e-3)
     assert float(psnr["gain"]) == pytest.approx(20 * np.log10(0.25 / 0.0125), abs=0.01)
+    write_pair(
+        tmp_path / "archive/test/arm/0000", Pair("arm", "arm.h5 (MIT)", plain, plain, plain, 2 * reference.numpy())
+    )
+    seen = model_folder("seen", model=centre_model(0.81), training={"data": ["arm.h5 (MIT)"]}, **SLICES)
+    evaluate.main([*put, seen])
+    assert "nothing is judged by it: arm 1." in (tmp_path / "out/table.md").read_text()
+    with (tmp_path / "out/table.csv").open() as file:
+        assert next(csv.DictReader(file))["slices"] == "2", "the arm's are left out"
     with pytest.raises(ConfigurationError, match="takes complex_gmap; an archive's pairs are for magnitude_slices"):
         evaluate.main([*put, model_folder()])

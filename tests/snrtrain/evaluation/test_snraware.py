@@ -12,7 +12,7 @@ import pytest
 
 from snrstream.errors import ConfigurationError, ModelError
 from snrtrain.commands import evaluate
-from snrtrain.evaluation import selection
+from snrtrain.evaluation import selection, snraware
 from snrtrain.evaluation.peers import STATIC
 from snrtrain.evaluation.scenes import static_scenes
 from snrtrain.evaluation.snraware import Requirement, Row
@@ -88,8 +88,28 @@ def test_peers_of_an_earlier_run_do_not_run_again(volume_folder, model_folder, o
     assert [row for row in rows_of(volume_folder) if row["method"] == "NLM"] == [first[-2]]
     with pytest.raises(ConfigurationError, match=r"noisy images of a_t2, thick slices, R = 1, SNR 20 have 3"):
         run(volume_folder, same, *place, *more, "--seed", "8")
+    monkeypatch.setattr(snraware, "static_scenes", fail)  # told before the scenes are made
     with pytest.raises(ConfigurationError, match="table.png is no table of these rows; expected a CSV file"):
         run(volume_folder, same, *place, "--peers-of", str(volume_folder / "out/table.png"))
+    with pytest.raises(ConfigurationError, match="none.csv is no table of these rows; expected a CSV file"):
+        run(volume_folder, same, *place, "--peers-of", "none.csv")
+
+
+def test_a_volume_that_the_model_was_trained_on_is_marked_and_not_judged(
+    volume_folder, model_folder, outputs, monkeypatch, capsys
+) -> None:
+    monkeypatch.setitem(STATIC, "BM4D", STATIC["NLM"])
+    trained = model_folder(training={"data": ["a_t2.nii.gz (MIT)", "phantoms (generated)"]})
+    more = ("--slices", "thick", "--snr", "10", "--acceleration", "1", "--peers", "BM4D", "--speed", "0", *outputs)
+    run(volume_folder, trained, "--names", "a_t2", *more)
+    out = capsys.readouterr().out
+    assert "| a_t2 (trained on) | thick | 1 | 10 |" in out and "No requirement was judged." in out
+    assert "Trained on by the manifest, so that nothing is judged by it: a_t2." in out
+    assert {row["volume"] for row in rows_of(volume_folder)} == {"a_t2"}, "--peers-of finds it again"
+    with pytest.raises(ModelError, match="1 of 2 requirements missed"):
+        run(volume_folder, trained, "--names", "a_t2", "ge_irspgr_1p5", *more)
+    text = (volume_folder / "out/table.md").read_text()
+    assert "- ge_irspgr_1p5, thick slices" in text and "- a_t2" not in text and "| ge_irspgr_1p5 | thick" in text
 
 
 def test_thin_slices_are_taken_as_they_are(volume_folder) -> None:

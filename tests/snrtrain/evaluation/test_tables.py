@@ -96,6 +96,11 @@ def test_a_full_disk_costs_the_files_but_not_what_is_printed(tmp_path, capsys) -
     with pytest.raises(ConfigurationError, match="/dev/full and .* cannot be written: No space left on device"):
         outputs.finish(given, "table", ROWS, [], 1)
     assert capsys.readouterr().out.startswith("table\n\n1 requirement met.")
+    given.markdown, given.csv = tmp_path / "t.md", tmp_path / "t.csv"
+    (tmp_path / "t_alpha.csv").symlink_to("/dev/full")
+    with pytest.raises(ConfigurationError, match="cannot be written: No space left on device"):
+        outputs.finish(given, "table", ROWS, [], 1, {"_alpha": 2000 * ROWS})
+    assert capsys.readouterr().out.startswith("table\n\n1 requirement met.") and given.csv.is_file()
     (tmp_path / "full.png").symlink_to("/dev/full")
     pictures.curves([0, 1], {"a": [1, 3]}, "alpha", "PSNR", tmp_path / "full.png")
     assert capsys.readouterr().err.endswith("the picture is missing\n")

@@ -9,7 +9,7 @@ written last: a folder without one is unfinished, and ignored.
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -163,7 +163,7 @@ class _Lazy(Sequence[Item]):
         return self.read(self.places[index])
 
 
-def _write(place: Path, facts: dict[str, Any], arrays: dict[str, tuple[np.ndarray, type]]) -> None:
+def _write(place: Path, facts: dict[str, Any], arrays: Mapping[str, tuple[np.ndarray, type]]) -> None:
     place.mkdir(parents=True, exist_ok=True)
     (place / DONE).unlink(missing_ok=True)
     for name, (array, dtype) in arrays.items():
@@ -223,7 +223,7 @@ def _facts(place: Path) -> dict[str, Any]:
 def _mapped(place: Path, facts: dict[str, Any], name: str, dtype: type) -> np.ndarray:
     path = place / f"{name}.npy"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy's parser of headers has many of its own
         raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}; delete its folder") from None
     if array.ndim != 3 or 0 in array.shape or array.dtype != dtype or list(array.shape) != facts["arrays"].get(name):

@@ -167,7 +167,7 @@ def _grouped(frames: list[_Frame]) -> Iterator[tuple[str, list[_Frame]]]:
     stacks: dict[tuple[int, ...], list[_Frame]] = {}
     for frame in frames:
         idx = frame.recon.head.idx
-        key = (idx.slice, idx.contrast, idx.set, -1)
+        key: tuple[int, ...] = (idx.slice, idx.contrast, idx.set, -1)
         if len(frame.recon.image) > 1:  # a volume stays one, also where it is repeated
             key = (idx.slice, idx.contrast, idx.set, frame.partition, idx.phase, idx.repetition)
         series.setdefault(key, []).append(frame)

@@ -34,7 +34,8 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
             )
         if known.get(name, split) != split:
             raise ConfigurationError(f"--split {name}={split}; the archive has that subject in {known[name]} already")
-    splits = {name: split for name in subjects if (split := chosen.get(name) or known.get(name) or FIXED.get(name))}
+    said = {name: chosen.get(name) or known.get(name) or FIXED.get(name) for name in subjects}
+    splits = {name: split for name, split in said.items() if split}
     free = [name for name in subjects if name not in splits]
     everyone = {**known, **splits}
     total = len(everyone) + len(free)
@@ -59,7 +60,9 @@ def told(splits: Mapping[str, str], known: Mapping[str, str]) -> str:
         names = [name for name, where in splits.items() if where == split]
         before = sum(where == split and name not in splits for name, where in known.items())
         more = f", beside {before} that the archive has" if before else ""
-        lines.append(f"{split}: {len(names)} subject{'' if len(names) == 1 else 's'}{more}: {', '.join(names) or 'none'}")
+        lines.append(
+            f"{split}: {len(names)} subject{'' if len(names) == 1 else 's'}{more}: {', '.join(names) or 'none'}"
+        )
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -67,12 +68,11 @@ def volume_folder(option: str | None) -> Path:
 
     Raises ConfigurationError where neither is given or the folder is missing.
     """
-    root = os.environ.get("SNRSTREAM_TEST_DATA")
-    if option is None and root is None:
+    if option is None and "SNRSTREAM_TEST_DATA" not in os.environ:
         raise ConfigurationError(
             "no volume folder: got neither --volumes nor SNRSTREAM_TEST_DATA; expected a folder of .nii.gz"
         )
-    folder = Path(option) if option is not None else Path(root) / "volumes"
+    folder = Path(option) if option is not None else Path(os.environ["SNRSTREAM_TEST_DATA"]) / "volumes"
     if not folder.is_dir():
         raise ConfigurationError(f"volume folder {folder} does not exist; expected a folder of .nii.gz files")
     return folder
@@ -88,7 +88,7 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
 
     path = volume_path(folder, name)
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)  # its own types are those of any image, voxels or none
         image = nibabel.as_closest_canonical(image)
         data = np.asarray(image.dataobj).astype(np.float32)
         edges = tuple(float(edge) for edge in image.header.get_zooms()[:3])
@@ -116,7 +116,7 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
             f"volume {path} shows nothing above the noise of its air, for which 1.5 times the lower quartile of its "
             "values is taken; expected an object in air"
         )
-    return Volume(name, data / np.percentile(inside, 90), edges)
+    return Volume(name, data / np.percentile(inside, 90), (edges[0], edges[1], edges[2]))
 
 
 def volume_path(folder: Path, name: str) -> Path:
@@ -142,7 +142,7 @@ def plane(volume: Volume, axis: int, index: int, thickness: int = 1) -> np.ndarr
     zoom = edges / edges.min()
     if zoom.max() > 1.05:
         slab = np.clip(ndimage.zoom(slab, zoom, order=1), 0, None)
-    return slab.astype(np.float32)
+    return np.asarray(slab, np.float32)
 
 
 def draw_plane(volume: Volume, rng: Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What Gadgetron's own gadgets hand on, made as they make it of acquisitions and arrays."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -29,7 +30,7 @@ def bucket(
     return AcquisitionBucket(data, [_stats(data)], reference, [_stats(reference)], list(waveforms))
 
 
-def image_array(pixels: np.ndarray, metas: Sequence[dict], **fields) -> ImageArray:
+def image_array(pixels: np.ndarray, metas: Sequence[dict[str, Any]], **fields: Any) -> ImageArray:
     """pixels: `(slice, s, n, channel, z, y, x)`. fields: of all headers; n counts repetitions, s sets."""
     headers = np.empty(pixels.shape[2::-1], object)
     for n, s, slice_ in np.ndindex(headers.shape):
@@ -44,7 +45,9 @@ def image_array(pixels: np.ndarray, metas: Sequence[dict], **fields) -> ImageArr
     return ImageArray(np.asarray(pixels, np.complex64).T, headers, texts)
 
 
-def data_and_reference(acquisitions: Iterable[ismrmrd.Acquisition]) -> tuple[list, list]:
+def data_and_reference(
+    acquisitions: Iterable[ismrmrd.Acquisition],
+) -> tuple[list[ismrmrd.Acquisition], list[ismrmrd.Acquisition]]:
     """Lines that are both come in both."""
     lines = list(acquisitions)
     reference = [a for a in lines if a.is_flag_set(CALIBRATION) or a.is_flag_set(BOTH)]

@@ -47,12 +47,15 @@ def has(peer: str, found: bool | None = None) -> bool:
     return found
 
 
+def _image(data: Slice, r: int, lines: Tensor) -> object:
+    return data.plan(r).image(lines)
+
+
 def ours(data: Slice) -> Iterator[Row]:
     yield Row(f"{data.name}: maps, ours, every pixel", ratio(lambda: inati(data.images), data.bare))
     yield Row(f"{data.name}: maps, ours, 2 x 2 grid", ratio(lambda: inati(data.images, step=2), data.bare))
     for r in FLOORS:
-        lines = data.lines(r)
-        all_steps = ratio(lambda r=r, lines=lines: data.plan(r).image(lines), data.bare)
+        all_steps = ratio(partial(_image, data, r, data.lines(r)), data.bare)
         yield Row(f"{data.name}: image R={r} with given maps, ours: calibration, unmixing, frame", all_steps)
         yield Row(f"{data.name}: image R={r}, ours: a further frame", ratio(data.frame(r), data.bare))
 

@@ -81,4 +81,4 @@ def acquisitions(seed: int = 0, repetition: int = 0) -> Iterator[ismrmrd.Acquisi
 
 def _complex(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     parts = rng.standard_normal((2, *shape)).astype(np.float32)
-    return (parts[0] + 1j * parts[1]).astype(np.complex64)
+    return np.asarray(parts[0] + 1j * parts[1], np.complex64)

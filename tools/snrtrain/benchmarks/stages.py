@@ -1,5 +1,7 @@
 """Each stage of the reconstruction over the bare FFT of the coil images."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,8 @@ class Slice:
         self.csm = inati(self.images)
 
     def bare(self) -> Tensor:
-        return torch.fft.ifft2(self.full)
+        images: Tensor = torch.fft.ifft2(self.full)
+        return images
 
     def zero_filled(self, r: int) -> Tensor:
         """Every r-th line in place, zeros between."""
@@ -64,11 +67,14 @@ def rows_2d(n_channels: int) -> list[Row]:
     row("coil maps, every pixel", lambda: inati(data.images), 50)
     row("coil maps, 2 x 2 grid", lambda: inati(data.images, step=2), 15)
     for r, limit in ((2, 0.85), (3, 1.4), (4, 0.5)):
-        row(f"calibration R={r}", lambda r=r: data.calibrated(r), 3 if n_channels == 16 else 6)
-        kernel = data.calibrated(r)
-        row(f"unmixing and g-map R={r}", lambda k=kernel, r=r: gfactor(unmixing_coefficients(k, data.csm), r), 7)
+        row(f"calibration R={r}", partial(data.calibrated, r), 3 if n_channels == 16 else 6)
+        row(f"unmixing and g-map R={r}", partial(_gmap, data.calibrated(r), data.csm, r), 7)
         row(f"frame R={r}, from k-space", data.frame(r), limit)
     return rows
+
+
+def _gmap(kernel: Kernel, csm: Tensor, acceleration: int) -> Tensor:
+    return gfactor(unmixing_coefficients(kernel, csm), acceleration)
 
 
 def rows_3d() -> list[Row]:

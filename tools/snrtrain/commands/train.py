@@ -16,6 +16,7 @@ import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -39,6 +40,14 @@ MOST_THREADS = 1024
 ALPHAS = tuple(round(0.1 * step, 1) for step in range(11))
 
 
+class Told(NamedTuple):
+    """What the user tells of the model beside `facts_of`: its version, and Markdown for the card."""
+
+    version: str
+    evaluation: str
+    ablation: str
+
+
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     for name, least in (("threads", 1), ("workers", 0)):
@@ -54,7 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
     for option in ("folder", "output"):
         if getattr(options, option) is not None:
             _check_writable(f"--{option}", getattr(options, option))
-    told = {"version": options.model_version, **_tables(options)}
+    told = Told(
+        options.model_version, _table("evaluation", options.evaluation), _table("ablation", options.ablation)
+    )  # fmt: skip
     train, held_out = Archive(folder, "train"), Archive(folder, "validation")
     method = open_method(settings, train, held_out)
     if not options.export_only:
@@ -107,25 +118,22 @@ def _check_writable(option: str, folder: Path) -> None:
         ) from None
 
 
-def _tables(options: argparse.Namespace) -> dict[str, str]:
+def _table(name: str, path: Path | None) -> str:
     """What the card is to quote."""
-    texts = {}
-    for name in ("evaluation", "ablation"):
-        path = getattr(options, name)
-        try:
-            texts[name] = "" if path is None else path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"--{name} {path} cannot be read: {error}; expected Markdown") from None
-    return texts
+    try:
+        return "" if path is None else path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"--{name} {path} cannot be read: {error}; expected Markdown") from None
 
 
-def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path, told: dict[str, str]) -> None:
-    """told: what the user tells of the model beside `facts_of`."""
+def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path, told: Told) -> None:
     found = checkpoint.read(path)
     settings = recipe.restored(found["recipe"])
     network = export.load(found)
     curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
-    facts = replace(facts_of(settings, train, held_out), **told)
+    facts = replace(
+        facts_of(settings, train, held_out), version=told.version, evaluation=told.evaluation, ablation=told.ablation
+    )  # fmt: skip
     export.export(found, output, curve, facts, settings.format)
     values = {"validation": list(curve.values())}
     curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / facts.alpha_picture)

@@ -3,8 +3,8 @@
 Test set: the middle slices of the test volumes, thick, as in `snraware`, under the g-map of an acceleration. As in the
 paper, the noise is that of the method: it went through k-space filters (Gaussian, partial Fourier, reduced resolution)
 that are drawn for each slice as in training. White noise, to which one of the models may be the specialist, has a
-column of its own and is not judged. Figures are means over volumes and SNRs, at alpha 0. The first model is the one to
-be best.
+column of its own and is not judged. Figures are means over volumes and SNRs, at alpha 0; a volume that one of the
+models was trained on is left out of them, where others remain. The first model is the one to be best.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from snrtrain.work import progress
 
-from . import network, outputs, pictures, selection, tables
+from . import network, outputs, pictures, selection, tables, training_data
 from .scenes import Scene, static_scenes
 from .scores import Scores
 
@@ -55,9 +55,11 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"models are named {', '.join(names.values())}; expected names that differ")
     (folder, chosen), r = selection.chosen(options), options.acceleration
     scenes = static_scenes(folder, chosen, ["thick"], {"thick": options.n_slices}, [r], options.seed)
+    trained = [scene.name for scene in scenes if training_data.is_known(scene.file, models.values())]
+    unseen = [scene for scene in scenes if scene.name not in trained]
     found: dict[tuple[str, str], list[Scores]] = {}
     shown: dict[str, dict[str, np.ndarray]] = {}
-    cases = [(scene, snr, kind) for scene in scenes for snr in options.snr for kind in (WHITE, FILTERED)]
+    cases = [(scene, snr, kind) for scene in unseen or scenes for snr in options.snr for kind in (WHITE, FILTERED)]
     for scene, snr, kind in progress(cases, desc="scenes"):
         scores, images = measure(scene, snr, kind, r, list(models.values()), options.seed)
         for name, score in scores.items():
@@ -67,8 +69,11 @@ def run(options: argparse.Namespace) -> None:
     pictures.montage(shown, options.picture)
     inputs = {model.manifest.name: model.manifest.input for model in models.values()}
     rows = sorted((row(name, inputs[name], found) for name in inputs), key=lambda row: -row.psnr)
-    text = f"R = {r}, SNR {', '.join(f'{snr:g}' for snr in options.snr)}: {outputs.counted(len(scenes), 'volume')}"
-    outputs.finish(options, f"{text}\n\n{tables.markdown(rows)}", rows, *missed(rows, names[options.models[0]]))
+    n_volumes = outputs.counted(len(unseen or scenes), "volume")
+    text = f"R = {r}, SNR {', '.join(f'{snr:g}' for snr in options.snr)}: {n_volumes}"
+    text += training_data.note(trained)
+    lines, n_judged = missed(rows, names[options.models[0]]) if unseen else ([], 0)
+    outputs.finish(options, f"{text}\n\n{tables.markdown(rows)}", rows, lines, n_judged)
 
 
 def measure(

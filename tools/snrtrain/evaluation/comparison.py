@@ -4,7 +4,7 @@ import argparse
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from snrstream.errors import ConfigurationError
 from snrtrain.metrics import ceiling, own_noise
 from snrtrain.work import each, progress
 
-from . import network, outputs, pictures, selection, tables
+from . import network, outputs, pictures, selection, tables, training_data
 from .peers import DYNAMIC, STATIC, Denoiser
 from .scenes import Scene
 from .scores import Scores, timed
@@ -60,18 +60,23 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
                         help="processes (%(default)s); all methods of a scene are timed in the same")  # fmt: skip
 
 
-def check(options: argparse.Namespace) -> None:
-    """Raises ConfigurationError where peers would run nowhere."""
+def check(options: argparse.Namespace) -> list[Row]:
+    """The rows of an earlier run, where one is named.
+
+    Raises ConfigurationError where it has none, or peers would run nowhere; all before the scenes, which take minutes.
+    """
     if not set(options.peer_snr) <= set(options.snr):
         raise ConfigurationError(f"--peer-snr is {options.peer_snr}; expected some of --snr {options.snr}")
+    return tables.read_csv(Row, options.peers_of) if options.peers_of else []
 
 
-def compare(scenes: Sequence[Scene], model: Model, axis: str, options: argparse.Namespace) -> list[Row]:
+def compare(
+    scenes: Sequence[Scene], model: Model, axis: str, known: Sequence[Row], options: argparse.Namespace
+) -> list[Row]:
     """All rows; draws the scenes at the last acceleration and the first SNR with peers.
 
-    Raises ConfigurationError where rows of an earlier run are of other images.
+    known: rows of an earlier run. Raises ConfigurationError where they are of other images.
     """
-    known = tables.read_csv(Row, options.peers_of) if options.peers_of else []
     rows: list[Row] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
@@ -131,10 +136,16 @@ def measure(
     return rows, {name: image[len(image) // 2].abs().numpy() for name, image in images.items()}
 
 
-def text(rows: Sequence[Row], model: str) -> str:
-    """A table for each measure, methods side by side."""
+def trained_on(scenes: Sequence[Scene], model: Model) -> list[str]:
+    """The names of the scenes whose file the model was trained on."""
+    return [scene.name for scene in scenes if training_data.is_known(scene.file, [model])]
+
+
+def text(rows: Sequence[Row], model: str, trained: Sequence[str]) -> str:
+    """A table for each measure, methods side by side. trained: names of scenes to be marked."""
     index = ("volume", "slices", "acceleration", "snr")
-    parts = [f"Model: {model}"]
+    rows = [replace(row, volume=row.volume + training_data.MARK * (row.volume in trained)) for row in rows]
+    parts = [f"Model: {model}{training_data.note(trained)}"]
     for title, value in (
         ("PSNR in dB", "psnr"), ("PSNR gain over noisy in dB", "gain"), ("SSIM", "ssim"), ("NRMSE", "nrmse"),
         ("Time in ms a frame", "ms"),

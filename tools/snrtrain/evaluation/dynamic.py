@@ -19,11 +19,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError or ModelError."""
-    comparison.check(options)
+    known = comparison.check(options)
     model = network.open_model(options.model)
     if options.archive is not None:
         scenes = archived_series(options.archive, options.acceleration)
     else:
         scenes = moving_scenes(*selection.chosen(options), options.acceleration, options.seed)
-    rows = comparison.compare(scenes, model, "time", options)
-    outputs.finish(options, comparison.text(rows, network.title(model)), rows, [], 0)
+    rows = comparison.compare(scenes, model, "time", known, options)
+    text = comparison.text(rows, network.title(model), comparison.trained_on(scenes, model))
+    outputs.finish(options, text, rows, [], 0)

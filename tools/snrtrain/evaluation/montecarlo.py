@@ -27,7 +27,7 @@ from snrstream.errors import ConfigurationError
 from snrtrain.metrics import edges_kept, magnitude_psnr, magnitude_ssim, object_mask
 from snrtrain.work import progress
 
-from . import network, outputs, pictures, tables
+from . import network, outputs, pictures, tables, training_data
 from .peers import Denoiser
 from .regions import Regions, regions
 from .replicas import Spread, read_scan
@@ -93,6 +93,8 @@ def run(options: argparse.Namespace) -> None:
     draw(options.picture, found, spreads, reference, marked)
     text = f"{options.scan.name}, {options.repetitions} repetitions. Model: {network.title(model)}"
     missed, n_judged = missed_requirements(rows, options.least_fall, options.least_edges)
+    if training_data.is_known(options.scan.name, [model]):
+        text, missed, n_judged = text + training_data.note([options.scan.name]), [], 0
     outputs.finish(options, f"{text}\n\n{tables.markdown(rows)}", rows, missed, n_judged)
 
 
@@ -129,14 +131,13 @@ def row(
     if reference is not None:
         measures = (magnitude_psnr, magnitude_ssim, edges_kept)
         quality = [measure(found[name], reference, marked.object) for measure in measures]
+    fall, fall_bright, fall_dark = (b / n for b, n in zip(before, noise, strict=True))
+    snr, snr_bright, snr_dark = (s / n for s, n in zip(signal, noise, strict=True))
+    cnr = 2 * (signal[1] - signal[2]) / (noise[1] + noise[2])
+    psnr, ssim, edges = quality
     return Row(
-        name,
-        noise[0],
-        *(b / n for b, n in zip(before, noise, strict=True)),
-        *(s / n for s, n in zip(signal, noise, strict=True)),
-        2 * (signal[1] - signal[2]) / (noise[1] + noise[2]),
-        *quality,
-    )
+        name, noise[0], fall, fall_bright, fall_dark, snr, snr_bright, snr_dark, cnr, psnr, ssim, edges
+    )  # fmt: skip
 
 
 def missed_requirements(rows: list[Row], least_fall: float, least_edges: float) -> tuple[list[str], int]:

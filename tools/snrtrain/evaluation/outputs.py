@@ -1,7 +1,7 @@
 """Where each sub-command leaves its table, rows and picture, and how it says that a requirement is missed."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,14 @@ def make_folders(options: argparse.Namespace) -> None:
             raise ConfigurationError(f"{path} cannot be written: {exc.strerror or exc}") from None
 
 
-def finish(options: argparse.Namespace, text: str, rows: Sequence[Any], missed: Sequence[str], n_judged: int) -> None:
-    """Print the text with what was missed and write it and the rows.
+def finish(
+    options: argparse.Namespace, text: str, rows: Sequence[Any], missed: Sequence[str], n_judged: int,
+    beside: Mapping[str, Sequence[Any]] | None = None,
+) -> None:  # fmt: skip
+    """Print the text with what was missed, so that a full disk does not cost it, then write it and the rows.
 
-    missed: one line for each requirement that is not met, of `n_judged`. Raises ModelError where there are some,
+    missed: one line for each requirement that is not met, of `n_judged`. beside: further rows, by what the name of
+    their file has more than that of `rows`. Raises ModelError where there are some,
     ConfigurationError where the files cannot be written.
     """
     if missed:
@@ -60,7 +64,8 @@ def finish(options: argparse.Namespace, text: str, rows: Sequence[Any], missed: 
     print(text)
     try:
         options.markdown.write_text(text + "\n", encoding="utf-8")
-        tables.write_csv(rows, options.csv)
+        for ending, kind in {"": rows, **(beside or {})}.items():
+            tables.write_csv(kind, options.csv.with_stem(options.csv.stem + ending))
     except OSError as error:
         what = f"{options.markdown} and {options.csv} cannot be written: {error.strerror or error}"
         raise ConfigurationError(f"{what}; expected room on their disk") from None

@@ -51,4 +51,4 @@ def regions(magnitude: Tensor) -> Regions:
 def without_specks(mask: np.ndarray) -> np.ndarray:
     """The parts of a bool mask that have `SPECK` pixels or more."""
     labels, _ = ndimage.label(mask)
-    return (np.bincount(labels.ravel()) >= SPECK)[labels] & mask
+    return np.asarray((np.bincount(labels.ravel()) >= SPECK)[labels] & mask)

@@ -30,10 +30,12 @@ FILTERED = NoiseRange(p_white=0.0)
 class Scene:
     """A stack of neighbouring images without noise, reference tissue at 1.
 
-    truth: `(S, H, W)` complex64. gmaps: `(H, W)` float32 by acceleration. mask: bool `(S, H, W)`, the object.
+    file: that it was made of. truth: `(S, H, W)` complex64. gmaps: `(H, W)` float32 by acceleration. mask: bool
+    `(S, H, W)`, the object.
     """
 
     name: str
+    file: str
     slices: str
     truth: Tensor
     gmaps: dict[int, Tensor]
@@ -72,7 +74,8 @@ def static_scenes(
             if kind == "thick" or max(volume.voxel_mm) <= THIN_MM:
                 stack = middle_slices(volume, n_slices[kind], volumes.SLAB_MM if kind == "thick" else 0.0)
                 gmaps = {r: gmap_of(stack, r, np.random.default_rng(own_seed)) for r in accelerations}
-                scenes.append(Scene(name, kind, scanned(stack, np.random.default_rng(own_seed)), gmaps))
+                clean = scanned(stack, np.random.default_rng(own_seed))
+                scenes.append(Scene(name, f"{name}{volumes.ENDING}", kind, clean, gmaps))
     if not scenes:
         raise ConfigurationError(f"none of {', '.join(names)} has slices of {THIN_MM:g} mm or less; expected thin ones")
     return scenes
@@ -110,19 +113,21 @@ def moving_scenes(folder: Path, names: list[str], accelerations: list[int], seed
         sensitivities = loop_sensitivities(N_CHANNELS, stack.slices.shape[1:], rng)
         clean = scanner.scan_frames(frames, sensitivities[:, None], rng, MAP_SNR, None, 0.0, flat=True).clean
         gmaps = {r: gmap_of(stack, r, np.random.default_rng(own_seed)) for r in accelerations}
-        scenes.append(Scene(name, f"{len(frames)} frames", clean / reference_level(clean.abs()), gmaps))
+        truth = clean / reference_level(clean.abs())
+        scenes.append(Scene(name, f"{name}{volumes.ENDING}", f"{len(frames)} frames", truth, gmaps))
     return scenes
 
 
 def archived_series(folder: Path, accelerations: list[int]) -> list[Scene]:
     """The simulated series of an archive's test split. Raises ConfigurationError where it has none that will do."""
-    scenes = []
+    scenes: list[Scene] = []
     for entry in Archive(folder, "test").entries:
         known = {r1: gmap for gmap, (r1, r2) in zip(entry.gmaps, entry.accelerations, strict=True) if r2 == 1}
         if entry.axis == "time" and not entry.own_noise and set(accelerations) <= set(known):
             truth = torch.from_numpy(np.array(entry.clean)) / entry.snr
             gmaps = {r: torch.from_numpy(np.array(known[r])) for r in accelerations}
-            scenes.append(Scene(f"{entry.subject} {len(scenes)}", f"{len(truth)} frames", truth, gmaps))
+            name, file = f"{entry.subject} {len(scenes)}", entry.source.rpartition(" (")[0] or entry.source
+            scenes.append(Scene(name, file, f"{len(truth)} frames", truth, gmaps))
     if not scenes:
         raise ConfigurationError(
             f"archive {folder} has no simulated series with g-maps of R = {', '.join(map(str, accelerations))} in test/"

@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser, own: Sequence[str] = volumes.TE
     parser.add_argument(
         "--names", nargs="+", metavar="NAME",
         help=f"volumes, without {volumes.ENDING}; default: those of {', '.join(own)} that lie in the folder, else all "
-        "of it. Volumes that the model was trained on do not count: leave them out",
+        "of it. Volumes that the model was trained on, by its manifest, are marked, and nothing is judged by them",
     )  # fmt: skip
     parser.set_defaults(own=tuple(own))
 

@@ -6,8 +6,9 @@ denoised, and both are compared with the fully sampled image free of noise: PSNR
 the Dice coefficient of three tissues, told apart and from air by scikit-image's multi-Otsu thresholds of each slice.
 All are taken slice by slice; p is that of the Wilcoxon signed-rank test over slices, two-sided (scipy): neighbours are
 alike, so that it flatters. `denoised` is at the model's default alpha; the curve has the mean PSNR at alpha 0, 0.1,
-... 1. Slices of air are left out. With an archive, its test pairs stand in for the simulation: magnitudes, to which no
-noise can be added. Beside the outputs: the curve's values as ..._alpha.csv, images as ..._images.png.
+... 1. Slices of air are left out, and volumes that the model was trained on, where others remain. With an archive, its
+test pairs stand in for the simulation: magnitudes, to which no noise can be added. Beside the outputs: the curve's
+values as ..._alpha.csv, images as ..._images.png.
 """
 
 import argparse
@@ -24,10 +25,11 @@ from torch import Tensor
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
 from snrtrain.archive.archive import Archive
+from snrtrain.archive.volumes import ENDING
 from snrtrain.metrics import dice, object_mask, tissue_classes
 from snrtrain.work import progress
 
-from . import network, outputs, pictures, selection, tables
+from . import network, outputs, pictures, selection, tables, training_data
 from .scores import Scores
 from .undersampled import scan_volume
 
@@ -64,9 +66,13 @@ class AlphaRow:
 
 @dataclass(frozen=True)
 class Case:
-    """original, denoised (alpha 0): complex64 `(slice, e1, ro)` in units of the magnitude `reference`, float32."""
+    """original, denoised (alpha 0): complex64 `(slice, e1, ro)` in units of the magnitude `reference`, float32.
+
+    file: that it was made of.
+    """
 
     name: str
+    file: str
     added: float
     original: Tensor
     denoised: Tensor
@@ -93,12 +99,14 @@ def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError or ModelError, the latter also where a gain is not positive, or does not grow."""
     model = network.open_model(options.model)
     made = simulated(model, options) if options.archive is None else archived(model, options.archive)
-    scores: dict[tuple[float, str], list[list[float]]] = {}
-    curves: dict[tuple[float, float], list[float]] = {}
+    scores: dict[tuple[bool, float, str], list[list[float]]] = {}  # bool: whether the model was trained on it
+    curves: dict[tuple[bool, float, float], list[float]] = {}
+    trained: list[str] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
     alpha = model.manifest.default_alpha
     for case in made:
-        masks = object_mask(case.reference)
+        masks, seen = object_mask(case.reference), training_data.is_known(case.file, [model])
+        trained += [case.name] * seen
         for n, (reference, mask) in enumerate(zip(case.reference, masks, strict=True)):
             if mask.float().mean() < LEAST_OBJECT:
                 continue
@@ -106,10 +114,10 @@ def run(options: argparse.Namespace) -> None:
             for name, image in (("original", case.original[n]), ("denoised", case.blend(alpha)[n])):
                 s = Scores.of(image, reference, mask)
                 values = [s.psnr, s.ssim, s.nrmse, dice(tissue_classes(image), classes)]
-                scores.setdefault((case.added, name), []).append(values)
+                scores.setdefault((seen, case.added, name), []).append(values)
             for weight in ALPHAS:
                 value = Scores.of(case.blend(weight)[n], reference, mask).psnr
-                curves.setdefault((case.added, weight), []).append(value)
+                curves.setdefault((seen, case.added, weight), []).append(value)
         middle = len(case.reference) // 2
         shown[f"{case.name}, {case.added:g} sigma"] = {
             name: image[middle].abs().numpy()
@@ -117,15 +125,19 @@ def run(options: argparse.Namespace) -> None:
                 ("full", case.reference), ("original", case.original), (f"alpha {alpha:g}", case.blend(alpha))
             )
         }  # fmt: skip
-    levels = list(dict.fromkeys(added for added, _ in scores))
-    rows = [row for level in levels for row in level_rows(level, scores[level, "original"], scores[level, "denoised"])]
-    alpha_rows = [AlphaRow(level, f"{a:g}", float(np.mean(curves[level, a]))) for level in levels for a in ALPHAS]
+    if not scores:
+        raise ConfigurationError("no slice shows an object in a hundredth of its pixels; expected other volumes")
+    seen = all(of_seen for of_seen, *_ in scores)
+    levels = list(dict.fromkeys(added for of_seen, added, _ in scores if of_seen == seen))
+    rows = [
+        row for n in levels for row in level_rows(n, scores[seen, n, "original"], scores[seen, n, "denoised"])
+    ]  # fmt: skip
+    alpha_rows = [AlphaRow(n, f"{a:g}", float(np.mean(curves[seen, n, a]))) for n in levels for a in ALPHAS]
     write_pictures(options.picture, alpha_rows, shown)
-    tables.write_csv(alpha_rows, options.csv.with_stem(f"{options.csv.stem}_alpha"))
-    text = f"Model: {network.title(model)}\n\n{tables.markdown(rows)}\n\n### PSNR in dB over alpha\n\n" + tables.pivot(
-        alpha_rows, ("added",), "alpha", "psnr"
-    )
-    outputs.finish(options, text, rows, *missed(rows))
+    text = f"Model: {network.title(model)}{training_data.note(trained)}\n\n{tables.markdown(rows)}"
+    text += "\n\n### PSNR in dB over alpha\n\n" + tables.pivot(alpha_rows, ("added",), "alpha", "psnr")
+    lines, n_judged = ([], 0) if seen else missed(rows)
+    outputs.finish(options, text, rows, lines, n_judged, {"_alpha": alpha_rows})
 
 
 def simulated(model: Model, options: argparse.Namespace) -> Iterator[Case]:
@@ -135,7 +147,7 @@ def simulated(model: Model, options: argparse.Namespace) -> Iterator[Case]:
     pairs = ((scan, level) for scan in scans for level in sorted(options.added))
     for scan, level in progress(pairs, total=len(names) * len(options.added), desc="reconstructions"):
         image, gmap, unit = scan.image(level)
-        yield Case(scan.name, level, image * unit, denoise(image, gmap) * unit, scan.reference)
+        yield Case(scan.name, f"{scan.name}{ENDING}", level, image * unit, denoise(image, gmap) * unit, scan.reference)
 
 
 def archived(model: Model, folder: Path) -> Iterator[Case]:
@@ -151,7 +163,8 @@ def archived(model: Model, folder: Path) -> Iterator[Case]:
             n_found += 1
             image = torch.from_numpy(np.array(pair.plain)).to(torch.complex64)
             denoised = denoise(image, torch.ones(image.shape))
-            yield Case(f"{pair.subject} {n_found}", 0.0, image, denoised, torch.from_numpy(np.array(pair.reference)))
+            name, file = f"{pair.subject} {n_found}", pair.source.rpartition(" (")[0] or pair.source
+            yield Case(name, file, 0.0, image, denoised, torch.from_numpy(np.array(pair.reference)))
     if not n_found:
         raise ConfigurationError(f"archive {folder} has no pair with a reference in test/; expected some")
 

@@ -61,10 +61,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError or ModelError, the latter also where a requirement is missed."""
-    comparison.check(options)
+    known = comparison.check(options)
     (folder, names), model = selection.chosen(options), network.open_model(options.model)
     n_slices = {"thick": options.n_thick, "thin": options.n_thin}
     scenes = static_scenes(folder, names, options.slices, n_slices, options.acceleration, options.seed)
-    rows = comparison.compare(scenes, model, "slice", options)
-    missed, n_judged = Requirement(options.lead_thick, options.lead_thin, options.speed).missed(rows)
-    outputs.finish(options, comparison.text(rows, network.title(model)), rows, missed, n_judged)
+    rows, trained = comparison.compare(scenes, model, "slice", known, options), comparison.trained_on(scenes, model)
+    judged = [row for row in rows if row.volume not in trained]
+    missed, n_judged = Requirement(options.lead_thick, options.lead_thin, options.speed).missed(judged)
+    outputs.finish(options, comparison.text(rows, network.title(model), trained), rows, missed, n_judged)

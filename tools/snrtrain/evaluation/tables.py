@@ -2,9 +2,9 @@
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from snrstream.errors import ConfigurationError
 
@@ -44,8 +44,11 @@ def write_csv(rows: Sequence[Any], path: Path) -> None:
 
 
 def read_csv(kind: type[Row], path: Path) -> list[Row]:
-    """What `write_csv` wrote. Raises ConfigurationError where it is no table of such rows."""
-    fields = {f.name: f.type for f in dataclasses.fields(kind)}
+    """What `write_csv` wrote, of a dataclass whose fields are texts and numbers.
+
+    Raises ConfigurationError where it is no table of such rows.
+    """
+    fields: dict[str, Callable[[str], Any]] = get_type_hints(kind)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             names, *lines = csv.reader(file)

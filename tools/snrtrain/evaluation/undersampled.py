@@ -16,6 +16,7 @@ from snrstream.recon.grappa import calibrate
 from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 from snrtrain.archive import volumes
+from snrtrain.archive.gmaps import MAP_GRID
 from snrtrain.metrics import reference_level
 from snrtrain.simulation import scanner
 from snrtrain.simulation.coils import stack_sensitivities
@@ -51,7 +52,7 @@ class Undersampled:
         imaging, _ = sampled_lines(n_e1, ACCELERATION, N_ACS)
         size, lines = (kspace.shape[1], n_e1), centred_slice(min(N_ACS, n_e1), n_e1)
         acs = kspace[:, :, lines]
-        maps = inati(calibration_images(to_image(acs, dims=(-1,)), (0, lines.start), size), step=scanner.MAP_GRID)
+        maps = inati(calibration_images(to_image(acs, dims=(-1,)), (0, lines.start), size), step=MAP_GRID)
         unmixing = unmixing_coefficients(calibrate(acs, Lattice((ACCELERATION, 1))), maps)
         scale = snr_scale(ACCELERATION, n_e1 / int(imaging.sum()))
         image = Combiner.plan(unmixing, scale, Grid(size)).image(kspace * imaging[:, None])

@@ -1,6 +1,7 @@
 """The model card: what a person should know before using a model, written from what was measured."""
 
 from dataclasses import dataclass
+from typing import Any
 
 WHAT = {
     "unet2d": "A 2D U-Net",
@@ -51,7 +52,7 @@ class Facts:
     alpha_picture: str = ""
 
 
-def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: Facts) -> str:
+def card(manifest: dict[str, Any], checkpoint: dict[str, Any], curve: dict[float, float], facts: Facts) -> str:
     """The text of a model's README.md; curve: validation PSNR in dB by alpha."""
     recipe = checkpoint["recipe"]
     n_weights = sum(weight.numel() for weight in checkpoint["weights"].values())
@@ -72,7 +73,7 @@ def card(manifest: dict, checkpoint: dict, curve: dict[float, float], facts: Fac
     return "\n\n".join(sections) + "\n"
 
 
-def _items(manifest: dict, checkpoint: dict, facts: Facts) -> str:
+def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -> str:
     """The card's list of facts."""
     recipe, training = checkpoint["recipe"], manifest["training"]
     layout, frames = ", ".join(manifest["layout"].replace("S", "T").split(",")), FRAMES[manifest["frames"]]
@@ -108,7 +109,7 @@ def _items(manifest: dict, checkpoint: dict, facts: Facts) -> str:
     )
 
 
-def _blending(manifest: dict, curve: dict[float, float], facts: Facts) -> str:
+def _blending(manifest: dict[str, Any], curve: dict[float, float], facts: Facts) -> str:
     rows = "\n".join(f"| {alpha:g} | {psnr:.2f} |" for alpha, psnr in sorted(curve.items()))
     picture = f"\n\n![PSNR by alpha]({facts.alpha_picture})" * bool(facts.alpha_picture)
     return f"""## Blending

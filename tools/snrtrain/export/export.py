@@ -9,6 +9,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,9 @@ LAYOUTS = {"complex_gmap": "B,3,{},H,W", "magnitude_gmap": "B,2,{},H,W", "magnit
 __all__ = ["export", "noise_reduction", "to_onnx"]
 
 
-def export(checkpoint: dict, output: Path, curve: dict[float, float], facts: Facts, file_format: str = "onnx") -> dict:
+def export(
+    checkpoint: dict[str, Any], output: Path, curve: dict[float, float], facts: Facts, file_format: str = "onnx"
+) -> dict[str, Any]:
     """Write the model folder of a checkpoint; returns the manifest.
 
     checkpoint: weights, recipe, step, steps_before, commit. curve: validation PSNR in dB by alpha; the best becomes
@@ -70,7 +73,7 @@ def export(checkpoint: dict, output: Path, curve: dict[float, float], facts: Fac
     return manifest
 
 
-def load(checkpoint: dict) -> nn.Module:
+def load(checkpoint: dict[str, Any]) -> nn.Module:
     """The network of a checkpoint. Raises as `export`."""
     network = build(restored(checkpoint["recipe"]))
     try:
@@ -89,7 +92,9 @@ def noise_reduction(place: Path) -> float:
     return noise_remaining(model.manifest, noisy, denoised, flat)
 
 
-def _manifest(checkpoint: dict, curve: dict[float, float], facts: Facts, path: Path, file_format: str) -> dict:
+def _manifest(
+    checkpoint: dict[str, Any], curve: dict[float, float], facts: Facts, path: Path, file_format: str
+) -> dict[str, Any]:
     """All but the test vector; the noise reduction is to be measured."""
     recipe = restored(checkpoint["recipe"])
     slices = recipe.inputs == "magnitude_slices"
@@ -121,5 +126,5 @@ def _manifest(checkpoint: dict, curve: dict[float, float], facts: Facts, path: P
     }
 
 
-def _write(place: Path, manifest: dict) -> None:
+def _write(place: Path, manifest: dict[str, Any]) -> None:
     (place / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

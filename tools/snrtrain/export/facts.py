@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snrtrain.archive.archive import Archive, Entry
+from snrtrain.archive.archive import Archive, Entry, Pair
 from snrtrain.export.card import Facts
 from snrtrain.recipe import Recipe
 
@@ -17,12 +17,11 @@ ALPHA_PICTURE = "alpha.png"  # in the model folder, for `train.py` to draw
 def facts_of(recipe: Recipe, train: Archive, held_out: Archive) -> Facts:
     """For the manifest and the card."""
     slices = recipe.method == "sn2n"
-    learned, judged = (split.pairs if slices else split.entries for split in (train, held_out))
-    sources = _sources(learned)
-    simulated = "" if slices or any(entry.own_noise for entry in learned) else " No real scan was among them."
+    sources, judged = (_sources(split.pairs if slices else split.entries) for split in (train, held_out))
+    simulated = "" if slices or any(entry.own_noise for entry in train.entries) else " No real scan was among them."
     return Facts(
         data=sources,
-        validated_on=", ".join(_sources(judged)),
+        validated_on=", ".join(judged),
         limits=f"Trained on what is listed above and on nothing else.{simulated} No pathology was tested.",
         snr_range=None if slices else (round(recipe.amplitude_min / recipe.sigma_max, 1), recipe.amplitude_max),
         gfactor_range=None if slices or not recipe.gmap_known else _gfactor_range(train.entries),
@@ -31,7 +30,7 @@ def facts_of(recipe: Recipe, train: Archive, held_out: Archive) -> Facts:
     )
 
 
-def _sources(items: Sequence) -> tuple[str, ...]:
+def _sources(items: Sequence[Entry] | Sequence[Pair]) -> tuple[str, ...]:
     return tuple(sorted({item.source for item in items}))
 
 

@@ -19,10 +19,10 @@ def receptive_field(recipe: Recipe) -> tuple[int, int, int]:
     where no way leads to. Resampling makes it differ from pixel to pixel; the widest counts, taken as symmetric.
     """
     network = _open(recipe)
-    in_plane = [_along(network, recipe, axis, divisor(recipe)) for axis in (-2, -1)]
+    height, width = (_along(network, recipe, axis, divisor(recipe)) for axis in (-2, -1))
     if recipe.inputs == "magnitude_slices":
-        return recipe.n_frames, *in_plane
-    return 1 if recipe.frames == "none" else _along(network, recipe, -3, 1), *in_plane
+        return recipe.n_frames, height, width
+    return 1 if recipe.frames == "none" else _along(network, recipe, -3, 1), height, width
 
 
 def _along(network: nn.Module, recipe: Recipe, axis: int, step: int) -> int:
@@ -38,8 +38,8 @@ def _along(network: nn.Module, recipe: Recipe, axis: int, step: int) -> int:
 def _reach(network: nn.Module, recipe: Recipe, axis: int, length: int, at: int) -> int:
     """The distance of the furthest pixel that has a say in pixel `at` of a strip."""
     x = _input(recipe, axis, length).requires_grad_()
-    network(x).transpose(axis, -1)[..., at].sum().backward()
-    seen = x.grad.transpose(axis, -1).flatten(0, -2).ne(0).any(dim=0).nonzero()
+    (gradient,) = torch.autograd.grad(network(x).transpose(axis, -1)[..., at].sum(), x)
+    seen = gradient.transpose(axis, -1).flatten(0, -2).ne(0).any(dim=0).nonzero()
     return int((seen - at).abs().max())
 
 

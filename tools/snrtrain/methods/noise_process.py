@@ -73,7 +73,7 @@ def draw_filter(size: int, limits: NoiseRange, generator: torch.Generator) -> Te
     return window
 
 
-def draw_window(shape: tuple[int, int], limits: NoiseRange, generator: torch.Generator) -> Tensor | None:
+def draw_window(shape: tuple[int, ...], limits: NoiseRange, generator: torch.Generator) -> Tensor | None:
     """One k-space filter `(e1, ro)`, drawn independently for each direction; None for white noise."""
     if _happens(limits.p_white, generator):
         return None
@@ -81,7 +81,7 @@ def draw_window(shape: tuple[int, int], limits: NoiseRange, generator: torch.Gen
     return e1[:, None] * ro[None, :]
 
 
-def unit_noise(shape: tuple[int, int], window: Tensor | None, generator: torch.Generator) -> Tensor:
+def unit_noise(shape: tuple[int, ...], window: Tensor | None, generator: torch.Generator) -> Tensor:
     """Complex64 noise `(e1, ro)` with SD 1 per part, filtered by `window` `(e1, ro)` and rescaled."""
     noise = torch.complex(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
     if window is None:

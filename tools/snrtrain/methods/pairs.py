@@ -65,7 +65,9 @@ def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
     acquired = on & (volume.kspace[0].abs().amax(dim=-1) > 0)
     # The scale of the whole also for its halves, so that they show its intensities.
     scale = snr_scale(math.prod(volume.lattice.acceleration), math.prod(volume.size) / int(acquired.sum()))
-    wanted = [(volume.kspace * mask[..., None], kernel) for mask, kernel in ((masks[0], half), (masks[1], half))]
+    wanted: list[tuple[Tensor, Kernel | None]] = [
+        (volume.kspace * mask[..., None], kernel) for mask, kernel in ((masks[0], half), (masks[1], half))
+    ]
     wanted += [(volume.kspace * on[..., None], whole)] + ([(full, None)] if full is not None else [])
     maps = _SameMaps(volume.acs)
     images = []
@@ -109,7 +111,8 @@ def from_raw(path: Path, subject: str, licence: str, n_channels: int | None = No
             images = split(volume_of(bucket))
         except ScanError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        yield Pair(subject, f"{path.name} ({licence})", *images, None)
+        first, second, plain = images
+        yield Pair(subject, f"{path.name} ({licence})", first, second, plain, None)
 
 
 def volume_of(bucket: Bucket) -> Volume:

@@ -44,7 +44,7 @@ def check(recipe: Recipe) -> None:
 
 def divisor(recipe: Recipe) -> int:
     """What H and W must be multiples of."""
-    return 2 ** (len(recipe.widths) - (recipe.network == "unet25d"))
+    return 1 << (len(recipe.widths) - int(recipe.network == "unet25d"))
 
 
 def _check_slices(recipe: Recipe) -> None:

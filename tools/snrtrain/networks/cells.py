@@ -5,10 +5,12 @@ something to what it gets, and starts as the identity: so a network trains stabl
 SNRAware's (arXiv 2503.18162, table 2) is one more class here and one more line in `CELLS`.
 """
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Convolution = TypeVar("Convolution", nn.Conv2d, nn.Conv3d)
 
 
 class ConvCell(nn.Module):
@@ -22,7 +24,8 @@ class ConvCell(nn.Module):
         self.second = zeroed(nn.Conv2d(n_channels, n_channels, 3, padding=1))
 
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
-        return x + self.second(torch.relu(self.first(x)))
+        change: Tensor = self.second(torch.relu(self.first(x)))
+        return x + change
 
 
 class Conv3dCell(nn.Module):
@@ -38,7 +41,7 @@ class Conv3dCell(nn.Module):
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
         n, c, h, w = x.shape
         stack = x.reshape(n // n_frames, n_frames, c, h, w).transpose(1, 2)
-        change = self.second(torch.relu(self.first(stack)))
+        change: Tensor = self.second(torch.relu(self.first(stack)))
         return x + change.transpose(1, 2).reshape(n, c, h, w)
 
 
@@ -74,7 +77,8 @@ class CnntCell(nn.Module):
         scores = self.sharpness * (query @ key.transpose(-1, -2)) - nn.functional.softplus(self.slope) * distance
         mixed = torch.softmax(scores, dim=-1) @ value  # (B, H, W, head, T, C / head)
         mixed = mixed.permute(0, 4, 3, 5, 1, 2).reshape(n, c, h, w)
-        return self.mixer(x + self.out(mixed), n_frames)
+        answer: Tensor = self.mixer(x + self.out(mixed), n_frames)
+        return answer
 
     def _by_pixel(self, x: Tensor, n_frames: int) -> Tensor:
         """`(B * T, C, H, W)` to `(B, H, W, head, T, C / head)`."""
@@ -83,7 +87,11 @@ class CnntCell(nn.Module):
         return split.permute(0, 4, 5, 2, 1, 3)
 
 
-CELLS: dict[str, type[nn.Module]] = {"conv": ConvCell, "conv3d": Conv3dCell, "cnnt": CnntCell}
+CELLS: dict[str, type[ConvCell] | type[Conv3dCell] | type[CnntCell]] = {
+    "conv": ConvCell,
+    "conv3d": Conv3dCell,
+    "cnnt": CnntCell,
+}
 
 
 class Block(nn.Module):
@@ -99,8 +107,8 @@ class Block(nn.Module):
         return x
 
 
-def zeroed(convolution: nn.Module) -> nn.Module:
+def zeroed(convolution: Convolution) -> Convolution:
     """The convolution, its weights and bias 0: what it is added to stays as it is until training says otherwise."""
-    nn.init.zeros_(convolution.weight)
-    nn.init.zeros_(convolution.bias)
+    for parameter in convolution.parameters():
+        nn.init.zeros_(parameter)
     return convolution

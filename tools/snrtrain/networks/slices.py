@@ -48,7 +48,8 @@ class SlicesUNet(nn.Module):
         for enlarge, twice in zip(self.enlarge, self.up):  # noqa: B905 - TorchScript knows no strict
             features = twice(torch.cat([left.pop(), enlarge(features)], dim=1))
         centre = self.n_slices // 2
-        return x[:, centre : centre + 1] - level * self.leave(features)
+        taken_off: Tensor = level * self.leave(features)
+        return x[:, centre : centre + 1] - taken_off
 
 
 class Twice(nn.Module):
@@ -63,4 +64,5 @@ class Twice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.first_norm(self.first(x)))
-        return torch.relu(self.second_norm(self.second(x)))
+        answer: Tensor = torch.relu(self.second_norm(self.second(x)))
+        return answer

@@ -26,11 +26,14 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as parts:
             sums_hold = parts.testzip() is None  # torch does not look
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True) if sums_hold else None
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True) if sums_hold else None
     except Exception:  # what a damaged file raises is anybody's guess
         checkpoint = None
-    whole = isinstance(checkpoint, dict) and checkpoint.keys() >= KEYS
-    if not whole or not all(isinstance(checkpoint[key], kind) for key, kind in TYPES.items()):
+    if (
+        not isinstance(checkpoint, dict)
+        or not checkpoint.keys() >= KEYS
+        or not all(isinstance(checkpoint[key], kind) for key, kind in TYPES.items())
+    ):
         raise ConfigurationError(f"{path} is no checkpoint of train.py, or damaged; expected one")
     return checkpoint
 

@@ -5,6 +5,7 @@ convolutions and all biases, and it orthogonalises in bfloat16, which most CPUs 
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,28 +28,31 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no line search: it takes no closure
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
-                change = self._matrix_step(weight, group) if weight.ndim > 1 else self._adam_step(weight, group)
+                step = self._matrix_step if weight.ndim > 1 else self._adam_step
+                change = step(weight, weight.grad, group)
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(change, alpha=group["lr"])
 
-    def _matrix_step(self, weight: Tensor, group: dict) -> Tensor:
+    def _matrix_step(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
-        matrix = orthogonal((weight.grad + group["momentum"] * momentum).flatten(1))
-        return (MATCHED_RMS * max(matrix.shape) ** 0.5 * matrix).reshape(weight.shape)
+        momentum: Tensor = state["momentum"].mul_(group["momentum"]).add_(gradient)
+        matrix = orthogonal((gradient + group["momentum"] * momentum).flatten(1))
+        scale: float = MATCHED_RMS * max(matrix.shape) ** 0.5
+        return (scale * matrix).reshape(weight.shape)
 
-    def _adam_step(self, weight: Tensor, group: dict) -> Tensor:
+    def _adam_step(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         state, (b1, b2) = self.state[weight], group["betas"]
         if not state:
             state.update(step=0, mean=torch.zeros_like(weight), square=torch.zeros_like(weight))
         state["step"] += 1
-        mean, square = state["mean"].lerp_(weight.grad, 1 - b1), state["square"].lerp_(weight.grad.square(), 1 - b2)
+        mean: Tensor = state["mean"].lerp_(gradient, 1 - b1)
+        square: Tensor = state["square"].lerp_(gradient.square(), 1 - b2)
         mean, square = mean / (1 - b1 ** state["step"]), square / (1 - b2 ** state["step"])
         return mean / (square.sqrt() + 1e-8)
 
@@ -56,7 +60,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor) -> Tensor:
     """`U V'` of a matrix `U S V'`, nearly: a Newton-Schulz iteration takes singular values to 0.7 ... 1.2."""
     a, b, c = COEFFICIENTS
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / wide.norm().clamp(min=1e-12)
     for _ in range(N_ITERATIONS):
         square = wide @ wide.T

@@ -34,7 +34,7 @@ SMOOTHING = 0.98  # of the loss that is shown
 LAST, BEST = "last.pt", "best.pt"
 
 
-class _Batches(Dataset):
+class _Batches(Dataset[Batch | ConfigurationError]):
     """The batch of each step."""
 
     def __init__(self, method: Method, seed: int, rank: int, n_patches: int) -> None:
@@ -89,7 +89,9 @@ class Run:
             found = checkpoint.read(start)
             checkpoint.load_weights(self._network, found["weights"], start, shallower=True)
             self._steps_before = found["steps_before"] + found["step"]
-        self._network.to(processes.device, memory_format=torch.channels_last if _is_2d(self._network) else None)
+        self._network.to(processes.device)
+        if _is_2d(self._network):
+            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's types
         self._average = averaged(self._network, recipe.ema)
         self._optimiser = optimisers.build(recipe, self._network.parameters())
         if resume:

@@ -15,7 +15,7 @@ COARSE = 40  # sensitivities are smooth: this many points per axis, interpolated
 LOOP_SEGMENTS = 24
 
 
-def loop_sensitivities(n_channels: int, shape: tuple[int, int], rng: Generator) -> Tensor:
+def loop_sensitivities(n_channels: int, shape: tuple[int, ...], rng: Generator) -> Tensor:
     """Sensitivities of `n_channels` loops around the field of view, complex64 `(channel, e1, ro)`.
 
     Biot-Savart over the wire of each loop: the received signal goes with Bx - i By. Loops sit on
@@ -25,7 +25,7 @@ def loop_sensitivities(n_channels: int, shape: tuple[int, int], rng: Generator) 
 
 
 def stack_sensitivities(
-    n_channels: int, shape: tuple[int, int], heights: Sequence[float], rng: Generator, fewest_rings: int = 1
+    n_channels: int, shape: tuple[int, ...], heights: Sequence[float], rng: Generator, fewest_rings: int = 1
 ) -> Tensor:
     """The same of a stack of slices, complex64 `(channel, slice, e1, ro)`.
 
@@ -54,7 +54,7 @@ def stack_sensitivities(
     return (smooth / rss.mean()).to(torch.complex64)
 
 
-def grid(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def grid(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Coordinates y and x in -1 ... 1 as `(e1, ro)` float64."""
     axes = [torch.linspace(-1, 1, size, dtype=torch.float64) for size in shape]
     y, x = torch.meshgrid(*axes, indexing="ij")

@@ -45,12 +45,12 @@ def draw_curves(n_frames: int, n_classes: int, rng: Generator) -> np.ndarray:
         curves = 1 + gain * np.maximum(since * np.exp(1 - since), washout)
     else:  # exp(-t / T2)
         curves = np.exp(-np.exp(rng.uniform(np.log(0.3), np.log(4), size=(n_classes, 1))) * time)
-    return (curves / np.abs(curves).max()).astype(np.float32)
+    return np.asarray(curves / np.abs(curves).max(), np.float32)
 
 
 def contrast(magnitude: np.ndarray, curves: np.ndarray, rng: Generator) -> np.ndarray:
     """The factor `(frame, e1, ro)` float32 by which pixels change whose brightness tells their class."""
-    return np.einsum("cf,cyx->fyx", curves, memberships(magnitude, len(curves), rng)).astype(np.float32)
+    return np.asarray(np.einsum("cf,cyx->fyx", curves, memberships(magnitude, len(curves), rng)), np.float32)
 
 
 def memberships(magnitude: np.ndarray, n_classes: int, rng: Generator) -> np.ndarray:
@@ -79,7 +79,7 @@ def draw_displacement(shape: tuple[int, int, int], rng: Generator) -> np.ndarray
         steepest = max(float(np.abs(np.diff(local, axis=axis)).max()) for axis in (1, 2))
         local *= min(1.0, LARGEST_STRETCH / steepest)
         field = field + draw_course(n_frames, rng)[:, None, None, None] * local
-    return field.astype(np.float32)
+    return np.asarray(field, np.float32)
 
 
 def draw_course(n_frames: int, rng: Generator) -> np.ndarray:

@@ -40,7 +40,7 @@ def in_air(image: np.ndarray, rng: Generator) -> np.ndarray:
     radius = np.hypot(y[:, None] / rng.uniform(0.6, 0.95), x[None, :] / rng.uniform(0.6, 0.95))
     for lobes in range(2, 6):
         radius = radius + rng.normal(0, 0.05) * np.cos(lobes * angle + rng.uniform(0, 6.3)) * radius
-    return (image * np.clip((1 - radius) * image.shape[0] / 4, 0, 1)).astype(np.float32)
+    return np.asarray(image * np.clip((1 - radius) * image.shape[0] / 4, 0, 1), np.float32)
 
 
 def phantom(size: int, rng: Generator) -> np.ndarray:
@@ -65,7 +65,7 @@ def phantom(size: int, rng: Generator) -> np.ndarray:
         fill = value if rng.random() < 0.6 else value * (1 + rng.uniform(0.1, 0.6) * _stripes(u, v, rng))
         image = np.where(inside, fill, image)
     image = image.reshape(size, 2, size, 2).mean(axis=(1, 3))
-    return np.clip(image, 0, None).astype(np.float32)
+    return np.asarray(np.clip(image, 0, None), np.float32)
 
 
 def texture(size: int, rng: Generator) -> np.ndarray:
@@ -91,14 +91,15 @@ def remap(image: np.ndarray, rng: Generator) -> np.ndarray:
     inside = np.clip(image / 0.15, 0, 1)  # a soft object mask: tissue darker than this fades to air
     bounded = np.clip(image, 0, 1.6)
     if kind < 0.55:
-        return bounded ** rng.uniform(0.5, 2.0)
+        return np.asarray(bounded ** rng.uniform(0.5, 2.0))
     if kind < 0.75:
-        return inside * np.clip(rng.uniform(1.0, 1.4) - bounded, 0.02, None)
+        return np.asarray(inside * np.clip(rng.uniform(1.0, 1.4) - bounded, 0.02, None))
     knots = np.linspace(0, 1.6, 6)
     steps = rng.uniform(-1.0, 1.4, size=5) * 0.32  # slopes within 1.4: the volume's own noise is not raised
-    return inside * np.interp(bounded, knots, np.clip(0.3 + np.cumsum([0, *steps]), 0.02, None))
+    return np.asarray(inside * np.interp(bounded, knots, np.clip(0.3 + np.cumsum([0, *steps]), 0.02, None)))
 
 
 def _stripes(u: np.ndarray, v: np.ndarray, rng: Generator) -> np.ndarray:
     period = np.exp(rng.uniform(np.log(0.02), np.log(0.2)))
-    return np.sin(2 * np.pi * u / period) * (np.sin(2 * np.pi * v / period) if rng.random() < 0.5 else 1)
+    along = np.sin(2 * np.pi * u / period)
+    return np.asarray(along * (np.sin(2 * np.pi * v / period) if rng.random() < 0.5 else 1))

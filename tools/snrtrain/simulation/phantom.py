@@ -46,7 +46,7 @@ def shepp_logan(size: int, supersampling: int = 4) -> Tensor:
     return F.avg_pool2d(image[None], supersampling)[0].clamp(min=0).float()
 
 
-def object_phase(shape: tuple[int, int], rng: Generator, strength: float = 1.0) -> Tensor:
+def object_phase(shape: tuple[int, ...], rng: Generator, strength: float = 1.0) -> Tensor:
     """Smooth phase in radians, float32 `(e1, ro)`: a random polynomial of degree 3.
 
     strength: SD in radians of each of the ten coefficients on -1 ... 1 (off-resonance, delays).
@@ -54,7 +54,9 @@ def object_phase(shape: tuple[int, int], rng: Generator, strength: float = 1.0) 
     y, x = grid(shape)
     coefficients = rng.normal(0.0, strength, size=10)
     powers = [(i, j) for i in range(4) for j in range(4 - i)]
-    phase = sum(c * y**i * x**j for c, (i, j) in zip(coefficients, powers, strict=True))
+    phase = torch.zeros(shape, dtype=torch.float64)
+    for c, (i, j) in zip(coefficients, powers, strict=True):
+        phase += c * y**i * x**j
     return phase.float()
 
 

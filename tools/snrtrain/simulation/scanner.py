@@ -66,15 +66,16 @@ def complex_object(magnitude: np.ndarray, rng: Generator, heights: Sequence[floa
     return torch.polar(image, phase)
 
 
-def resample(image: Tensor, shape: tuple[int, int]) -> Tensor:
+def resample(image: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Complex images `(..., e1, ro)` at fewer pixels, by cropping k-space as a coarser scan would: they ring too."""
     have = image.shape[-2:]
     rows, columns = (centred_slice(min(n, whole), whole) for n, whole in zip(shape, have, strict=True))
     scale = (shape[0] * shape[1] / (have[0] * have[1])) ** 0.5
-    return to_image(to_kspace(image)[..., rows, columns]) * scale
+    cropped: Tensor = to_kspace(image)[..., rows, columns]
+    return to_image(cropped) * float(scale)
 
 
-def pad_air(image: Tensor, shape: tuple[int, int]) -> Tensor:
+def pad_air(image: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The images `(..., e1, ro)` centred in `shape`, air around them; no smaller than they are."""
     shape = tuple(max(n, have) for n, have in zip(shape, image.shape[-2:], strict=True))
     padded = torch.zeros(*image.shape[:-2], *shape, dtype=image.dtype)
@@ -119,7 +120,9 @@ def scan_frames(
     place = slice(0, shape[0]), slice(0, shape[1])
     if crop is not None:
         place = _draw_crop(frames.abs().mean(dim=0), crop, rng)
-    maps, clean, kept = torch.empty(0), [], []
+    maps = torch.empty(0)
+    clean: list[Tensor] = []
+    kept: list[Tensor] = []
     for number, frame in enumerate(frames):
         of_frame = sensitivities[:, min(number, sensitivities.shape[1] - 1)]
         coils = of_frame * (frame * scale)

@@ -132,7 +132,7 @@ def draw_object(source: Source, rng: Generator) -> Tensor:
     return sized(scanner.complex_object(np.ascontiguousarray(magnitude, dtype=np.float32), rng), rng)[0]
 
 
-def enlarged(gmap: np.ndarray, shape: tuple[int, int], place: tuple[slice, slice]) -> np.ndarray:
+def enlarged(gmap: np.ndarray, shape: tuple[int, ...], place: tuple[slice, slice]) -> np.ndarray:
     """The part `place` of a g-map `(e1, ro)`, as of `shape`, from one of the same field of view on other pixels."""
     at = [
         (np.arange(part.start, part.stop) - n // 2) * (have / n) + have // 2
@@ -184,7 +184,7 @@ def _draw_gmaps(
     return scanner.coil_gmaps(coils, accelerations, rng, snr)
 
 
-def sized(image: Tensor, rng: Generator, largest: float = 330) -> tuple[Tensor, tuple[int, int]]:
+def sized(image: Tensor, rng: Generator, largest: float = 330) -> tuple[Tensor, tuple[int, ...]]:
     """The complex images `(..., e1, ro)` at a random matrix size in air; and their size without it."""
     whole = image.shape[-2:]
     shrink = min(1.0, rng.uniform(112, largest) / max(whole))
@@ -200,7 +200,7 @@ def _draw_source(able: Sequence[Source], shares: Mapping[str, float], rng: Gener
         number -= shares.get(generator.kind, 0.0)
         if number < 0:
             return generator
-    return able[rng.integers(len(able))]
+    return able[int(rng.integers(len(able)))]
 
 
 @functools.lru_cache(maxsize=8)
