@@ -8,7 +8,7 @@ import numpy as np
 from ismrmrd import xsd
 
 from snrstream.mrd.header import parse_header
-from tools.benchmarks.header import cartesian_header
+from snrtrain.benchmarks.header import cartesian_header
 
 
 def header(

@@ -19,7 +19,7 @@ from snrstream.mrd.acquisitions import head_of
 from snrstream.mrd.decoder import Decoder
 from snrstream.mrd.encoder import encode
 from snrstream.recon.spectrum import Spectrum
-from tools.benchmarks import gadgetron_objects
+from snrtrain.benchmarks import gadgetron_objects
 
 from . import scans
 

@@ -21,7 +21,7 @@ from snrstream.mrd.messages import (
 )
 from snrstream.resources import folder
 from snrstream.session import Session
-from tools.benchmarks import fuzz, small_scan
+from snrtrain.benchmarks import fuzz, small_scan
 
 HEADER = Header(small_scan.HEADER)
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -96,7 +97,7 @@ def server() -> Iterator[tuple[int, int]]:
             process.wait()
 
 
-def wait_for_port(process: subprocess.Popen, log) -> int:
+def wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         log.seek(0)

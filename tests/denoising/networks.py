@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tools.training.export import to_onnx
+from snrtrain.export.export import to_onnx
 
 
 class Smoothing(nn.Module):

@@ -14,7 +14,7 @@ from snrstream import chain, denoise, trial_scan
 from snrstream.mrd.messages import ConfigFile, Header
 from snrstream.resources import folder
 from snrstream.session import Session
-from tools.benchmarks import small_scan
+from snrtrain.benchmarks import small_scan
 
 SCAN = [ConfigFile("grappa_denoise"), Header(small_scan.HEADER)]
 N_CLIENTS = 4

@@ -27,7 +27,7 @@ from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrstream.server import Server, listen
 from snrstream.session import Session
-from tools.benchmarks import small_scan
+from snrtrain.benchmarks import small_scan
 
 from .conftest import ENVIRONMENT, Running, running
 

@@ -15,7 +15,7 @@ from snrstream.mrd.decoder import Decoder
 from snrstream.mrd.header import parse_header
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
-from tools.benchmarks import gadgetron_objects
+from snrtrain.benchmarks import gadgetron_objects
 
 from .conftest import exchange
 

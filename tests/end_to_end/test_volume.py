@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from snrstream.cli import main
-from tools.benchmarks import volume
+from snrtrain.benchmarks import volume
 
 
 @pytest.mark.parametrize(("pipeline", "n_series"), [("grappa_snr", 3), ("grappa_denoise", 3)])

@@ -17,7 +17,7 @@ from snrstream.mrd.decoder import Decoder, Limits
 from snrstream.mrd.encoder import encode
 from snrstream.mrd.gadgetron_sizes import bucket_size, image_array_size, recon_data_size
 from snrstream.mrd.messages import Close
-from tools.benchmarks import gadgetron_objects
+from snrtrain.benchmarks import gadgetron_objects
 
 from .. import scans
 from .test_codec import decode

@@ -12,8 +12,8 @@ from snrstream.recon.fft import centred_slice, to_image, to_kspace
 from snrstream.recon.grappa import NOISE_FROM, calibrate
 from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
-from tools.coils import loop_sensitivities
-from tools.simulate import object_phase, shepp_logan
+from snrtrain.simulation.coils import loop_sensitivities
+from snrtrain.simulation.phantom import object_phase, shepp_logan
 
 from .direct import combined, direct_weights, filled, relative
 from .simulation import LATTICES, Shape, central, lattice_mask, noisy_kspace, true_maps, white_noise

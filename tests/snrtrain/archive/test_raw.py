@@ -1,0 +1,100 @@
+"""Archive entries of raw scans: the scanner's own images, in SNR units."""
+
+import numpy as np
+import pytest
+import torch
+
+from snrstream import accumulate, coil_combine, grappa, noise_adjust, taper
+from snrstream.chain import Chain
+from snrstream.errors import ConfigurationError
+from snrstream.items import ReconImage
+from snrtrain.archive import raw
+from snrtrain.archive.archive import Archive
+from snrtrain.metrics import tissue_level
+from snrtrain.simulation.phantom import shepp_logan, simulate_scan
+from snrtrain.simulation.scan_file import write as write_simulated
+from tests import scans
+from tests.recon.simulation import noisy_kspace
+from tests.snrtrain.raw_scan import write
+
+
+def entries_of(path, **options):
+    return [entry for _, entry in raw.entries(path, "someone", "MIT", **options)]
+
+
+def test_an_entry_is_the_scanners_image_over_its_g_map(raw_scan, read_scan):
+    header, acquisitions = read_scan("brain_16ch_r3")
+    gadgets = {
+        "noise_adjust": noise_adjust, "accumulate": accumulate, "grappa": grappa, "taper": taper,
+        "coil_combine": coil_combine,
+    }  # fmt: skip
+    chain = Chain(tuple((name, gadget.Parameters()) for name, gadget in gadgets.items()))
+    (recon,) = (item for item in chain.run(acquisitions, header) if isinstance(item, ReconImage))
+    (entry,) = entries_of(raw_scan("brain_16ch_r3"))
+    assert entry.axis == "none" and entry.own_noise and entry.noise is None and entry.resolution == (1, 1)
+    assert np.allclose(entry.clean[0] * entry.gmaps[0], recon.image[0], atol=1e-4)
+    assert np.array_equal(entry.gmaps[0], recon.gmap[0]) and entry.accelerations[0] == (3, 1)
+    assert {(2, 1), (4, 1), (6, 1)} < set(entry.accelerations) and entry.accelerations.count((3, 1)) == 1
+
+
+def test_g_maps_of_an_unaccelerated_scan_are_those_that_acceleration_would_give(raw_scan):
+    (full,) = entries_of(raw_scan("brain_16ch_r1"))
+    (fast,) = entries_of(raw_scan("brain_16ch_r3"))
+    assert full.accelerations[:3] == ((1, 1), (2, 1), (3, 1)) and np.allclose(full.gmaps[0], 1, atol=1e-5)
+    inside = np.abs(full.clean[0]) > 0.5 * full.snr
+    ratio = full.gmaps[2][inside] / fast.gmaps[0][inside]
+    # 32 calibration lines here, 24 there.
+    assert float(np.median(ratio)) == pytest.approx(1, abs=0.02) and float(ratio.std()) < 0.06
+
+
+def test_repetitions_are_frames_in_time_with_noise_of_their_own(tmp_path):
+    scan = simulate_scan(shepp_logan(48), np.random.default_rng(0), 8, 2, 24, 40.0, n_repetitions=5)
+    write_simulated(scan, tmp_path / "series.h5")
+    (entry,) = entries_of(tmp_path / "series.h5")
+    assert entry.axis == "time" and entry.clean.shape == (5, 48, 48) and entry.accelerations[0] == (2, 1)
+    inside = np.abs(entry.clean).mean(axis=0) > 10
+    noise = (entry.clean - entry.clean.mean(axis=0))[:, inside]
+    # 1: SNR units over g. Of five frames' mean, sqrt(4 / 5); 2000 values and more: 2 %.
+    assert float(noise.real.std()) == pytest.approx(0.8**0.5, rel=0.06)
+    assert entry.snr == pytest.approx(tissue_level(torch.from_numpy(np.abs(entry.clean))))
+
+
+def test_slices_are_sorted_by_position(tmp_path):
+    kspace = noisy_kspace(16, (1, 32, 32), snr=50).numpy()
+    acquisitions = []
+    for number, height in enumerate((10.0, 0.0, 20.0)):  # as interleaved slices come
+        lines = list(scans.acquisitions((1 + height) * kspace, [(0, y) for y in range(32)], slice=number))
+        for acquisition in lines:
+            acquisition.position[:] = (0, 0, height)
+        acquisitions += lines
+    path = write(tmp_path / "slices.h5", scans.header((1, 32, 32)), acquisitions)
+    (entry,) = entries_of(path)
+    assert entry.axis == "slice" and len(entry.clean) == 3
+    levels = np.abs(entry.clean).mean(axis=(1, 2))
+    assert np.allclose(levels / levels[0], (1, 11, 21), rtol=0.02)
+
+
+def test_a_volume_is_a_stack_with_g_maps_of_both_directions(tmp_path):
+    shape = (20, 28, 20)
+    kspace = noisy_kspace(10, shape, snr=50).numpy()
+    lines = [(z, y) for z in range(shape[0]) for y in range(shape[1])]
+    path = write(tmp_path / "volume.h5", scans.header(shape), scans.acquisitions(kspace, lines))
+    task = raw.FileTask(tmp_path / "archive/test/knee", path, "knee", "MIT", n_channels=8)
+    raw.store(task)
+    assert task.is_done("entries") and not task.is_done("pairs")
+    entries = Archive(tmp_path / "archive", "test").entries
+    assert [entry.clean.shape for entry in entries] == [(16, 28, 20), (4, 28, 20)]
+    assert {(1, 1), (2, 1), (2, 2), (1, 2)} <= set(entries[0].accelerations)
+    assert entries[0].source == "volume.h5 (MIT)"
+
+
+def test_what_cannot_be_reconstructed_is_named(tmp_path):
+    kspace = np.ones((16, 1, 32, 32), np.complex64)
+    path = write(tmp_path / "gaps.h5", scans.header((1, 32, 32), (2, 1)), scans.acquisitions(kspace, [(0, 16)]))
+    with pytest.raises(ConfigurationError, match=r"gaps\.h5: 1 of 16 image lines came|gaps\.h5: .* has no ACS"):
+        entries_of(path)
+    (tmp_path / "text.h5").write_text("no scan")
+    with pytest.raises(ConfigurationError, match=r"text\.h5 cannot be opened as HDF5"):
+        raw.check(tmp_path / "text.h5")
+    with pytest.raises(ConfigurationError, match=r"none\.h5 does not exist"):
+        raw.check(tmp_path / "none.h5")

@@ -1,0 +1,200 @@
+"""Training from archive to model folder, in seconds."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from snrstream.denoising.manifest import load_manifest
+from snrstream.denoising.model import Model
+from snrtrain import recipe
+from snrtrain.archive.archive import Archive
+from snrtrain.commands import train
+from snrtrain.export.facts import facts_of
+from snrtrain.methods.batch import Batch
+from snrtrain.methods.snraware import Snraware
+from snrtrain.run.checkpoint import read
+from snrtrain.run.report import TITLE_HEIGHT
+from tests.snrtrain import small_archive
+from tests.snrtrain.training_runs import SMALL_SN2N, SMOKE, SN2N, fit, same
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytest.importorskip("tensorboard")
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny tensors: a second thread costs more than it brings."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def log(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@contextlib.contextmanager
+def stopping_at(step: int) -> Iterator[None]:
+    """SIGINT to this process while a run draws its batch number `step`."""
+    draw = Snraware.batch
+    drawn: list[None] = []
+
+    def stop(method: Snraware, n_patches: int, generator: torch.Generator) -> Batch:
+        drawn.append(None)
+        if len(drawn) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(method, n_patches, generator)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Snraware, "batch", stop)
+        yield
+
+
+def test_the_loss_falls_and_the_gain_rises(run, trained_on):
+    rows = log(run)
+    assert [row["step"] for row in rows] == ["20", "40", "60"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    settings = recipe.load(SMOKE, [])
+    method = train.open_method(settings, *(Archive(trained_on, split) for split in ("train", "validation")))
+    untrained = method.psnr(train.networks.build(settings))  # which returns its input
+    assert max(float(row["validation_psnr"]) for row in rows) > untrained
+    assert method.psnr(train.networks.build(settings), alpha=1.0) == pytest.approx(untrained, abs=1e-3)
+
+
+def test_a_run_leaves_pictures_and_curves(run):
+    pictures = sorted((run / "pictures").iterdir())
+    assert [path.name for path in pictures] == ["0000020.png", "0000040.png", "0000060.png"]
+    sheet = np.asarray(Image.open(pictures[-1]))
+    head, sheet = sheet[:TITLE_HEIGHT], sheet[TITLE_HEIGHT:]
+    assert sheet.shape == (3 * small_archive.SIZE, 3 * small_archive.SIZE)
+    assert all(head[:, column : column + 64].max() > 200 for column in (0, 64, 128)), "each column has its title"
+    noisy, denoised, clean = (sheet[:64, column : column + 64].astype(float) for column in (0, 64, 128))
+    assert np.abs(denoised - clean).mean() < np.abs(noisy - clean).mean()
+    assert list((run / "tensorboard").iterdir())
+
+
+def test_the_model_runs_at_the_scanner(run, monkeypatch):
+    monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: run)
+    model = Model(*load_manifest("tiny"))
+    image = 10 * torch.randn(1, 48, 40, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)).numpy()
+    assert model.denoise(image, np.ones(image.shape, np.float32)).shape == image.shape
+    assert "(alpha.png)" in (run / "tiny/README.md").read_text()
+    assert np.asarray(Image.open(run / "tiny/alpha.png")).std() > 0
+    training = json.loads((run / "tiny/manifest.json").read_text())["training"]
+    assert training["seed"] == 1 and training["commit"] == read(run / "best.pt")["commit"]
+
+
+def test_the_card_quotes_what_it_is_given(run):
+    card = (run / "tiny/README.md").read_text()
+    assert card.startswith("# tiny 1.2.3") and "## Evaluation\n\n| PSNR |" in card and "## Ablation" not in card
+
+
+def test_two_runs_of_one_seed_agree_and_of_another_do_not(run, trained_on, tmp_path):
+    for name, seed in (("again", 1), ("other", 2)):
+        fit(trained_on, tmp_path / name, "--recipe", str(SMOKE), "name=tiny", f"seed={seed}")
+    assert same(read(run / "last.pt"), read(tmp_path / "again/last.pt"))
+    assert not same(read(run / "last.pt")["weights"], read(tmp_path / "other/last.pt")["weights"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, trained_on, tmp_path, number):
+    folder = tmp_path / "run"
+    command = [
+        sys.executable, str(ROOT / "tools/train.py"), "--archive", str(trained_on), "--folder", str(folder),
+        "--threads", "1", "--device", "cpu", "--recipe", str(SMOKE), "name=tiny",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    for _ in range(600):
+        if (folder / "log.csv").exists() and len(log(folder)) >= 1:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert f"step {log(folder)[0]['step']} of 60, loss " in told and " s left" in told, "there is no terminal"
+    assert process.returncode == 1 and told.strip().splitlines()[-1] == "train: interrupted; --resume goes on"
+    assert "Traceback" not in told and read(folder / "last.pt")["step"] < 60
+    train.main(["--folder", str(folder), "--threads", "1", "--device", "cpu", "--resume"])  # it knows its archive
+    assert same(read(run / "last.pt"), read(folder / "last.pt"))
+    columns = ("step", "loss", "validation_psnr")
+    assert [[row[key] for key in columns] for row in log(run)] == [[row[key] for key in columns] for row in log(folder)]
+
+
+def test_a_run_that_had_ended_is_lengthened_and_resumed_bit_for_bit(run, trained_on, tmp_path):
+    """In one go, and interrupted between: the length, and since when it holds, are in the checkpoint."""
+    options = ("--threads", "1", "--device", "cpu", "--resume")
+    for name in ("whole", "parts"):
+        shutil.copytree(run, tmp_path / name)
+    train.main(["--folder", str(tmp_path / "whole"), *options, "steps=100"])
+    assert [row["step"] for row in log(tmp_path / "whole")] == ["20", "40", "60", "80", "100"]
+    found = read(tmp_path / "whole/last.pt")
+    assert found["step"] == 100 and found["recipe"]["steps"] == 100 and found["state"]["since"] == 60
+    rates = [float(row["learning_rate"]) for row in log(tmp_path / "whole")]
+    assert rates[2] == 0 and rates[3] > 0 and rates[4] == 0
+
+    with pytest.raises(KeyboardInterrupt), stopping_at(13):
+        train.main(["--folder", str(tmp_path / "parts"), *options, "steps=100"])
+    assert read(tmp_path / "parts/last.pt")["step"] == 73
+    train.main(["--folder", str(tmp_path / "parts"), *options])
+    assert same(found, read(tmp_path / "parts/last.pt"))
+
+
+def test_workers_that_draw_ahead_change_nothing(run, trained_on, tmp_path):
+    fit(trained_on, tmp_path / "run", "--recipe", str(SMOKE), "name=tiny", "--workers", "1")
+    assert same(read(run / "last.pt"), read(tmp_path / "run/last.pt"))
+
+
+def test_a_run_that_gains_no_more_ends_early(trained_on, tmp_path):
+    fit(trained_on, tmp_path / "run", "--recipe", str(SMOKE), "learning_rate=1e-9", "validate_every=2", "patience=3")
+    assert len(log(tmp_path / "run")) < 30 and read(tmp_path / "run/last.pt")["step"] < 60
+
+
+def test_two_processes_share_a_batch(trained_on, tmp_path):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611",
+        str(ROOT / "tools/train.py"), "--archive", str(trained_on), "--folder", str(tmp_path / "run"), "--threads", "1",
+        "--device", "cpu", "--recipe", str(SMOKE), "steps=4", "validate_every=2",
+    ]  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ENVIRONMENT)
+    assert told.returncode == 0, told.stderr
+    assert [row["step"] for row in log(tmp_path / "run")] == ["2", "4"]
+
+
+def test_sn2n_gains_on_what_it_never_saw_with_and_without_a_reference(tmp_path):
+    for reference in (True, False):
+        pairs = small_archive.make_pairs(tmp_path / f"pairs {reference}", reference)
+        folder = tmp_path / f"run {reference}"
+        fit(pairs, folder, "--recipe", str(SN2N), *SMALL_SN2N)
+        first, last = (float(row["validation_psnr"]) for row in (log(folder)[0], log(folder)[-1]))
+        assert last > first
+
+
+def test_a_source_without_a_licence_leaves_the_model_without_one(trained_on):
+    settings = recipe.load(SMOKE, [])
+    splits = [Archive(trained_on, split) for split in ("train", "validation")]
+    assert facts_of(settings, *splits).licence == "MIT"
+    unknown = [dataclasses.replace(entry, source="mine (licence not stated)") for entry in splits[0].entries]
+    splits[0].entries = [*splits[0].entries, *unknown]
+    assert facts_of(settings, *splits).licence == "not stated"
+
+
+def test_the_smoke_recipe_takes_no_setting_for_granted():
+    assert recipe.load(SMOKE, []).steps <= 100

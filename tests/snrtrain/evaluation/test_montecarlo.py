@@ -1,0 +1,117 @@
+"""Monte Carlo: replicas have the g-map's noise, and a linear model's gain comes out."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from snrstream.errors import ConfigurationError, ModelError, ScanError
+from snrtrain.commands import evaluate
+from snrtrain.evaluation.regions import regions
+from snrtrain.evaluation.replicas import Spread, read_scan
+from snrtrain.simulation.phantom import simulate_scan
+from snrtrain.simulation.scan_file import write
+
+SIZE = 64
+
+
+def striped_disc() -> torch.Tensor:
+    """Two tissues in stripes of 8 pixels, and a dark rim around them."""
+    y, x = torch.meshgrid(*2 * [torch.arange(SIZE) - SIZE / 2], indexing="ij")
+    tissues = 0.6 + 0.4 * ((x // 8) % 2)
+    return torch.where(x**2 + y**2 < 24**2, tissues, 0.3 * (x**2 + y**2 < 28**2))
+
+
+@pytest.fixture
+def scans(tmp_path) -> tuple[str, str]:
+    """The striped disc at R = 2 and fully sampled."""
+    paths = []
+    for r in (2, 1):
+        paths.append(tmp_path / f"r{r}.h5")
+        write(simulate_scan(striped_disc(), np.random.default_rng(0), 8, r, 24, snr=40.0), paths[-1])
+    return str(paths[0]), str(paths[1])
+
+
+def run(scan: str, model: str, *more: str) -> None:
+    evaluate.main(["montecarlo", scan, "--model", model, "--repetitions", "8", *more])
+
+
+def rows_of(tmp_path) -> dict[str, dict[str, str]]:
+    with (tmp_path / "out/table.csv").open() as file:
+        return {row["image"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("scan", [0, 1], ids=["R=2", "fully sampled"])
+def test_replicas_vary_by_the_gmap(scans, scan: int) -> None:
+    images = read_scan(scans[scan], "grappa_snr", 0).images(40, np.random.default_rng(1))
+    first = next(images)
+    replicas = np.stack([replica.image for replica in images])
+    measured = np.sqrt((np.abs(replicas - replicas.mean(axis=0)) ** 2).sum(axis=0) / (2 * 39))
+    inside = np.abs(first.image) > 5
+    # SD of the SD of 40 complex numbers: 8 % a pixel, over 1400 pixels that hardly correlate.
+    assert np.median(measured[inside] / first.gmap[inside]) == pytest.approx(1.0, abs=0.02)
+    assert np.abs(replicas.mean(axis=0) - first.image)[inside].mean() < 0.4  # sqrt(pi / 2 / 40) = 0.2 of g
+
+
+def test_mean_and_sd_are_those_of_all_images() -> None:
+    images = torch.randn(7, 2, 5, 6, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    spread = Spread()
+    for image in images:
+        spread.add(image)
+    assert torch.allclose(spread.mean, images.abs().double().mean(0))
+    assert torch.allclose(spread.sd, images.abs().double().std(0))
+
+
+def test_a_linear_model_divides_the_noise_by_its_gain(scans, tmp_path, model_folder, outputs) -> None:
+    with pytest.raises(ModelError, match="1 of 1 requirement missed"):
+        run(scans[0], model_folder("half", 0.5), *outputs)
+    rows = rows_of(tmp_path)
+    assert list(rows) == ["noisy", "network", "network, alpha 0.25"]
+    for name, gain in (("noisy", 1.0), ("network", 0.5), ("network, alpha 0.25", 0.625)):
+        for fall in ("fall", "fall_bright", "fall_dark"):
+            assert float(rows[name][fall]) == pytest.approx(1 / gain, rel=1e-4)
+        for ratio in ("snr", "snr_bright", "snr_dark", "cnr"):  # signal and noise fall alike
+            assert float(rows[name][ratio]) == pytest.approx(float(rows["noisy"][ratio]), rel=1e-4)
+        assert rows[name]["psnr"] == "nan"
+    assert "the noise SD falls by 2.00; expected 3 or more" in (tmp_path / "out/table.md").read_text()
+    run(scans[0], str(tmp_path / "half"), *outputs, "--least-fall", "1.9")
+    seen = model_folder("seen", 0.5, training={"data": [f"{Path(scans[0]).name} (MIT)"]})
+    run(scans[0], seen, *outputs)
+    assert "No requirement was judged" in (tmp_path / "out/table.md").read_text()
+
+
+def test_a_full_scan_tells_quality_and_edges(scans, tmp_path, model_folder, outputs) -> None:
+    with pytest.raises(ModelError, match="4 of 4 requirements missed"):
+        run(scans[0], model_folder("half", 0.5), "--reference", scans[1], *outputs)
+    rows = rows_of(tmp_path)
+    assert float(rows["noisy"]["edges"]) == pytest.approx(1.0, abs=0.05)
+    assert float(rows["network"]["edges"]) == pytest.approx(0.5 * float(rows["noisy"]["edges"]), rel=1e-4)
+    assert float(rows["noisy"]["psnr"]) > float(rows["network"]["psnr"]) + 10
+    assert (tmp_path / "out/table.png").is_file()
+
+
+def test_regions_are_the_tissues_without_their_edges() -> None:
+    disc = striped_disc()
+    speck = disc.clone()
+    speck[1:3, 1:3] = 1.0
+    marked = regions(speck[None])
+    assert torch.equal(marked.object[0], disc > 0)
+    # Smoothing by a pixel moves borders by less than the pixel that is taken off.
+    assert (disc[marked.bright[0]] == 1).float().mean() > 0.97
+    assert (disc[marked.dark[0]] == 0.6).float().mean() > 0.97
+    assert min(int(marked.bright.sum()), int(marked.dark.sum())) > 400
+
+
+def test_mistakes_are_named(scans, tmp_path, model_folder, outputs) -> None:
+    same = model_folder()
+    with pytest.raises(ScanError, match=r"none\.h5 does not exist"):
+        run(str(tmp_path / "none.h5"), same, *outputs)
+    with pytest.raises(ConfigurationError, match="--image is 1; .* has fewer images"):
+        run(scans[0], same, "--image", "1", *outputs)
+    with pytest.raises(ConfigurationError, match="expected 2 and 0 or more"):
+        run(scans[0], same, "--repetitions", "1", *outputs)
+    write(simulate_scan(torch.ones(32, 32), np.random.default_rng(0), 4), tmp_path / "small.h5")
+    with pytest.raises(ConfigurationError, match=r"reference has the shape \(1, 32, 32\); expected \(1, 64, 64\)"):
+        run(scans[0], same, "--reference", str(tmp_path / "small.h5"), *outputs)

@@ -1,0 +1,184 @@
+"""Models beside BM4D: rows, verdict and mistakes."""
+
+import argparse
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from snrstream.errors import ConfigurationError, ModelError
+from snrtrain.commands import evaluate
+from snrtrain.evaluation import selection, snraware
+from snrtrain.evaluation.peers import STATIC
+from snrtrain.evaluation.scenes import static_scenes
+from snrtrain.evaluation.snraware import Requirement, Row
+
+from .conftest import constant_model
+
+NAN = float("nan")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(folder, model: str, *more: str) -> None:
+    evaluate.main(["snraware", "--volumes", str(folder), "--model", model, "--n-thick", "1", *more])
+
+
+def rows_of(folder) -> list[dict[str, str]]:
+    with (folder / "out/table.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_model_that_does_nothing_gains_nothing(volume_folder, model_folder, outputs, capsys) -> None:
+    more = ("--names", "a_t2", "--slices", "thick", "--snr", "10", "20", "--acceleration", "1", "2", "--peers")
+    run(volume_folder, model_folder(), *more, *outputs)
+    rows = rows_of(volume_folder)
+    assert [(row["acceleration"], row["snr"]) for row in rows[::4]] == [
+        ("1", "10.0"), ("1", "20.0"), ("2", "10.0"), ("2", "20.0")
+    ]  # fmt: skip
+    assert [row["method"] for row in rows[:4]] == ["noisy", "network", "network, alpha 0.25", "ceiling"]
+    noisy, same, blended, ceiling = ([float(row["psnr"]) for row in rows[n::4]] for n in range(4))
+    assert same == pytest.approx(noisy, abs=1e-3) and blended == pytest.approx(noisy, abs=1e-3)
+    assert all(a < b for a, b in zip(noisy, ceiling, strict=True))
+    # Twice the SNR is 6 dB, a little more where the noise floor lifts dark tissue.
+    assert noisy[1] - noisy[0] == pytest.approx(6.02, abs=0.5)
+    out = capsys.readouterr().out
+    assert "| a_t2 | thick | 1 | 10 |" in out and "No requirement was judged" in out
+    assert (volume_folder / "out/table.png").is_file()
+
+
+def test_a_useless_model_falls_short_of_bm4d_and_the_true_image_does_not(
+    volume_folder, model_folder, outputs, monkeypatch
+) -> None:
+    monkeypatch.setitem(STATIC, "BM4D", STATIC["NLM"])  # a peer that does not take half a minute
+    more = ("--names", "a_t2", "--slices", "thick", "--snr", "10", "--acceleration", "1", "--peers", "BM4D")
+    more = (*more, "--speed", "0", *outputs)
+    with pytest.raises(ModelError, match="1 of 2 requirements missed"):
+        run(volume_folder, model_folder(), *more)
+    text = (volume_folder / "out/table.md").read_text()
+    assert "- a_t2, thick slices, R = 1, SNR 10: -" in text and "expected +0.5 or more" in text
+    (scene,) = static_scenes(volume_folder, ["a_t2"], ["thick"], {"thick": 1}, [1], seed=7)
+    truth = constant_model(10.1 * scene.truth[0].numpy())  # 1 % too bright, so that its PSNR is finite
+    run(volume_folder, model_folder("ideal", model=truth, divisor=1), *more)
+    assert "2 requirements met." in (volume_folder / "out/table.md").read_text()
+
+
+def test_peers_of_an_earlier_run_do_not_run_again(volume_folder, model_folder, outputs, monkeypatch) -> None:
+    same = model_folder()
+    place = ("--names", "a_t2", "--slices", "thick", "--acceleration", "1")
+    place = (*place, "--snr", "10", "20", *outputs)
+    run(volume_folder, same, *place, "--peers", "wavelets", "NLM", "--peer-snr", "20")
+    first = rows_of(volume_folder)
+    earlier = volume_folder / "earlier.csv"
+    (volume_folder / "out/table.csv").rename(earlier)
+
+    def fail(*_) -> None:
+        raise AssertionError("it ran again")
+
+    monkeypatch.setitem(STATIC, "NLM", fail)
+    more = ("--peers", "NLM", "wavelets", "--peer-snr", "--peers-of", str(earlier))
+    run(volume_folder, same, *place, *more)
+    found = [(row["snr"], row["method"]) for row in rows_of(volume_folder)]
+    noisy = ["noisy", "network", "network, alpha 0.25"]
+    assert found[:4] == [("10.0", name) for name in (*noisy, "ceiling")]
+    assert found[4:] == [("20.0", name) for name in (*noisy, "NLM", "wavelets", "ceiling")]
+    assert [row for row in rows_of(volume_folder) if row["method"] == "NLM"] == [first[-2]]
+    with pytest.raises(ConfigurationError, match=r"noisy images of a_t2, thick slices, R = 1, SNR 20 have 3"):
+        run(volume_folder, same, *place, *more, "--seed", "8")
+    monkeypatch.setattr(snraware, "static_scenes", fail)  # told before the scenes are made
+    with pytest.raises(ConfigurationError, match="table.png is no table of these rows; expected a CSV file"):
+        run(volume_folder, same, *place, "--peers-of", str(volume_folder / "out/table.png"))
+    with pytest.raises(ConfigurationError, match="none.csv is no table of these rows; expected a CSV file"):
+        run(volume_folder, same, *place, "--peers-of", "none.csv")
+
+
+def test_a_volume_that_the_model_was_trained_on_is_marked_and_not_judged(
+    volume_folder, model_folder, outputs, monkeypatch, capsys
+) -> None:
+    monkeypatch.setitem(STATIC, "BM4D", STATIC["NLM"])
+    trained = model_folder(training={"data": ["a_t2.nii.gz (MIT)", "phantoms (generated)"]})
+    more = ("--slices", "thick", "--snr", "10", "--acceleration", "1", "--peers", "BM4D", "--speed", "0", *outputs)
+    run(volume_folder, trained, "--names", "a_t2", *more)
+    out = capsys.readouterr().out
+    assert "| a_t2 (trained on) | thick | 1 | 10 |" in out and "No requirement was judged." in out
+    assert "Trained on by the manifest, so that nothing is judged by it: a_t2." in out
+    assert {row["volume"] for row in rows_of(volume_folder)} == {"a_t2"}, "--peers-of finds it again"
+    with pytest.raises(ModelError, match="1 of 2 requirements missed"):
+        run(volume_folder, trained, "--names", "a_t2", "ge_irspgr_1p5", *more)
+    text = (volume_folder / "out/table.md").read_text()
+    assert "- ge_irspgr_1p5, thick slices" in text and "- a_t2" not in text and "| ge_irspgr_1p5 | thick" in text
+
+
+def test_thin_slices_are_taken_as_they_are(volume_folder) -> None:
+    n_slices = {"thick": 2, "thin": 8}
+    scenes = static_scenes(volume_folder, ["a_t2", "ge_irspgr_1p5"], ["thick", "thin"], n_slices, [1], seed=0)
+    found = [(scene.name, scene.slices, len(scene.truth)) for scene in scenes]
+    assert found == [("a_t2", "thick", 2), ("ge_irspgr_1p5", "thick", 2), ("ge_irspgr_1p5", "thin", 8)]
+
+
+def test_what_is_required() -> None:
+    def rows(slices: str, ours: float, bm4d_ms: float) -> list[Row]:
+        place = ("a_t2", slices, 4, 10.0)
+        return [
+            Row(*place, "network", ours, NAN, NAN, NAN, 10.0), Row(*place, "BM4D", 30.0, NAN, NAN, NAN, bm4d_ms)
+        ]  # fmt: skip
+
+    required = Requirement(thick=0.5, thin=0.0, speed=100.0)
+    assert required.missed(rows("thick", 30.5, 1000.0)) == ([], 2)
+    assert required.missed(rows("thin", 30.01, 1000.0)) == ([], 2)
+    (line,), _ = required.missed(rows("thin", 30.0, 1000.0))
+    assert line == "a_t2, thin slices, R = 4, SNR 10: +0.00 dB to BM4D; expected above 0"
+    lines, _ = required.missed(rows("thick", 30.4, 900.0))
+    assert [line.partition(": ")[2] for line in lines] == [
+        "+0.40 dB to BM4D; expected +0.5 or more", "BM4D takes 90 times as long; expected 100 or more"
+    ]  # fmt: skip
+    assert required.missed(rows("thick", NAN, 1000.0))[0]  # a network whose answer is no number
+
+
+def test_mistakes_are_named(volume_folder, model_folder, outputs) -> None:
+    same = model_folder()
+    with pytest.raises(ModelError, match=r"manifest\.json does not exist; expected a model's folder"):
+        run(volume_folder, str(volume_folder / "none"), *outputs)
+    with pytest.raises(ModelError, match="unknown model 'none'"):
+        run(volume_folder, "none", *outputs)
+    with pytest.raises(ConfigurationError, match="knee.nii.gz does not exist"):
+        run(volume_folder, same, "--names", "knee", *outputs)
+    (volume_folder / "text.nii.gz").write_text("no volume")
+    with pytest.raises(ConfigurationError, match="text.nii.gz cannot be read"):
+        run(volume_folder, same, "--names", "text", *outputs)
+    with pytest.raises(ConfigurationError, match=r"--peer-snr is \[7.0\]"):
+        run(volume_folder, same, "--peer-snr", "7", *outputs)
+    with pytest.raises(ConfigurationError, match="got a_t2 twice in names; expected each once"):
+        run(volume_folder, same, "--names", "a_t2", "a_t2", *outputs)
+    with pytest.raises(ConfigurationError, match=r"--names has \.\./v/a_t2; expected names of files"):
+        run(volume_folder, same, "--names", "../v/a_t2", *outputs)
+    with pytest.raises(ConfigurationError, match="--acceleration is 1000, too much for 12 channels"):
+        run(volume_folder, same, "--names", "a_t2", "--acceleration", "1000", *outputs)
+    nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 8), np.float32), np.eye(4)), volume_folder / "tiny.nii.gz")
+    with pytest.raises(ConfigurationError, match="volume tiny has slices of 8 x 8 pixels; expected 11 or more"):
+        run(volume_folder, same, "--names", "tiny", *outputs)
+    assert not list((volume_folder / "out").iterdir())  # what fails leaves no empty files
+    with pytest.raises(ConfigurationError, match="expected thin ones"):
+        run(volume_folder, same, "--names", "a_t2", "--slices", "thin", *outputs)
+
+
+def test_a_folder_is_measured_by_its_test_volumes_or_whole(volume_folder) -> None:
+    def names(*given: str) -> list[str]:
+        parser = argparse.ArgumentParser()
+        selection.add_options(parser, ("a_t2", "spine_t2star"))
+        return selection.chosen(parser.parse_args(["--volumes", str(volume_folder), *given]))[1]
+
+    assert names() == ["a_t2"]
+    assert names("--names", "ge_irspgr_1p5") == ["ge_irspgr_1p5"]
+    (volume_folder / "a_t2.nii.gz").rename(volume_folder / "leg 1.nii.gz")
+    assert names() == ["ge_irspgr_1p5", "leg 1"]
+
+
+def test_the_command_line_ends_with_one_line_and_status_1(tmp_path) -> None:
+    command = [sys.executable, str(ROOT / "tools/evaluate.py"), "snraware", "--volumes", str(tmp_path / "none")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("evaluate: volume folder") and ended.stderr.count("\n") == 1

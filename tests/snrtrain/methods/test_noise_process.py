@@ -1,0 +1,102 @@
+"""The noise process: unit SD through every filter, and a total SD of exactly g."""
+
+import pytest
+import torch
+
+from snrtrain.methods.noise_process import (
+    GAUSSIAN_SIGMAS,
+    PARTIAL_FOURIER,
+    RESOLUTION,
+    NoiseRange,
+    add_noise,
+    draw_sigma,
+    draw_window,
+    gaussian_filter,
+    partial_fourier_filter,
+    resolution_filter,
+    unit_noise,
+)
+
+SIZE = 64
+N_FIELDS = 64
+# The narrowest window keeps about a tenth of k-space: 64 fields hold 64 * 64^2 * 2 / 10 = 52,000 independent
+# values, so the SD is known to 1 / sqrt(2 * 52,000) = 0.3 %. Five times that.
+TOLERANCE = 0.015
+
+ALL_FILTERS = (
+    [pytest.param(gaussian_filter, value, id=f"gaussian-{value}") for value in GAUSSIAN_SIGMAS]
+    + [pytest.param(partial_fourier_filter, value, id=f"partial-fourier-{value}") for value in PARTIAL_FOURIER]
+    + [pytest.param(resolution_filter, value, id=f"resolution-{value}") for value in RESOLUTION]
+)
+
+
+def fields(window: torch.Tensor | None, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([unit_noise((SIZE, SIZE), window, generator) for _ in range(N_FIELDS)])
+
+
+@pytest.mark.parametrize(("make", "value"), ALL_FILTERS)
+def test_filtered_noise_keeps_an_sd_of_one_per_part(make, value):
+    line = make(SIZE, value)
+    noise = fields(line[:, None] * line[None, :])
+    assert float(noise.real.std()) == pytest.approx(1, rel=TOLERANCE)
+    assert float(noise.imag.std()) == pytest.approx(1, rel=TOLERANCE)
+
+
+def test_gaussian_filter_is_the_papers_formula():
+    window = gaussian_filter(65, 1.5)
+    assert float(window[32]) == 1.0
+    assert float(window[-1]) == pytest.approx(float(torch.exp(torch.tensor(-(1.5**2) / 2))))
+
+
+@pytest.mark.parametrize("fraction", PARTIAL_FOURIER)
+def test_partial_fourier_cuts_one_side_and_resolution_both(fraction):
+    kept = round(fraction * SIZE)
+    one, both = partial_fourier_filter(SIZE, fraction), resolution_filter(SIZE, fraction)
+    assert int((one > 0).sum()) == int((both > 0).sum()) == kept
+    assert bool((one[: kept // 2] == 1).all()) and float(both[SIZE // 2]) == 1
+    if fraction < 1:
+        assert float(one[-1]) == float(both[0]) == float(both[-1]) == 0
+
+
+def test_filters_are_drawn_independently_per_direction():
+    generator = torch.Generator().manual_seed(3)
+    windows = [draw_window((SIZE, SIZE), NoiseRange(p_white=0.0), generator) for _ in range(20)]
+    assert any(not torch.equal(window[SIZE // 2], window[:, SIZE // 2]) for window in windows)
+    assert draw_window((SIZE, SIZE), NoiseRange(p_white=1.0), generator) is None
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 32.0])
+def test_total_noise_sd_is_g_whatever_sigma_and_filter(sigma):
+    generator = torch.Generator().manual_seed(5)
+    gmap = torch.linspace(0.5, 4, SIZE).expand(SIZE, SIZE)
+    line = resolution_filter(SIZE, 0.7)
+    signal = torch.full((SIZE, SIZE), 100 + 50j)
+    pairs = [add_noise(signal, gmap, sigma, line[:, None] * line, False, generator) for _ in range(N_FIELDS)]
+    white = torch.stack([(noisy - clean) / gmap for noisy, clean in pairs])
+    assert float(white.real.std()) == pytest.approx(1, rel=TOLERANCE)
+    # By columns: filtering before the g-map keeps it exact in every pixel (64^2 values, half as many
+    # independent ones in each of 64 columns: 1.6 %; five times that).
+    assert float((white.real.std(dim=(0, 1)) - 1).abs().max()) < 0.08
+    assert torch.allclose(pairs[0][1], signal / (sigma**2 + 1) ** 0.5)
+
+
+def test_a_signal_with_noise_of_its_own_gets_no_other_than_that_of_sigma():
+    generator = torch.Generator().manual_seed(3)
+    signal, gmap = torch.full((SIZE, SIZE), 100 + 50j), torch.full((SIZE, SIZE), 2.0)
+    pairs = [add_noise(signal, gmap, 3.0, None, True, generator) for _ in range(N_FIELDS)]
+    added = torch.stack([noisy - clean for noisy, clean in pairs])
+    assert float(added.real.std()) == pytest.approx(2 * 3 / 10**0.5, rel=TOLERANCE)
+    noisy, clean = add_noise(signal, gmap, 0.0, None, True, generator)
+    assert torch.equal(noisy, clean) and torch.equal(clean, signal)
+
+
+def test_sigma_is_uniform_below_its_limit():
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.tensor([draw_sigma(NoiseRange(sigma_max=32.0), generator) for _ in range(2000)])
+    assert float(drawn.min()) >= 0 and float(drawn.max()) < 32
+    assert float(drawn.mean()) == pytest.approx(16, abs=1.1)  # SD of the mean: 32 / sqrt(12 * 2000) = 0.21; five times
+
+
+def test_a_seed_fixes_the_noise():
+    assert torch.equal(fields(None, seed=9), fields(None, seed=9))

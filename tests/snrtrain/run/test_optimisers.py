@@ -1,0 +1,117 @@
+"""Optimisers against their papers' formulas; the schedule."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from snrstream.errors import ConfigurationError
+from snrtrain.run.muon import Muon, orthogonal
+from snrtrain.run.optimisers import OPTIMISERS, build, lengthened_schedule, schedule
+
+CURVATURES = torch.tensor([1e-2, 1.0, 1e2])
+
+
+def settings(name: str, learning_rate: float = 0.05, weight_decay: float = 0.0) -> SimpleNamespace:
+    return SimpleNamespace(optimiser=name, learning_rate=learning_rate, weight_decay=weight_decay)
+
+
+def descend(optimiser: torch.optim.Optimizer, weight: nn.Parameter, steps: range) -> None:
+    """Minimise `sum(CURVATURES * weight^2) / 2`."""
+    n_steps = 600
+    for step in steps:
+        for group in optimiser.param_groups:
+            group["lr"] = 0.05 * schedule(step / n_steps, 0.05)
+        optimiser.zero_grad()
+        (0.5 * CURVATURES * weight.square()).sum().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_badly_scaled_quadratic_is_minimised(name):
+    weight = nn.Parameter(torch.tensor([3.0, -2.0, 1.0]))
+    descend(build(settings(name), [weight]), weight, range(1, 601))
+    assert float(weight.detach().abs().max()) < 0.02  # less than half of a first step
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_restored_state_gives_the_same_further_steps_bit_for_bit(name):
+    weight = nn.Parameter(torch.tensor([3.0, -2.0, 1.0]))
+    optimiser = build(settings(name, weight_decay=0.1), [weight])
+    descend(optimiser, weight, range(1, 34))
+    other = nn.Parameter(weight.detach().clone())
+    resumed = build(settings(name, weight_decay=0.1), [other])
+    resumed.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    descend(optimiser, weight, range(34, 80))
+    descend(resumed, other, range(34, 80))
+    assert torch.equal(weight, other)
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (1, 30)])
+def test_orthogonal_evens_out_the_singular_values(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)) @ torch.diag(
+        torch.logspace(-1, 1, shape[1])
+    )
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    made = u.mT @ orthogonal(matrix) @ v.mT  # diagonal in the singular vectors of the matrix
+    assert float(made.diagonal().min()) > 0.6 and float(made.diagonal().max()) < 1.25
+    assert float((made - torch.diag(made.diagonal())).abs().max()) < 1e-4
+    assert torch.equal(orthogonal(torch.zeros(3, 4)), torch.zeros(3, 4))
+
+
+def test_muons_step_has_the_size_of_adams_for_matrices_and_is_adams_for_vectors():
+    generator = torch.Generator().manual_seed(0)
+    kernel, bias = nn.Parameter(torch.zeros(64, 64, 3, 3)), nn.Parameter(torch.zeros(64))
+    optimiser = Muon([kernel, bias], lr=0.1)
+    kernel.grad = 1e-3 * torch.randn(kernel.shape, generator=generator)
+    bias.grad = 1e-3 * torch.randn(bias.shape, generator=generator)
+    optimiser.step()
+    assert float(kernel.detach().square().mean().sqrt()) == pytest.approx(0.1 * 0.2, rel=0.3)
+    assert torch.allclose(bias, -0.1 * torch.sign(bias.grad), atol=1e-4)
+    twin = nn.Parameter(torch.zeros(64))
+    adam = torch.optim.AdamW([twin], lr=0.1, betas=(0.9, 0.99), weight_decay=0.0)
+    twin.grad = bias.grad
+    adam.step()
+    for _ in range(3):
+        bias.grad = twin.grad = torch.randn(64, generator=generator)
+        optimiser.step()
+        adam.step()
+    assert torch.allclose(bias, twin, atol=1e-6)
+
+
+def test_muons_momentum_is_nesterovs_and_the_decay_is_apart():
+    gradients = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    weight = nn.Parameter(torch.ones(3, 5))
+    optimiser = Muon([weight], lr=0.1, momentum=0.9, weight_decay=0.5)
+    for gradient in gradients:
+        weight.grad, before = gradient, weight.detach().clone()
+        optimiser.step()
+    direction = gradients[1] + 0.9 * (gradients[1] + 0.9 * gradients[0])
+    assert torch.allclose(weight, 0.95 * before - 0.1 * 0.2 * 5**0.5 * orthogonal(direction), atol=1e-6)
+
+
+def test_an_unknown_optimiser_is_named():
+    with pytest.raises(ConfigurationError, match="optimiser is 'adam'; expected adamw, muon$"):
+        build(settings("adam"), [nn.Parameter(torch.zeros(1))])
+
+
+def test_the_schedule_is_one_cycle():
+    assert schedule(0, 0.1) == 0 and schedule(0.05, 0.1) == pytest.approx(0.5)
+    assert schedule(0.1, 0.1) == 1 and schedule(0.55, 0.1) == pytest.approx(0.5)
+    assert schedule(1, 0.1) == pytest.approx(0, abs=1e-12)
+    assert schedule(0, 0) == 1 and schedule(1, 1) == 1
+    shares = [schedule(step / 100, 0.1) for step in range(10, 101)]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_run_that_is_lengthened_climbs_to_the_longer_cycle_and_follows_it():
+    rates = [lengthened_schedule(step, 200, 0.1, since=100) for step in range(101, 201)]
+    cycle = [schedule(step / 200, 0.1) for step in range(101, 201)]
+    assert rates[0] == pytest.approx(cycle[0] / 20), "the run had ended at a rate of 0"
+    assert rates[9] == pytest.approx(cycle[9] / 2), "the warm-up of 200 steps is 20"
+    assert rates[19:] == cycle[19:]
+    unchanged = [lengthened_schedule(step, 200, 0.1, since=0) for step in range(1, 201)]
+    assert unchanged == [schedule(step / 200, 0.1) for step in range(1, 201)]
+    assert lengthened_schedule(101, 200, 0.0, since=100) == schedule(101 / 200, 0.0), "no warm-up, no climb"

@@ -1,0 +1,39 @@
+"""A server process to measure."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from snrstream.errors import ConnectionFailed
+
+START_SECONDS = 60
+
+
+@contextmanager
+def server() -> Iterator[tuple[int, int]]:
+    """Port and process number of `snrstream serve`, on a free port of the loopback interface."""
+    with tempfile.TemporaryFile("w+b") as log:
+        command = [sys.executable, "-m", "snrstream.cli", "serve", "--port", "0"]
+        process = subprocess.Popen(command, stderr=log)
+        try:
+            yield wait_for_port(process, log), process.pid
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        log.seek(0)
+        found = re.search(rb"listening on [\d.]+:(\d+)", log.read())
+        if found:
+            return int(found[1])
+        time.sleep(0.1)
+    log.seek(0)
+    raise ConnectionFailed(f"the server did not start within {START_SECONDS} s: {log.read().decode().strip()}")

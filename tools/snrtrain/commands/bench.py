@@ -1,0 +1,52 @@
+"""Benchmarks: tables of ratios, both sides of each measured in the same run.
+
+    python tools/bench.py recon              each stage over the bare FFT of the coil images, and peers
+    python tools/bench.py recon --only peers beside others' packages alone (also: 2d, 3d)
+    python tools/bench.py stream             a scan through the socket, over the bare FFT of its frames
+    python tools/bench.py denoise            denoising over the bare ONNX Runtime session, and peers
+    python tools/bench.py wire               reading off a socket, beside bare recv_into and ismrmrd's reader
+
+Absolute times on a shared machine say little; the ratios hold. Times are the minimum of several runs,
+alternating with what they are compared with. A row ends with what is asked of it, and MISSED where it falls short.
+Peers are pygrappa and sigpy (the extra `dev`) and BART (an executable `bart`); of the denoiser BM4D, and the
+non-local means and wavelets of scikit-image (the extra `train`); each where it is installed.
+"""
+
+import argparse
+
+import torch
+
+from snrtrain.benchmarks import denoise, peers, stages, stream, wire
+from snrtrain.benchmarks.timing import Row, show
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", choices=["recon", "stream", "denoise", "wire"])
+    parser.add_argument("--only", choices=["2d", "3d", "peers"], help="of recon: this part alone")
+    parser.add_argument("--repetitions", type=int, default=60, help="of the streamed scan (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.what == "wire":
+        show(wire.rows())
+        return 0
+    if options.what == "denoise":
+        print("ratios to the bare ONNX Runtime session on a frame of 256 x 256, but for rows that say otherwise")
+        show(list(denoise.rows(options.repetitions)))
+        return 0
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; ratios to the bare FFT of the coil images, "
+        "but for rows that say times"
+    )
+    show(recon(options.only) if options.what == "recon" else stream.rows(options.repetitions))
+    return 0
+
+
+def recon(only: str | None) -> list[Row]:
+    rows: list[Row] = []
+    if only in (None, "2d"):
+        rows += stages.rows_2d(16) + stages.rows_2d(32)
+    if only in (None, "3d"):
+        rows += stages.rows_3d()
+    if only in (None, "peers"):
+        rows += peers.rows()
+    return rows

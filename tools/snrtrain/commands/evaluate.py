@@ -1,0 +1,36 @@
+"""Measure models: images nobody trained on, a real scan, sN2N's table, moving series, ablations.
+
+    python tools/evaluate.py snraware --volumes FOLDER --peer-snr 5 10 20     beside BM4D, NLM and wavelets
+    python tools/evaluate.py montecarlo SCAN.h5 --reference FULL.h5           SNR and CNR by pseudo-replicas
+    python tools/evaluate.py sn2n --model MODEL --volumes FOLDER              noise added to k-space, Dice, p-values
+    python tools/evaluate.py dynamic --volumes FOLDER                         beside MPPCA and BM4D x-y-t
+    python tools/evaluate.py ablation FULL OTHER ... --volumes FOLDER         several models, the same noise
+
+Each prints a table, writes it as Markdown and its rows as CSV, and a picture, into out/evaluate/. What falls short of
+its requirements is listed at the end, and the status is 1 then. `SUB-COMMAND --help` says how it measures.
+"""
+
+import argparse
+import importlib
+
+from snrtrain.evaluation import outputs
+
+COMMANDS = ("snraware", "montecarlo", "sn2n", "dynamic", "ablation")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Raises SnrstreamError on what a user can mend, and where requirements are missed."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="SUB-COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f"snrtrain.evaluation.{name}")
+        about = (module.__doc__ or "").strip()
+        command = commands.add_parser(name, help=about.splitlines()[0], description=about, formatter_class=formatter)
+        module.add_options(command)
+        outputs.add_options(command, name)
+        command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    outputs.check(options)
+    outputs.make_folders(options)
+    options.run(options)

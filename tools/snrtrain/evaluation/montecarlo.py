@@ -1,0 +1,176 @@
+"""SNR, CNR and kept edges on a real scan, by Monte Carlo.
+
+Unit noise is added to the whitened k-space again and again (pseudo-replicas), each is reconstructed by the scanner's
+chain and denoised; noise is the SD of the magnitude over these, at each pixel. As the scan has noise of its own, a
+replica has twice the power that the g-map tells; so the network sees it times 1 / sqrt(2), and its answer is multiplied
+by sqrt(2): SNRAware's own scaling of noise of SD 1 added to SNR units.
+Regions: the object is what lies above a tenth of bright tissue, specks left out. Its magnitude, smoothed by a Gaussian
+of 1 pixel and divided by one of a tenth of the field of view (which takes the coils' shading off, and the contrast of
+tissues larger than that), is split in three by multi-level Otsu thresholds: two tissues, and what is darker; a pixel is
+taken off their edges. The full scan is split, where it is given. SNR: mean signal over mean noise. CNR =
+2 (S_a - S_b) / (noise_a + noise_b) of the two tissues.
+With a fully sampled scan of the same object: PSNR and SSIM of the magnitude inside the object, against that scan scaled
+to the noisy image by least squares (peak: its 99.9th percentile), and the edges kept: see `metrics.edges_kept`. Its own
+noise bounds them all.
+"""
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snrstream.errors import ConfigurationError
+from snrtrain.metrics import edges_kept, magnitude_psnr, magnitude_ssim, object_mask
+from snrtrain.work import progress
+
+from . import network, outputs, pictures, tables, training_data
+from .peers import Denoiser
+from .regions import Regions, regions
+from .replicas import Spread, read_scan
+
+NOISY, NETWORK = "noisy", "network"
+
+
+@dataclass(frozen=True)
+class Row:
+    """noise: mean SD over repetitions in the object. fall: that of the noisy image over it; also in the tissues."""
+
+    image: str = tables.column("image")
+    noise: float = tables.column("noise SD", ".3f")
+    fall: float = tables.column("falls by", ".2f")
+    fall_bright: float = tables.column("in bright tissue", ".2f")
+    fall_dark: float = tables.column("in dark tissue", ".2f")
+    snr: float = tables.column("SNR", ".1f")
+    snr_bright: float = tables.column("SNR, bright tissue", ".1f")
+    snr_dark: float = tables.column("SNR, dark tissue", ".1f")
+    cnr: float = tables.column("CNR", ".1f")
+    psnr: float = tables.column("PSNR to full scan", ".2f")
+    ssim: float = tables.column("SSIM to full scan", ".4f")
+    edges: float = tables.column("edges kept", ".3f")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scan", type=Path, help="ISMRMRD file")
+    parser.add_argument("--reference", type=Path, help="the same object fully sampled")
+    parser.add_argument("--pipeline", default="grappa_snr", help="whose gadgets reconstruct (default %(default)s)")
+    parser.add_argument("--image", type=int, default=0, help="which one of the scan's, from 0 (%(default)s)")
+    network.add_option(parser)
+    parser.add_argument("--repetitions", type=outputs.positive_int, default=64, help="replicas (%(default)s)")
+    parser.add_argument("--least-fall", type=float, default=3.0, help="of the noise SD, at alpha 0 (%(default)s)")
+    parser.add_argument(
+        "--least-edges", type=float, default=0.9, help="kept by the network, over the noisy image's (%(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Raises what `read_scan` and `open_model` raise, and ModelError where a requirement is missed."""
+    if options.repetitions < 2 or options.image < 0:
+        raise ConfigurationError(
+            f"got --repetitions {options.repetitions} --image {options.image}; expected 2 and 0 or more"
+        )
+    model = network.open_model(options.model)
+    ours, alpha = network.denoiser(model, "slice"), model.manifest.default_alpha
+    rng = np.random.default_rng(options.seed)
+    images = read_scan(options.scan, options.pipeline, options.image).images(options.repetitions, rng)
+    first = next(images)
+    scan, gmap = torch.from_numpy(first.image), torch.from_numpy(first.gmap)
+    found = blends(scan, ours(scan, gmap), alpha)
+    spreads = {name: Spread() for name in found}
+    for replica in progress(images, total=options.repetitions, desc="repetitions"):
+        noisy = torch.from_numpy(replica.image)
+        for name, image in blends(noisy, at_unit_noise(ours, noisy, gmap), alpha).items():
+            spreads[name].add(image)
+    reference = None
+    if options.reference is not None:
+        full = next(read_scan(options.reference, options.pipeline, options.image).images(0, rng))
+        reference = scaled_reference(torch.from_numpy(full.image).abs(), scan.abs())
+    marked = regions(scan.abs() if reference is None else reference)
+    rows = [row(name, spreads, found, reference, marked) for name in found]
+    draw(options.picture, found, spreads, reference, marked)
+    text = f"{options.scan.name}, {options.repetitions} repetitions. Model: {network.title(model)}"
+    missed, n_judged = missed_requirements(rows, options.least_fall, options.least_edges)
+    if training_data.is_known(options.scan.name, [model]):
+        text, missed, n_judged = text + training_data.note([options.scan.name]), [], 0
+    outputs.finish(options, f"{text}\n\n{tables.markdown(rows)}", rows, missed, n_judged)
+
+
+def blends(noisy: Tensor, denoised: Tensor, alpha: float) -> dict[str, Tensor]:
+    """Noisy, denoised, and their blend where the model's default alpha is not 0."""
+    images = {NOISY: noisy, NETWORK: denoised}
+    if alpha:
+        images[f"{NETWORK}, alpha {alpha:g}"] = alpha * noisy + (1 - alpha) * denoised
+    return images
+
+
+def at_unit_noise(denoise: Denoiser, noisy: Tensor, gmap: Tensor) -> Tensor:
+    """The answer to an image whose noise has twice the power of the g-map's, in its own units."""
+    return denoise(noisy / math.sqrt(2), gmap) * math.sqrt(2)
+
+
+def scaled_reference(full: Tensor, noisy: Tensor) -> Tensor:
+    """|full| scaled to |noisy| in the object: R times fewer lines have a lower SNR. Raises ConfigurationError."""
+    if full.shape != noisy.shape:
+        raise ConfigurationError(f"reference has the shape {tuple(full.shape)}; expected {tuple(noisy.shape)}")
+    inside = object_mask(full)
+    return full * float((full * noisy)[inside].sum() / full[inside].square().sum())
+
+
+def row(
+    name: str, spreads: dict[str, Spread], found: dict[str, Tensor], reference: Tensor | None, marked: Regions
+) -> Row:
+    """One image's line."""
+    parts = (marked.object, marked.bright, marked.dark)
+    signal, noise, before = (
+        [float(x[part].mean()) for part in parts] for x in (spreads[name].mean, spreads[name].sd, spreads[NOISY].sd)
+    )
+    quality = [math.nan] * 3
+    if reference is not None:
+        measures = (magnitude_psnr, magnitude_ssim, edges_kept)
+        quality = [measure(found[name], reference, marked.object) for measure in measures]
+    fall, fall_bright, fall_dark = (b / n for b, n in zip(before, noise, strict=True))
+    snr, snr_bright, snr_dark = (s / n for s, n in zip(signal, noise, strict=True))
+    cnr = 2 * (signal[1] - signal[2]) / (noise[1] + noise[2])
+    psnr, ssim, edges = quality
+    return Row(
+        name, noise[0], fall, fall_bright, fall_dark, snr, snr_bright, snr_dark, cnr, psnr, ssim, edges
+    )  # fmt: skip
+
+
+def missed_requirements(rows: list[Row], least_fall: float, least_edges: float) -> tuple[list[str], int]:
+    """What the network at alpha 0 falls short of, and how many requirements were looked at."""
+    named = {row.image: row for row in rows}
+    noisy, ours = named[NOISY], named[NETWORK]
+    lines = []
+    if not ours.fall >= least_fall:
+        lines.append(f"the noise SD falls by {ours.fall:.2f}; expected {least_fall:g} or more")
+    if math.isnan(ours.psnr):
+        return lines, 1
+    if not ours.edges >= least_edges * noisy.edges:
+        lines.append(f"edges are {ours.edges / noisy.edges:.3f} of the noisy ones; expected {least_edges:g} or more")
+    if not ours.psnr > noisy.psnr:
+        lines.append(
+            f"PSNR to the full scan is {ours.psnr:.2f} dB; expected more than the noisy image's {noisy.psnr:.2f}"
+        )
+    if not ours.ssim > noisy.ssim:
+        lines.append(f"SSIM to the full scan is {ours.ssim:.4f}; expected more than the noisy {noisy.ssim:.4f}")
+    return lines, 4
+
+
+def draw(
+    path: Path, found: dict[str, Tensor], spreads: dict[str, Spread], reference: Tensor | None, marked: Regions
+) -> None:
+    """The middle partition: images, what the network took off, and the SD maps in one window."""
+    middle = len(found[NOISY]) // 2
+    images = {} if reference is None else {"full scan": reference[middle].numpy()}
+    images |= {name: image[middle].abs().numpy() for name, image in found.items()}
+    images["noisy - network, 5 x"] = 5 * (found[NOISY] - found[NETWORK])[middle].abs().numpy()
+    maps = {f"SD, {name}": spread.sd[middle].numpy() for name, spread in spreads.items()}
+    tissues = "object, dark and bright tissue"
+    maps[tissues] = (
+        sum(part[middle].float().numpy() for part in (marked.object, marked.dark)) + 2 * marked.bright[middle].numpy()
+    )
+    pictures.montage({"images": images, "noise": maps}, path, {tissues: 3.0})

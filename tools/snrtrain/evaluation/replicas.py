@@ -1,0 +1,89 @@
+"""Pseudo-replicas of a real scan (Robson et al., MRM 60:895, 2008), by the scanner's chain."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.random import Generator
+
+from snrstream.chain import Chain, named_chain
+from snrstream.errors import ConfigurationError, ScanError
+from snrstream.items import Bucket, Calibration, ReconImage
+from snrstream.mrd.header import parse_header
+from snrstream.mrd.scan_file import ScanFile
+from snrtrain.simulation.phantom import white_noise
+
+BEFORE = ("noise_adjust", "accumulate", "compress_channels", "grappa")
+AFTER = ("taper", "coil_combine", "partial_fourier", "kspace_filter")  # up to what `denoise` gets
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """One image's whitened k-space with its kernel, and the steps that make an image of it."""
+
+    bucket: Bucket
+    header: Any
+    steps: Chain
+
+    def images(self, n_replicas: int, rng: Generator) -> Iterator[ReconImage]:
+        """The scan's image as the scanner makes it, then `n_replicas` with unit noise in k-space.
+
+        That noise (SD 1 per part of each whitened sample) adds to the scan's own, which is in all of them. Kernel and
+        coil maps stay those of the scan, so that the reconstruction is linear: what varies from one replica to the next
+        has the SD g per part.
+        """
+        first = self.bucket
+        if first.calibration is None:  # or each replica would have coil maps of its own
+            first = dataclasses.replace(first, calibration=Calibration(first.kspace, (0, 0)))
+        buckets = (self._with_noise(first, rng) if k else first for k in range(n_replicas + 1))
+        return (item for item in self.steps.run(buckets, self.header) if isinstance(item, ReconImage))
+
+    @staticmethod
+    def _with_noise(bucket: Bucket, rng: Generator) -> Bucket:
+        sd = bucket.line_sd[..., None] * bucket.sample_sd
+        return dataclasses.replace(bucket, kspace=bucket.kspace + white_noise(tuple(bucket.kspace.shape), rng) * sd)
+
+
+def read_scan(path: Path, pipeline: str, number: int) -> Scan:
+    """Image `number` of a raw file, by the gadgets of a pipeline.
+
+    Raises ScanError where the file cannot be reconstructed, or its noise is not known; ConfigurationError where it
+    has fewer images.
+    """
+    steps = named_chain(pipeline).steps
+    first, second = (Chain(tuple(s for s in steps if s[0] in names)) for names in (BEFORE, AFTER))
+    with ScanFile(path) as file:
+        header = parse_header(file.header_xml)
+        buckets = (item for item in first.run(file.acquisitions(), header) if isinstance(item, Bucket))
+        bucket = next(itertools.islice(buckets, number, None), None)
+    if bucket is None:
+        raise ConfigurationError(f"--image is {number}; {path} has fewer images, counted from 0")
+    if not bucket.snr_units:
+        raise ScanError(f"{path} is not in SNR units, for its noise is not known; expected a noise measurement")
+    return Scan(bucket, header, second)
+
+
+class Spread:
+    """Mean and SD over repetitions of the magnitude of images of one shape (Welford's recurrence)."""
+
+    def __init__(self) -> None:
+        self._n, self._mean, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, image: torch.Tensor) -> None:
+        magnitude = image.abs().double()
+        self._n += 1
+        off = magnitude - self._mean
+        self._mean = self._mean + off / self._n
+        self._squares = self._squares + off * (magnitude - self._mean)
+
+    @property
+    def mean(self) -> torch.Tensor:
+        return self._mean
+
+    @property
+    def sd(self) -> torch.Tensor:
+        return (self._squares / (self._n - 1)).sqrt() if self._n > 1 else torch.full_like(self._mean, math.nan)

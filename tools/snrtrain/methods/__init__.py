@@ -1,0 +1,1 @@
+"""Training methods: what a network learns from, and what it is held against."""

@@ -1,0 +1,39 @@
+"""What a network gets in one step, and what it is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """input: the network's, by its contract. target: of its answer's shape. gmap: that the loss divides both by,
+    `(N, 1, ...)`; ones where the method knows none. All float32."""
+
+    input: Tensor
+    target: Tensor
+    gmap: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+
+class Method(Protocol):
+    """A training method: what to learn from, and how to tell whether it helps."""
+
+    def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
+        """`n_patches` independent patches of the training data."""
+
+    def loss(self, answer: Tensor, batch: Batch) -> Tensor:
+        """Of the network's answer, a scalar."""
+
+    def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
+        """Mean PSNR in dB over the validation data, the original blended in by alpha."""
+
+    def pictures(self, network: nn.Module) -> list[list[Tensor]]:
+        """Rows of magnitude images `(e1, ro)` of validation data: noisy, denoised, reference."""

@@ -1,0 +1,133 @@
+"""SNRAware's noise process: white noise, k-space filters, the g-map, one scale (arXiv 2503.18162).
+
+For a signal S in SNR units (SD 1 per part once its own noise is in it) and sigma ~ U(0, 32):
+
+    noisy = (S + n g) / sqrt(sigma^2 + 1)        clean = S / sqrt(sigma^2 + 1)
+
+with n white noise of SD sigma, filtered in k-space. Two choices are ours, and tested:
+
+1. Filters before the g-map, as in the authors' code (the paper says after). It is what a scanner does:
+   k-space is filtered or zero-filled first, and coil combination multiplies in image space. So the
+   noise in a pixel has the SD g, whatever the filters, which are rescaled to keep the SD at 1.
+2. Simulated signals are noise-free, and the formula counts on S having unit noise of its own. That
+   noise is drawn too, takes the same filters and g-map (so that the total SD is exactly g), and stays
+   out of the target: with real scans nobody knows the noise-free S, here we do.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from snrstream.recon.fft import to_image, to_kspace
+
+GAUSSIAN_SIGMAS = (0.8, 1.0, 1.5, 2.0, 2.25)
+PARTIAL_FOURIER = (1.0, 0.85, 0.7, 0.65, 0.55)
+RESOLUTION = (1.0, 0.85, 0.7, 0.65, 0.55)
+TAPER = 0.1  # of the kept samples: the width of the Hanning edge
+
+
+@dataclass(frozen=True)
+class NoiseRange:
+    """What `draw_filter` and `draw_sigma` choose from.
+
+    sigma_max: of sigma ~ U(0, sigma_max). p_white: share of samples without any filter, which is what
+    the pipeline's own reconstruction gives. p_gaussian, p_partial_fourier, p_resolution: probability
+    of each filter per direction, in the samples that are filtered.
+    """
+
+    sigma_max: float = 32.0
+    p_white: float = 0.5
+    p_gaussian: float = 0.5
+    p_partial_fourier: float = 0.5
+    p_resolution: float = 0.5
+
+
+def gaussian_filter(size: int, sigma: float) -> Tensor:
+    """`exp(-sigma^2 x^2 / 2)` on x in -1 ... 1, float32 `(size,)`."""
+    x = torch.linspace(-1, 1, size)
+    return torch.exp(-(sigma**2) * x.square() / 2)
+
+
+def partial_fourier_filter(size: int, fraction: float) -> Tensor:
+    """Keeps the first `fraction` of the samples, with a Hanning taper at the cut; float32 `(size,)`."""
+    return _cut(size, 0, max(1, round(fraction * size)), taper_left=False)
+
+
+def resolution_filter(size: int, fraction: float) -> Tensor:
+    """Keeps the central `fraction` of the samples, tapered at both ends; float32 `(size,)`."""
+    kept = max(1, round(fraction * size))
+    return _cut(size, size // 2 - kept // 2, kept, taper_left=True)
+
+
+def draw_filter(size: int, limits: NoiseRange, generator: torch.Generator) -> Tensor:
+    """The product of randomly chosen filters for one direction, float32 `(size,)`, not rescaled."""
+    window = torch.ones(size)
+    if _happens(limits.p_gaussian, generator):
+        window = window * gaussian_filter(size, _choose(GAUSSIAN_SIGMAS, generator))
+    if _happens(limits.p_partial_fourier, generator):
+        cut = partial_fourier_filter(size, _choose(PARTIAL_FOURIER, generator))
+        window = window * (cut.flip(0) if _happens(0.5, generator) else cut)
+    if _happens(limits.p_resolution, generator):
+        window = window * resolution_filter(size, _choose(RESOLUTION, generator))
+    return window
+
+
+def draw_window(shape: tuple[int, ...], limits: NoiseRange, generator: torch.Generator) -> Tensor | None:
+    """One k-space filter `(e1, ro)`, drawn independently for each direction; None for white noise."""
+    if _happens(limits.p_white, generator):
+        return None
+    e1, ro = (draw_filter(size, limits, generator) for size in shape)
+    return e1[:, None] * ro[None, :]
+
+
+def unit_noise(shape: tuple[int, ...], window: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Complex64 noise `(e1, ro)` with SD 1 per part, filtered by `window` `(e1, ro)` and rescaled."""
+    noise = torch.complex(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
+    if window is None:
+        return noise
+    # White noise through a filter w keeps mean(w^2) of its variance (Parseval).
+    return to_image(to_kspace(noise) * (window / window.square().mean().sqrt()))
+
+
+def add_noise(
+    signal: Tensor, gmap: Tensor, sigma: float, window: Tensor | None, own_noise: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Noisy and clean image of one signal, in SNR units: the noise SD is `gmap` per part.
+
+    signal: `(e1, ro)` complex64, where 1 is the SD of its own noise before any is added. own_noise: whether it has that
+    noise in it, as real scans do (then white and of SD 1 whatever the g-map; at sigma 8 it is 1 % of the variance);
+    where it has none, some is drawn. gmap: `(e1, ro)` float32. sigma: SD of the added noise. Returns two `(e1, ro)`
+    complex64.
+    """
+    scale = (sigma**2 + 1) ** -0.5
+    added = sigma * unit_noise(signal.shape, window, generator)
+    if not own_noise:
+        added = added + unit_noise(signal.shape, window, generator)
+    return (signal + added * gmap) * scale, signal * scale
+
+
+def draw_sigma(limits: NoiseRange, generator: torch.Generator) -> float:
+    """sigma ~ U(0, sigma_max)."""
+    return limits.sigma_max * float(torch.rand((), generator=generator))
+
+
+def _cut(size: int, start: int, kept: int, taper_left: bool) -> Tensor:
+    window = torch.zeros(size)
+    window[start : start + kept] = 1.0
+    if kept == size:
+        return window
+    width = max(1, round(TAPER * kept))
+    edge = torch.sin(torch.pi / 2 * (torch.arange(width) + 0.5) / width).square()
+    window[start + kept - width : start + kept] *= edge.flip(0)
+    if taper_left:
+        window[start : start + width] *= edge
+    return window
+
+
+def _choose(values: tuple[float, ...], generator: torch.Generator) -> float:
+    return values[int(torch.randint(len(values), (), generator=generator))]
+
+
+def _happens(probability: float, generator: torch.Generator) -> bool:
+    return float(torch.rand((), generator=generator)) < probability

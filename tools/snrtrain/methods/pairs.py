@@ -1,0 +1,153 @@
+"""Two images of one scan whose noise is independent: sN2N's input and label.
+
+Source: Jung et al., "MR-self Noise2Noise", European Radiology (2022), doi 10.1007/s00330-022-09243-y. The acquired
+k-space is split along kz (e2) into alternate lines; a 3 (ro) x 2 x 2 GRAPPA kernel, fitted on the calibration lines of
+the original, fills both halves, and the same coil maps combine them.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snrstream.errors import ConfigurationError, ScanError
+from snrstream.items import Bucket
+from snrstream.recon.coil_maps import walsh
+from snrstream.recon.combine import Grid
+from snrstream.recon.grappa import NOISE_FROM, Kernel, calibrate
+from snrstream.recon.lattice import Lattice
+from snrstream.recon.sampling import on_lattice
+from snrstream.recon.unmixing import snr_scale
+from snrstream.recon.volume import combine_in_slabs
+from snrtrain.archive import raw
+from snrtrain.archive.archive import Pair
+from snrtrain.archive.production import write
+
+WINDOW, MAP_GRID = 7, 2  # of the coil maps, as at the scanner
+MARGIN = WINDOW // 2 + MAP_GRID
+KERNEL = {"n_samples": 3, "n_lines": 2, "n_partitions": 2}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A prewhitened scan in 3D.
+
+    kspace: `(channel, e2, e1, ro)` complex64, zero where nothing was acquired. first: one line (e2, e1) of the
+    `lattice` that the others follow. acs: contiguous calibration lines, their first line at index `start` (e2, e1).
+    """
+
+    kspace: Tensor
+    lattice: Lattice
+    first: tuple[int, int]
+    acs: Tensor
+    start: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.kspace.shape[1], self.kspace.shape[2]
+
+
+def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
+    """The images of the two halves, and of all lines: magnitudes `(e2, e1, ro)` float32.
+
+    In SNR units of the image of all lines: its noise SD is g, that of the halves sqrt(2) times their own g. full: fully
+    sampled k-space, of which a fourth image is made by the same maps and on the same scale.
+    Raises ScanError where the calibration lines are too few for the kernels.
+    """
+    sparse, masks = halves(volume)
+    half = _kernel(volume, sparse, **KERNEL)
+    whole = _kernel(volume, volume.lattice) if volume.lattice.acceleration != (1, 1) else None
+    on = masks[0] | masks[1]  # calibration lines between those of the lattice do not count
+    acquired = on & (volume.kspace[0].abs().amax(dim=-1) > 0)
+    # The scale of the whole also for its halves, so that they show its intensities.
+    scale = snr_scale(math.prod(volume.lattice.acceleration), math.prod(volume.size) / int(acquired.sum()))
+    wanted: list[tuple[Tensor, Kernel | None]] = [
+        (volume.kspace * mask[..., None], kernel) for mask, kernel in ((masks[0], half), (masks[1], half))
+    ]
+    wanted += [(volume.kspace * on[..., None], whole)] + ([(full, None)] if full is not None else [])
+    maps = _SameMaps(volume.acs)
+    images = []
+    for kspace, kernel in wanted:
+        maps.begin()
+        acs = volume.acs, volume.start
+        image, _ = combine_in_slabs(kspace, Grid(volume.size), kernel, acs, scale, maps, MARGIN, MAP_GRID)
+        images.append(image.abs().numpy())
+    return tuple(images)
+
+
+def halves(volume: Volume) -> tuple[Lattice, tuple[Tensor, Tensor]]:
+    """The lattice of every other acquired partition, and which lines belong to each half: two bool `(e2, e1)`."""
+    (r1, r2), shift = volume.lattice.acceleration, volume.lattice.shift
+    sparse = Lattice((r1, 2 * r2), 2 * shift % r1)
+    every = np.indices(volume.size).reshape(2, -1).T
+    z, y = volume.first
+    masks = (on_lattice(every, sparse, first).reshape(volume.size) for first in ((z, y), (z + r2, y + shift)))
+    one, other = (torch.from_numpy(mask) for mask in masks)
+    return sparse, (one, other)
+
+
+def store(task: raw.FileTask) -> None:
+    """Write the pairs of one raw scan."""
+    names = []
+    for number, pair in enumerate(from_raw(task.path, task.subject, task.licence, task.n_channels)):
+        names.append(f"{task.path.stem}-pair-{number:04}")
+        write(task.place / names[-1], pair)
+    task.done("pairs", names)
+
+
+def from_raw(path: Path, subject: str, licence: str, n_channels: int | None = None) -> Iterator[Pair]:
+    """A pair of each volume that the raw scan holds.
+
+    Raises ConfigurationError, naming the file, where it holds a single partition, or too few calibration lines.
+    """
+    for bucket in raw.buckets(path, n_channels):
+        if bucket.grid.size[0] == 1:
+            raise ConfigurationError(f"{path} has one partition; sN2N pairs are halves of scans in 3D")
+        try:
+            images = split(volume_of(bucket))
+        except ScanError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        first, second, plain = images
+        yield Pair(subject, f"{path.name} ({licence})", first, second, plain, None)
+
+
+def volume_of(bucket: Bucket) -> Volume:
+    """All of k-space of a bucket, which may hold the acquired lines alone."""
+    n_channels, _, _, n_ro = bucket.kspace.shape
+    (z0, y0), (step_z, step_y) = bucket.grid.first, bucket.grid.step
+    kspace = bucket.kspace.new_zeros(n_channels, *bucket.grid.size, n_ro)
+    n_z, n_y = bucket.grid.stored
+    kspace[:, z0::step_z, y0::step_y][:, :n_z, :n_y] = bucket.kspace
+    z, y = (bucket.line_sd > 0).nonzero()[0].tolist()
+    acs, start = raw.calibration(bucket)
+    return Volume(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)
+
+
+def _kernel(volume: Volume, lattice: Lattice, **kernel: int) -> Kernel:
+    """The scanner's; or one of a size of its own, which is not regularised by noise: that costs residual aliasing,
+    which the network would take for anatomy, and noise is what it takes away."""
+    centre = volume.size[0] // 2 - volume.start[0], volume.size[1] // 2 - volume.start[1]
+    by_noise = not kernel and math.prod(lattice.acceleration) >= NOISE_FROM
+    return calibrate(volume.acs, lattice, size=volume.size if by_noise else None, centre=centre, **kernel)
+
+
+class _SameMaps:
+    """Coil maps by Walsh's method, slab after slab; found in the first pass, and the same in those that follow."""
+
+    def __init__(self, acs: Tensor) -> None:
+        self.reference = int(torch.linalg.vector_norm(acs.flatten(1), dim=1).argmax())
+        self.found: list[Tensor] = []
+        self.slab = 0
+
+    def begin(self) -> None:
+        self.slab = 0
+
+    def __call__(self, coils: Tensor) -> Tensor:
+        if self.slab == len(self.found):
+            self.found.append(walsh(coils, window=WINDOW, step=MAP_GRID, reference=self.reference))
+        self.slab += 1
+        return self.found[self.slab - 1]

@@ -1,0 +1,103 @@
+"""MR-self Noise2Noise: from one half of a scan's partitions to the other (Jung et al., European Radiology 2022)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snrstream.denoising.contracts import mirrored
+from snrstream.errors import ConfigurationError
+from snrtrain import metrics
+from snrtrain.archive.archive import Pair, check_size, file_of, sound
+from snrtrain.methods.batch import Batch
+from snrtrain.methods.patches import draw_integer
+from snrtrain.recipe import Recipe
+
+N_PICTURES = 3
+
+
+class Sn2n:
+    """The method on one archive. Images are divided by the largest magnitude of their volume, as at the scanner.
+
+    Raises ConfigurationError where a split holds no pairs.
+    """
+
+    def __init__(self, recipe: Recipe, train: Sequence[Pair], held_out: Sequence[Pair], divisor: int) -> None:
+        if not train or not held_out:
+            raise ConfigurationError("a split of the archive holds no pairs; expected some, by prepare.py pairs")
+        self._recipe, self._train, self._held_out, self._divisor = recipe, train, held_out, divisor
+        self._largest = [float(pair.plain.max()) or 1.0 for pair in train]
+        for pair in held_out:
+            _check_held_out(pair, 2 * divisor)
+
+    def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
+        drawn = [self._draw(generator) for _ in range(n_patches)]
+        slices, label = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        return Batch(slices, label[:, None], torch.ones(n_patches, 1, 1, 1))
+
+    def loss(self, answer: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error."""
+        return nn.functional.mse_loss(answer, batch.target)
+
+    def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
+        """Of the plain reconstruction against the fully sampled one. Where that is not known, of one half against the
+        other: their noise is independent, so that the best network and the best alpha are the same."""
+        values = []
+        for original, denoised, reference in self._denoised(network):
+            image = alpha * original + (1 - alpha) * denoised
+            values.append(metrics.magnitude_psnr(image, reference, metrics.object_mask(reference)))
+        return sum(values) / len(values)
+
+    def pictures(self, network: nn.Module) -> list[list[Tensor]]:
+        return [list(row) for row, _ in zip(self._denoised(network), range(N_PICTURES), strict=False)]
+
+    @torch.no_grad()
+    def _denoised(self, network: nn.Module) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """original, denoised and reference slices, spread over the held-out volumes."""
+        device, reach = next(network.parameters()).device, self._recipe.n_frames // 2
+        for number in range(self._recipe.n_validation):
+            pair = self._held_out[number % len(self._held_out)]
+            original, reference = (pair.first, pair.second) if pair.reference is None else (pair.plain, pair.reference)
+            n_slices, *edges = original.shape
+            e1, ro = (edge // self._divisor * self._divisor for edge in edges)
+            # Slices in an order that spreads them whatever their number: golden section.
+            at = int((0.5 + 0.618034 * (number // len(self._held_out))) % 1 * n_slices)
+            scale = float(original.max()) or 1.0
+            stack = original[mirrored(range(at - reach, at + reach + 1), n_slices), :e1, :ro] / scale
+            answer = network(torch.from_numpy(stack)[None].to(device)).float().cpu()[0, 0].clamp(min=0)
+            truth = torch.from_numpy(np.array(reference[at, :e1, :ro])) / scale
+            yield torch.from_numpy(stack[reach].copy()), answer, truth
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Slices `(n_frames, size, size)` of one half, and the middle one `(size, size)` of the other."""
+        number, size = draw_integer(len(self._train), generator), self._recipe.patch
+        pair, scale = self._train[number], self._largest[number]
+        halves = (pair.first, pair.second) if draw_integer(2, generator) else (pair.second, pair.first)
+        n_slices, *edges = pair.first.shape
+        if min(edges) < size:
+            raise ConfigurationError(
+                f"a slice of {pair.source} has {edges[0]} x {edges[1]} pixels; expected {size} x {size} or more, "
+                "the recipe's patch"
+            )
+        at, reach = draw_integer(n_slices, generator), self._recipe.n_frames // 2
+        top, left = (draw_integer(edge - size + 1, generator) for edge in edges)
+        place = slice(top, top + size), slice(left, left + size)
+        slices = halves[0][(mirrored(range(at - reach, at + reach + 1), n_slices), *place)] / scale
+        label = halves[1][(at, *place)] / scale
+        flips = [axis for axis in (-1, -2) if draw_integer(2, generator)]
+        drawn = [
+            sound(torch.from_numpy(image), half, pair.source)
+            for image, half in zip((slices, label), halves, strict=True)
+        ]
+        return drawn[0].flip(flips), drawn[1].flip(flips)
+
+
+def _check_held_out(pair: Pair, least: int) -> None:
+    """Raises ConfigurationError that names the file which a network cannot be validated on; least: pixels an edge."""
+    for image in (pair.first, pair.second, pair.plain, pair.reference):
+        if image is None:
+            continue
+        check_size(image, pair.source, least)
+        if not bool(sound(torch.from_numpy(np.array(image)), image, pair.source).any()):
+            raise ConfigurationError(f"{file_of(image, pair.source)} is empty; expected images to validate on")

@@ -1,0 +1,124 @@
+"""SNRAware: supervised, on clean scans with the noise of their reconstruction (arXiv 2503.18162)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snrstream.denoising.contracts import mirrored
+from snrstream.errors import ConfigurationError
+from snrtrain import metrics
+from snrtrain.archive.archive import Entry, check_size, file_of, sound
+from snrtrain.methods import losses
+from snrtrain.methods.batch import Batch
+from snrtrain.methods.noise_process import NoiseRange, unit_noise
+from snrtrain.methods.patches import Patch, PatchRange, draw_patch, from_channels, to_channels
+from snrtrain.recipe import Recipe
+
+VALIDATION_SNRS = (5.0, 10.0, 20.0)
+N_PICTURES = 3
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """A noisy validation image: patch, and the frame that is judged."""
+
+    patch: Patch
+    frame: int
+
+
+class Snraware:
+    """The method on one archive. Raises ConfigurationError where it holds no entry with the recipe's frames."""
+
+    def __init__(self, recipe: Recipe, train: Sequence[Entry], held_out: Sequence[Entry], divisor: int) -> None:
+        self._recipe, self._divisor = recipe, divisor
+        self._train, held_out = (_with_frames(entries, recipe.frames) for entries in (train, held_out))
+        self._patch = PatchRange(
+            recipe.patch, recipe.n_frames, (recipe.amplitude_min, recipe.amplitude_max), recipe.p_own,
+            recipe.p_uniform_g,
+        )  # fmt: skip
+        self._noise = NoiseRange(recipe.sigma_max, recipe.p_white)
+        generator = torch.Generator().manual_seed(recipe.seed + 1)
+        self._scans = [self._scan(number, held_out, generator) for number in range(recipe.n_validation)]
+
+    def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
+        return self._batch([draw_patch(self._train, self._patch, self._noise, generator) for _ in range(n_patches)])
+
+    def loss(self, answer: Tensor, batch: Batch) -> Tensor:
+        """Charbonnier + perpendicular + gradient L1, on images whose noise has been scaled to SD 1."""
+        recipe = self._recipe
+        prediction, target = answer / batch.gmap, batch.target / batch.gmap
+        loss = losses.charbonnier(prediction, target, recipe.charbonnier_epsilon)
+        loss = loss + recipe.gradient_weight * losses.gradient_l1(prediction, target)
+        if recipe.inputs == "complex_gmap":
+            loss = loss + recipe.perpendicular_weight * losses.perpendicular(prediction, target)
+        return loss
+
+    def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
+        """Of the magnitude in the object."""
+        values = []
+        for scan, denoised in self._denoised(network):
+            clean, noisy = scan.patch.clean[scan.frame], scan.patch.noisy[scan.frame]
+            original = noisy if denoised.is_complex() else noisy.abs()
+            image = (alpha * original + (1 - alpha) * denoised).abs()
+            values.append(metrics.magnitude_psnr(image, clean.abs(), metrics.object_mask(clean.abs())))
+        return sum(values) / len(values)
+
+    def pictures(self, network: nn.Module) -> list[list[Tensor]]:
+        rows = []
+        for (scan, denoised), _ in zip(self._denoised(network), range(N_PICTURES), strict=False):
+            noisy, clean = scan.patch.noisy[scan.frame], scan.patch.clean[scan.frame]
+            rows.append([noisy.abs(), denoised.abs(), clean.abs()])
+        return rows
+
+    @torch.no_grad()
+    def _denoised(self, network: nn.Module) -> Iterator[tuple[_Scan, Tensor]]:
+        """Each validation scan with its judged frame as the network has it: complex, or a magnitude."""
+        device = next(network.parameters()).device
+        for scan in self._scans:
+            answer = network(self._batch([scan.patch]).input.to(device)).float().cpu()
+            image = from_channels(answer)[0] if answer.shape[1] == 2 else answer[0, 0]
+            yield scan, image[scan.frame]
+
+    def _batch(self, patches: list[Patch]) -> Batch:
+        noisy, clean, gmap = (torch.stack([getattr(p, key) for p in patches]) for key in ("noisy", "clean", "gmap"))
+        gmap = gmap[:, None] if self._recipe.gmap_known else torch.ones(len(patches), 1, *gmap.shape[1:])
+        if self._recipe.inputs == "magnitude_gmap":
+            return Batch(torch.cat([noisy.abs()[:, None], gmap], dim=1), clean.abs()[:, None], gmap)
+        return Batch(torch.cat([to_channels(noisy), gmap], dim=1), to_channels(clean), gmap)
+
+    def _scan(self, number: int, held_out: Sequence[Entry], generator: torch.Generator) -> _Scan:
+        """White noise on a whole image of an unseen subject: tissue SNR 5, 10, 20 in turn; g = 1 or a map."""
+        entry = held_out[number % len(held_out)]
+        n_frames = len(entry.clean)
+        at = int(torch.randint(n_frames, (), generator=generator))
+        first = max(0, min(at - self._recipe.n_frames // 2, n_frames - self._recipe.n_frames))
+        frames = mirrored(range(first, first + self._recipe.n_frames), n_frames)
+        e1, ro = (edge // self._divisor * self._divisor for edge in entry.clean.shape[1:])
+        check_size(entry.clean, entry.source, self._divisor)
+        clean = torch.from_numpy(np.stack([entry.clean[frame, :e1, :ro] for frame in frames]))
+        if not bool(sound(clean, entry.clean, entry.source)[at - first].any()):
+            raise ConfigurationError(
+                f"frame {at} of {file_of(entry.clean, entry.source)} is empty; expected an image to validate on"
+            )
+        clean = clean * (VALIDATION_SNRS[number % len(VALIDATION_SNRS)] / entry.snr)
+        gmap = torch.ones(e1, ro)
+        if number % 2 == 0:
+            other = held_out[(number // 2) % len(held_out)]
+            drawn = torch.from_numpy(np.array(other.gmaps[(number // 2) % len(other.gmaps)]))
+            drawn = sound(drawn, other.gmaps, other.source)
+            gmap = F.interpolate(drawn[None, None], size=(e1, ro), mode="bilinear", align_corners=True)[0, 0]
+        noisy = torch.stack([frame + gmap * unit_noise((e1, ro), None, generator) for frame in clean])
+        return _Scan(Patch(noisy, clean, gmap.expand(clean.shape)), at - first)
+
+
+def _with_frames(entries: Sequence[Entry], frames: str) -> Sequence[Entry]:
+    """Those whose frames are what the network takes for such; all where it takes each by itself."""
+    chosen = entries if frames == "none" else [entry for entry in entries if entry.axis == frames]
+    if not chosen:
+        what = "" if frames == "none" else f" whose frames are of {frames}, as the recipe has them"
+        raise ConfigurationError(f"a split of the archive holds no scan{what}; expected some, by prepare.py")
+    return chosen

@@ -1,0 +1,1 @@
+"""A training run: its optimiser, checkpoints, processes and reports."""
