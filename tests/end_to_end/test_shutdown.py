@@ -11,6 +11,7 @@ from typing import Any
 
 import ismrmrd
 import pytest
+from tools.benchmarks import small_scan
 
 from snrstream.conversation import Options
 from snrstream.errors import ConnectionFailed
@@ -19,7 +20,6 @@ from snrstream.link import Link
 from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import Close, ConfigFile, Header, Text
 from snrstream.server import Server, listen
-from tools.benchmarks import small_scan
 
 CONFIGURATION, HEADER = ConfigFile("grappa_snr"), Header(small_scan.HEADER)
 SCAN = [CONFIGURATION, HEADER, *small_scan.acquisitions()]

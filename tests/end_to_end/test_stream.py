@@ -8,6 +8,7 @@ from pathlib import Path
 import ismrmrd
 import numpy as np
 import pytest
+from tools.benchmarks import small_scan
 
 from snrstream.cli import main
 from snrstream.client import send_scan
@@ -17,7 +18,6 @@ from snrstream.mrd.encoder import encode
 from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Query, Response, Text
 from snrstream.mrd.scan_file import ScanFile
 from snrstream.resources import folder
-from tools.benchmarks import small_scan
 
 
 def read_images(path: Path) -> dict[str, list[ismrmrd.Image]]:
