@@ -22,7 +22,7 @@ COPY gadgets gadgets
 COPY pipelines pipelines
 COPY models models
 RUN pip install --no-cache-dir ".[${EXTRA}]" \
- && python -c "from snrstream.chain import preload; preload()"
+ && python -c "from snrstream.chain.chain import preload; preload()"
 
 COPY tools/demo.py tools/demo.py
 COPY data/brain_16ch_r3.h5 data/README.md data/

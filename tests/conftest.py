@@ -9,8 +9,8 @@ import ismrmrd
 import pytest
 from ismrmrd import xsd
 
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.scan_file import ScanFile
+from snrstream.wire.header import parse_header
+from snrstream.wire.scan_file import ScanFile
 
 from .storage import Storage, serving
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snrstream.noise_measurement import NoiseMeasurement
+from snrstream.noise.measurement import NoiseMeasurement
 
 
 def noise_measurement(n_channels: int = 4, seed: int = 0, labels: tuple[str, ...] = ()) -> NoiseMeasurement:

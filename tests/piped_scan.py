@@ -7,10 +7,10 @@ from pathlib import Path
 import ismrmrd
 from ismrmrd.serialization import ProtocolDeserializer
 
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.messages import Close, Header
-from snrstream.mrd.scan_file import ScanFile
+from snrstream.wire.encoder import encode
+from snrstream.wire.header import parse_header
+from snrstream.wire.messages import Close, Header
+from snrstream.wire.scan_file import ScanFile
 from tests import mrd2_streams
 
 CLOSE, END_MARK = encode(Close()), b"\0"

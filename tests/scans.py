@@ -7,7 +7,7 @@ import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
-from snrstream.mrd.header import parse_header
+from snrstream.wire.header import parse_header
 from snrtrain.benchmarks.header import cartesian_header
 
 

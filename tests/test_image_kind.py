@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from snrstream.image_kind import ImageKind
-from snrstream.image_values import kind_of
+from snrstream.output.image_values import kind_of
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,13 @@ import torch
 from ismrmrd import xsd
 from tqdm import tqdm
 
-from snrstream import accumulate, coil_combine, denoise, grappa, noise_adjust
-from snrstream.client import Received, send_scan
 from snrstream.errors import ConnectionFailed, ModelError, SnrstreamError
+from snrstream.gadgets import accumulate, coil_combine, denoise, grappa, noise_adjust
+from snrstream.hosts.client import Received, send_scan
 from snrstream.items import Bucket, ReconImage
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.scan_file import ScanFile
-from snrstream.outputs import write_outputs
+from snrstream.output.files import write_outputs
+from snrstream.wire.header import parse_header
+from snrstream.wire.scan_file import ScanFile
 
 SCAN = Path(__file__).resolve().parent.parent / "data" / "brain_16ch_r3.h5"
 PIPELINE = "grappa_denoise"
@@ -88,7 +88,7 @@ def latencies(received: list[Received]) -> str:
 def server() -> Iterator[tuple[int, int]]:
     """Port and process number of `snrstream serve`, on a free port of the loopback interface."""
     with tempfile.TemporaryFile("w+b") as log:
-        command = [sys.executable, "-m", "snrstream.cli", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "snrstream", "serve", "--port", "0"]
         process = subprocess.Popen(command, stderr=log)
         try:
             yield wait_for_port(process, log), process.pid

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from snrstream import denoise
+from snrstream.gadgets import denoise
 
 from .frame_model import FrameMean
 

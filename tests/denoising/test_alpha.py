@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from snrstream import denoise, image_finish
-from snrstream.chain import Chain, parse_chain
-from snrstream.denoise_alpha import Alpha
-from snrstream.dicom import to_dicom
-from snrstream.dicom.identity import ScanIdentity
+from snrstream.chain.chain import Chain, parse_chain
+from snrstream.denoising.alpha import Alpha
 from snrstream.errors import ConfigurationError
+from snrstream.gadgets import denoise, image_finish
+from snrstream.hosts.openrecon import adjusted
 from snrstream.image_kind import ImageKind
-from snrstream.image_values import kind_of
 from snrstream.items import ReconImage
-from snrstream.openrecon import adjusted
-from snrstream.preview import preview
+from snrstream.output.dicom import to_dicom
+from snrstream.output.dicom.identity import ScanIdentity
+from snrstream.output.image_values import kind_of
+from snrstream.output.preview import preview
 
 from .conftest import halving_model
 from .frame_model import FrameMean

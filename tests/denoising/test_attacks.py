@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from snrstream import denoise, image_finish
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError, ModelTimeout, ScanError
+from snrstream.gadgets import denoise, image_finish
 from snrstream.image_kind import ImageKind
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Pause
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Pause
 
 from .broken_models import hanging_model, slowly_loading_model
 from .frame_model import FrameMean

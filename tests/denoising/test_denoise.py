@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from snrstream import denoise
 from snrstream.denoising.blending import blend
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError
+from snrstream.gadgets import denoise
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 

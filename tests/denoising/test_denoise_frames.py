@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ismrmrd import xsd
 
-from snrstream import denoise, image_finish
 from snrstream.errors import ModelError, ModelTimeout
+from snrstream.gadgets import denoise, image_finish
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from snrstream import denoise, image_finish
-from snrstream.chain import parse_chain
-from snrstream.denoise_frames import Neighbours
-from snrstream.denoise_group import Frame
-from snrstream.image_values import meta_values
+from snrstream.chain.chain import parse_chain
+from snrstream.denoising.frames import Neighbours
+from snrstream.denoising.group import Frame
+from snrstream.gadgets import denoise, image_finish
+from snrstream.hosts.openrecon import adjusted
 from snrstream.items import ReconImage
-from snrstream.openrecon import adjusted
+from snrstream.output.image_values import meta_values
 
 from .images import recon_image
 

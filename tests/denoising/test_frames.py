@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from snrstream.denoise_frames import Neighbours, Window
-from snrstream.denoise_group import Frame
+from snrstream.denoising.frames import Neighbours, Window
+from snrstream.denoising.group import Frame
 from snrstream.items import ReconImage
 
 from .images import recon_image

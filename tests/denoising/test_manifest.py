@@ -7,7 +7,7 @@ import pytest
 
 from snrstream.denoising.manifest import load_manifest, named_manifest
 from snrstream.errors import ModelError
-from snrstream.resources import folder
+from snrstream.system.resources import folder
 
 from .. import shipped
 

@@ -14,14 +14,15 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream import denoise, image_finish, time_limit
+from snrstream.gadgets import denoise, image_finish
 from snrstream.items import ReconImage
+from snrstream.system import time_limit
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
 from .conftest import halving_model
 from .images import recon_image
 
-GADGETS = Path(denoise.__file__).resolve().parents[1]
+GADGETS = Path(denoise.__file__).resolve().parents[2]
 N_IMAGES = 12
 
 
@@ -169,10 +170,10 @@ def test_a_model_that_hangs_is_stopped_and_its_thread_and_core_are_free(install,
 CHILD = """
     import json, sys, time
     from pathlib import Path
-    from snrstream import denoise
+    from snrstream.gadgets import denoise
     from snrstream.denoising import manifest
     from snrstream.image_kind import ImageKind
-    from snrstream.time_limit import leave
+    from snrstream.system.time_limit import leave
     from tests.denoising.images import recon_image
 
     manifest.folder = lambda kind: Path(sys.argv[1])

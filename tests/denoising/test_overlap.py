@@ -5,11 +5,11 @@ import threading
 import numpy as np
 import pytest
 
-from snrstream import denoise
 from snrstream.errors import ModelError, ModelTimeout
+from snrstream.gadgets import denoise
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
-from snrstream.mrd.messages import Pause
+from snrstream.wire.messages import Pause
 
 from .frame_model import FrameMean
 from .images import recon_image

@@ -5,10 +5,10 @@ import threading
 import numpy as np
 import pytest
 
-from snrstream import time_limit
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError, ModelTimeout
-from snrstream.time_limit import within
+from snrstream.system import time_limit
+from snrstream.system.time_limit import within
 
 from .broken_models import hanging_model, hungry_model
 from .images import random_image

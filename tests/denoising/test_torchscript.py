@@ -83,7 +83,7 @@ CHILD = """
     from snrstream.denoising import manifest
     from snrstream.denoising.model import load_model
     from snrstream.errors import ModelError
-    from snrstream.time_limit import leave
+    from snrstream.system.time_limit import leave
 
     manifest.folder = lambda kind: Path(sys.argv[1])
     model = load_model("tiny")

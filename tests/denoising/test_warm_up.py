@@ -10,10 +10,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from snrstream import chain, denoise, trial_scan
-from snrstream.mrd.messages import ConfigFile, Header
-from snrstream.resources import folder
-from snrstream.session import Session
+from snrstream.chain import chain, trial_scan
+from snrstream.gadgets import denoise
+from snrstream.hosts.session import Session
+from snrstream.system.resources import folder
+from snrstream.wire.messages import ConfigFile, Header
 from snrtrain.benchmarks import small_scan
 
 SCAN = [ConfigFile("grappa_denoise"), Header(small_scan.HEADER)]

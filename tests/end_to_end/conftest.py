@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from snrstream.link import Link
-from snrstream.mrd.messages import Close, ConfigText, Header
+from snrstream.hosts.link import Link
+from snrstream.wire.messages import Close, ConfigText, Header
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "gadgets")}
@@ -33,7 +33,7 @@ class Running:
 def running(log: Path, *arguments: object) -> Iterator[Running]:
     """A server with further arguments, until it is told to stop; it must not fail in between."""
     with open(log, "wb") as stderr:
-        command = [sys.executable, "-m", "snrstream.cli", "serve", "--port", "0", *map(str, arguments)]
+        command = [sys.executable, "-m", "snrstream", "serve", "--port", "0", *map(str, arguments)]
         process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
     try:
         for _ in range(600):

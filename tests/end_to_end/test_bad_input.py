@@ -11,8 +11,8 @@ import h5py
 import ismrmrd
 import pytest
 
-from snrstream.cli import main
-from snrstream.mrd.scan_file import ScanFile
+from snrstream.cli.main import main
+from snrstream.wire.scan_file import ScanFile
 
 from .conftest import ENVIRONMENT
 
@@ -134,7 +134,7 @@ def test_acquisitions(recon_fails, rewritten, tmp_path, brain) -> None:
 
 
 def test_goes_on_without_noise_if_the_pipeline_says_so_loudly(rewritten, tmp_path, capfd) -> None:
-    from snrstream.resources import folder
+    from snrstream.system.resources import folder
 
     xml = (folder("pipelines") / "grappa_snr.xml").read_text()
     loud = '<gadget name="noise_adjust"><property name="missing_noise" value="unwhitened"/></gadget>'
@@ -174,7 +174,7 @@ def test_output_folders(fails, brain, tmp_path) -> None:
 def test_a_full_disk(brain, tmp_path) -> None:
     """A limit on the size of files stands for the full disk: one line, status 1, and nothing half-written."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # noqa: E731
-    command = [sys.executable, "-m", "snrstream.cli", "recon", str(brain), "--pipeline", "grappa_snr"]
+    command = [sys.executable, "-m", "snrstream", "recon", str(brain), "--pipeline", "grappa_snr"]
     failed = subprocess.run(
         [*command, "--output", str(tmp_path / "o")], env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit
     )
@@ -204,10 +204,12 @@ def test_ports(fails, brain, tmp_path) -> None:
 
 
 def test_as_a_process_the_status_is_1_and_help_is_quick_to_import() -> None:
-    command = [sys.executable, "-m", "snrstream.cli"]
+    command = [sys.executable, "-m", "snrstream"]
     failed = subprocess.run(
         [*command, "recon", "no.h5", "--output", "o"], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and failed.stdout == ""
-    heavy = "import sys, snrstream.cli; sys.exit(bool({'torch', 'onnxruntime', 'pydicom', 'h5py'} & set(sys.modules)))"
+    heavy = (
+        "import sys, snrstream.cli.main; sys.exit(bool({'torch', 'onnxruntime', 'pydicom', 'h5py'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", heavy], env=ENVIRONMENT).returncode == 0

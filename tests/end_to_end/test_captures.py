@@ -8,11 +8,11 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream.link import Link
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import ConfigFile, ConfigText, Dependency
+from snrstream.hosts.link import Link
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import ConfigFile, ConfigText, Dependency
 
-from ..test_gadgetron_agreement import require_agreement
+from .test_gadgetron_agreement import require_agreement
 
 
 @pytest.fixture

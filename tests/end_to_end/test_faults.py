@@ -19,14 +19,15 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream import coil_combine, conversation
-from snrstream.conversation import Options
-from snrstream.link import Link
-from snrstream.mrd.decoder import Decoder
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
-from snrstream.server import Server, listen
-from snrstream.session import Session
+from snrstream.gadgets import coil_combine
+from snrstream.hosts import conversation
+from snrstream.hosts.conversation import Options
+from snrstream.hosts.link import Link
+from snrstream.hosts.server import Server, listen
+from snrstream.hosts.session import Session
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrtrain.benchmarks import small_scan
 
 from .conftest import ENVIRONMENT, Running, running
@@ -184,7 +185,7 @@ def test_kept_raw_data_is_reconstructed_from_a_pipe(tmp_path: Path, monkeypatch,
         monkeypatch.setattr(coil_combine, "process", broken)
         converse(address, SCAN)
     (kept,) = tmp_path.iterdir()
-    command = [sys.executable, "-m", "snrstream.cli", "recon", "--from-stream", "--pipeline", "grappa_snr"]
+    command = [sys.executable, "-m", "snrstream", "recon", "--from-stream", "--pipeline", "grappa_snr"]
     with open(kept, "rb") as stdin:
         done = subprocess.run(command, stdin=stdin, env=ENVIRONMENT, capture_output=True)
     assert done.returncode == 0, done.stderr

@@ -8,12 +8,12 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream.chain import parse_chain
-from snrstream.link import Link
-from snrstream.mrd.decoder import Decoder
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.messages import Close, ConfigText, Header
-from snrstream.mrd.scan_file import ScanFile
+from snrstream.chain.chain import parse_chain
+from snrstream.hosts.link import Link
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.header import parse_header
+from snrstream.wire.messages import Close, ConfigText, Header
+from snrstream.wire.scan_file import ScanFile
 
 from .conftest import exchange
 

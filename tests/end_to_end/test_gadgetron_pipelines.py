@@ -8,13 +8,13 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream import noise_adjust
-from snrstream.chain import named_chain, parse_chain
+from snrstream.chain.chain import named_chain, parse_chain
 from snrstream.errors import ConfigurationError
-from snrstream.mrd.decoder import Decoder
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.scan_file import ScanFile
-from snrstream.resources import folder
+from snrstream.gadgets import noise_adjust
+from snrstream.system.resources import folder
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.header import parse_header
+from snrstream.wire.scan_file import ScanFile
 from snrtrain.benchmarks import gadgetron_objects
 
 from .conftest import exchange

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from gadgetron.external.connection import Connection
 
-from snrstream.gadgetron import chain
-from snrstream.link import Link
-from snrstream.mrd.decoder import Decoder
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigText, Fault, Header
-from snrstream.mrd.scan_file import ScanFile
+from snrstream.hosts.gadgetron_module import chain
+from snrstream.hosts.link import Link
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close, ConfigText, Fault, Header
+from snrstream.wire.scan_file import ScanFile
 
 from .conftest import ENVIRONMENT, exchange, started_module
 

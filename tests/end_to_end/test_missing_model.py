@@ -7,10 +7,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from snrstream.cli import main
-from snrstream.client import send_scan
-from snrstream.mrd.scan_file import ScanFile
-from snrstream.resources import folder
+from snrstream.cli.main import main
+from snrstream.hosts.client import send_scan
+from snrstream.system.resources import folder
+from snrstream.wire.scan_file import ScanFile
 
 REASON = "not denoised: unknown model 'not_there'; known: sn2n_unet25d, snraware_unet2d"
 

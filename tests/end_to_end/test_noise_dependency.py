@@ -9,16 +9,16 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream.cli import main
-from snrstream.client import send_scan
+from snrstream.cli.main import main
 from snrstream.errors import ConnectionFailed
-from snrstream.link import Link
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Dependency, Header
-from snrstream.mrd.scan_file import ScanFile
-from snrstream.noise_query import noise_summary
-from snrstream.resources import folder
+from snrstream.hosts.client import send_scan
+from snrstream.hosts.link import Link
+from snrstream.noise.query import noise_summary
+from snrstream.system.resources import folder
+from snrstream.wire.messages import Close, ConfigFile, ConfigText, Dependency, Header
+from snrstream.wire.scan_file import ScanFile
 
-from ..test_noise_query import NOT_STORED, query
+from ..noise.test_noise_query import NOT_STORED, query
 
 OWN_ID = "<measurementID>164128_1_1_3</measurementID>"
 FLOAT32 = 1e-3  # of the largest value: sums in another order, in float32 and in all steps; 1.4e-4 was found

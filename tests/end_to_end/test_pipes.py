@@ -10,15 +10,15 @@ from contextlib import contextmanager
 import ismrmrd
 import pytest
 
-from snrstream.cli import main
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Header
+from snrstream.cli.main import main
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Header
 from tests.piped_scan import CLOSE, END_MARK, PipedScan, header_and_images
 
 from .conftest import ENVIRONMENT
 from .test_stream import assert_identical, read_images
 
-COMMAND = [sys.executable, "-m", "snrstream.cli", "recon", "--from-stream", "--pipeline"]
+COMMAND = [sys.executable, "-m", "snrstream", "recon", "--from-stream", "--pipeline"]
 PATIENCE_S = 120
 
 
@@ -95,7 +95,7 @@ def test_a_reader_that_is_gone(scan) -> None:
 
 def test_ends_that_are_no_pipe() -> None:
     """In a process that has not yet loaded anything else."""
-    code = "from snrstream.pipe_ends import standard_pipes\n"
+    code = "from snrstream.hosts.pipe_ends import standard_pipes\n"
     code += "try: print('not in the stream', standard_pipes()[1].write(b'stream'))\nexcept Exception as exc: print(exc)"
 
     def ends(**options: object) -> tuple[bytes, bytes]:
@@ -118,7 +118,7 @@ def test_a_stdout_that_is_closed(scan) -> None:
 
 
 def test_version_2_without_its_package_names_it_and_version_1_does_without(scan) -> None:
-    code = "import sys; sys.modules['mrd'] = None; from snrstream.cli import main; sys.exit(main())"
+    code = "import sys; sys.modules['mrd'] = None; from snrstream.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, *COMMAND[3:], "grappa_snr"]
     done = subprocess.run(command, input=scan.version_2(0), capture_output=True, env=ENVIRONMENT)
     assert done.returncode == 1 and done.stdout == b""

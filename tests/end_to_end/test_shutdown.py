@@ -13,13 +13,13 @@ import ismrmrd
 import pytest
 from tools.benchmarks import small_scan
 
-from snrstream.conversation import Options
 from snrstream.errors import ConnectionFailed
-from snrstream.gate import STOPPING, Gate
-from snrstream.link import Link
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, Header, Text
-from snrstream.server import Server, listen
+from snrstream.hosts.conversation import Options
+from snrstream.hosts.gate import STOPPING, Gate
+from snrstream.hosts.link import Link
+from snrstream.hosts.server import Server, listen
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close, ConfigFile, Header, Text
 
 CONFIGURATION, HEADER = ConfigFile("grappa_snr"), Header(small_scan.HEADER)
 SCAN = [CONFIGURATION, HEADER, *small_scan.acquisitions()]

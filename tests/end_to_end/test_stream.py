@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tools.benchmarks import small_scan
 
-from snrstream.cli import main
-from snrstream.client import send_scan
+from snrstream.cli.main import main
 from snrstream.errors import ConnectionFailed
-from snrstream.link import Link
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Query, Response, Text
-from snrstream.mrd.scan_file import ScanFile
-from snrstream.resources import folder
+from snrstream.hosts.client import send_scan
+from snrstream.hosts.link import Link
+from snrstream.system.resources import folder
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close, ConfigFile, ConfigText, Header, Query, Response, Text
+from snrstream.wire.scan_file import ScanFile
 
 
 def read_images(path: Path) -> dict[str, list[ismrmrd.Image]]:

@@ -5,7 +5,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from snrstream.cli import main
+from snrstream.cli.main import main
 from snrtrain.benchmarks import volume
 
 

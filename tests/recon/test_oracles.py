@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snrstream import accumulate, noise_adjust
+from snrstream.gadgets import accumulate, noise_adjust
 from snrstream.recon.coil_maps import calibration_images, inati
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import centred_slice, to_image, to_kspace

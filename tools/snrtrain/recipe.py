@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from snrstream.errors import ConfigurationError
-from snrstream.resources import LONGEST_NAME, is_plain_name
+from snrstream.system.resources import LONGEST_NAME, is_plain_name
 
 CHOICES = {
     "method": ("snraware", "sn2n"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..resources import folder, is_plain_name
+from ..system.resources import folder, is_plain_name
 from .manifest_checks import LONGEST_SHOWN, check, parse
 
 Size = tuple[int, int, int]

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import ModelError, ModelTimeout
-from ..time_limit import within
+from ..system.time_limit import within
 from .backend import Backend, Stop, is_out_of_memory, reason
 from .contracts import fill, input_shape, output_shape, place, scale_of
 from .manifest import Manifest

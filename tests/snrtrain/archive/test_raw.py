@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream import accumulate, coil_combine, grappa, noise_adjust, taper
-from snrstream.chain import Chain
+from snrstream.chain.chain import Chain
 from snrstream.errors import ConfigurationError
+from snrstream.gadgets import accumulate, coil_combine, grappa, noise_adjust, taper
 from snrstream.items import ReconImage
 from snrtrain.archive import raw
 from snrtrain.archive.archive import Archive

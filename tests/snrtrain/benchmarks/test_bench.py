@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream import denoise as gadget
-from snrstream.chain import parse_chain
+from snrstream.chain.chain import parse_chain
 from snrstream.errors import ModelError
+from snrstream.gadgets import denoise as gadget
 from snrtrain.benchmarks import bart, denoise, denoise_peers
 from snrtrain.benchmarks.timing import Row
 from snrtrain.evaluation.peers import STATIC

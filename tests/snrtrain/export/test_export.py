@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream.cli import main
+from snrstream.cli.main import main
 from snrstream.denoising.manifest import read_manifest
 from snrstream.denoising.model import Model
 from snrstream.errors import ModelError
-from snrstream.resources import folder
+from snrstream.system.resources import folder
 from snrtrain.export import export as exporting
 from snrtrain.export.card import Facts
 from snrtrain.export.export import export, noise_reduction

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snrstream import accumulate, coil_combine, compress_channels, grappa, noise_adjust, taper
-from snrstream.chain import Chain
+from snrstream.chain.chain import Chain
 from snrstream.errors import ConfigurationError, ScanError
+from snrstream.gadgets import accumulate, coil_combine, compress_channels, grappa, noise_adjust, taper
 from snrstream.items import Bucket, ReconImage
-from snrstream.mrd.header import cartesian_encoding, parse_header
-from snrstream.mrd.scan_file import ScanFile
 from snrstream.recon.sampling import central_block
+from snrstream.wire.header import cartesian_encoding, parse_header
+from snrstream.wire.scan_file import ScanFile
 from snrtrain.archive.archive import DONE, Entry
 from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, MAP_GRID, possible_gmaps
 from snrtrain.archive.production import write, writing

@@ -12,15 +12,15 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from snrstream import denoise
 from snrstream.denoising.manifest import load_manifest
 from snrstream.errors import ModelError
+from snrstream.gadgets import denoise
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.messages import ConfigFile, ConfigText
 from snrstream.recon.spectrum import Spectrum
-from snrstream.resources import folder
+from snrstream.system.resources import folder
+from snrstream.wire.header import parse_header
+from snrstream.wire.messages import ConfigFile, ConfigText
 
 from . import denoise_peers, stream
 from .denoise_peers import NoisyFrame, noisy_frame

@@ -16,10 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from snrstream.errors import ConnectionFailed, SnrstreamError
-from snrstream.mrd.decoder import Decoder
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close
-from snrstream.session import Session
+from snrstream.hosts.session import Session
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close
 
 from . import small_scan
 

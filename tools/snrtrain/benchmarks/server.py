@@ -18,7 +18,7 @@ START_SECONDS = 60
 def server() -> Iterator[tuple[int, int]]:
     """Port and process number of `snrstream serve`, on a free port of the loopback interface."""
     with tempfile.TemporaryFile("w+b") as log:
-        command = [sys.executable, "-m", "snrstream.cli", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "snrstream", "serve", "--port", "0"]
         process = subprocess.Popen(command, stderr=log)
         try:
             yield wait_for_port(process, log), process.pid

@@ -6,7 +6,7 @@ from typing import Any
 import ismrmrd
 import numpy as np
 
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header, Query, Text
+from snrstream.wire.messages import Close, ConfigFile, ConfigText, Header, Query, Text
 
 from . import gadgetron_objects
 from .header import cartesian_header

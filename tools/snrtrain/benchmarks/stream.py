@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snrstream.link import Link
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close, ConfigFile, ConfigText, Header
+from snrstream.hosts.link import Link
 from snrstream.recon.fft import to_image, to_kspace
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close, ConfigFile, ConfigText, Header
 
 from . import scans
 from .header import cartesian_header

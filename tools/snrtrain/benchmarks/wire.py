@@ -10,9 +10,9 @@ import ismrmrd
 import numpy as np
 from ismrmrd.serialization import ProtocolDeserializer
 
-from snrstream.link import Link
-from snrstream.mrd.encoder import encode
-from snrstream.mrd.messages import Close
+from snrstream.hosts.link import Link
+from snrstream.wire.encoder import encode
+from snrstream.wire.messages import Close
 
 from .timing import Row
 
@@ -23,7 +23,7 @@ Reader = Callable[[socket.socket], int]  # reads to the end; how many acquisitio
 
 
 def rows() -> list[Row]:
-    """The rate of `snrstream.link.Link` over that of the other readers, each its best of several runs in turn."""
+    """The rate of `snrstream.hosts.link.Link` over that of the other readers, each its best of several runs in turn."""
     table: list[Row] = []
     for n_channels in (4, 16, 32):
         readers: dict[str, Reader] = {"ours": _ours, "ismrmrd": partial(_ismrmrd, -1)}

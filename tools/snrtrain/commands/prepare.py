@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from snrstream.errors import ConfigurationError
-from snrstream.resources import LONGEST_NAME, is_plain_name
+from snrstream.system.resources import LONGEST_NAME, is_plain_name
 from snrtrain.archive import production, raw, subjects, volumes
 from snrtrain.archive.archive import SPLITS
 from snrtrain.methods import pairs

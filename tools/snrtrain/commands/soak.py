@@ -21,7 +21,7 @@ from pathlib import Path
 
 import ismrmrd
 
-from snrstream.link import Link
+from snrstream.hosts.link import Link
 from snrtrain.benchmarks import fuzz, small_scan, stream, volume
 from snrtrain.benchmarks.server import server
 
@@ -112,7 +112,7 @@ def whole_volume(matrix: tuple[int, int, int], n_channels: int) -> int:
         scan = Path(folder) / "volume.h5"
         volume.write(scan, matrix, n_channels)
         print(f"{scan.stat().st_size / 2**30:.1f} GiB of raw data written", flush=True)
-        command = [sys.executable, "-m", "snrstream.cli", "recon", str(scan), "--pipeline", "grappa_snr"]
+        command = [sys.executable, "-m", "snrstream", "recon", str(scan), "--pipeline", "grappa_snr"]
         start = time.perf_counter()
         process = subprocess.Popen([*command, "--output", str(Path(folder) / "out")])
         _, status, usage = os.wait4(process.pid, 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from snrstream.denoising.manifest import named_manifest, read_manifest
 from snrstream.denoising.model import Model
 from snrstream.errors import ModelError
-from snrstream.resources import is_plain_name
+from snrstream.system.resources import is_plain_name
 
 from .peers import Denoiser
 

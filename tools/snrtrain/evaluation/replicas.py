@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from numpy.random import Generator
 
-from snrstream.chain import Chain, named_chain
+from snrstream.chain.chain import Chain, named_chain
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.items import Bucket, Calibration, ReconImage
-from snrstream.mrd.header import parse_header
-from snrstream.mrd.scan_file import ScanFile
+from snrstream.wire.header import parse_header
+from snrstream.wire.scan_file import ScanFile
 from snrtrain.simulation.phantom import white_noise
 
 BEFORE = ("noise_adjust", "accumulate", "compress_channels", "grappa")

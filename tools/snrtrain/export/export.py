@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from snrstream.denoising.check import flat_images, noise_remaining
 from snrstream.denoising.manifest import read_manifest
 from snrstream.denoising.model import Model
 from snrstream.denoising.recorded import record_test_vector
 from snrstream.errors import ModelError
-from snrstream.model_check import flat_images, noise_remaining
 from snrtrain.export.card import Facts, card
 from snrtrain.export.formats import FILES, agreement, example_input, to_onnx, to_torchscript
 from snrtrain.export.receptive_field import receptive_field

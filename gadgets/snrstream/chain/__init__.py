@@ -1,0 +1,1 @@
+"""A stream configuration (XML) to a chain of gadgets, with their parameters."""

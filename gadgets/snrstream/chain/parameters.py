@@ -1,0 +1,66 @@
+"""Gadget parameters: a frozen dataclass, filled from `<property name= value=>` text at the edge."""
+
+import types
+import typing
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from ..errors import ConfigurationError
+
+T = TypeVar("T")
+
+
+def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T:
+    """An instance of the dataclass `cls` from property texts.
+
+    Fields are bool, int, float, str, Literal[...] of str, or one of these or None. A `__post_init__`
+    that finds a value out of range raises ValueError with what it expected.
+    Raises ConfigurationError that names gadget, property and what is known or expected.
+    """
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, text in properties.items():
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise ConfigurationError(f"gadget {gadget}: unknown property {name!r}; known: {listed}")
+        values[name] = _value(cls, gadget, name, text)
+    try:
+        return cls(**values)
+    except ValueError as exc:
+        raise ConfigurationError(f"gadget {gadget}: {exc}") from None
+
+
+def replace_parameter(parameters: T, gadget: str, name: str, text: str) -> T:
+    """`parameters` with another value, from text, of one field. Raises ConfigurationError like `parse_parameters`."""
+    value = _value(type(parameters), gadget, name, text)
+    try:
+        return replace(parameters, **{name: value})  # type: ignore[type-var]
+    except ValueError as exc:
+        raise ConfigurationError(f"gadget {gadget}: {exc}") from None
+
+
+def _value(cls: type, gadget: str, name: str, text: str) -> Any:
+    try:
+        return _convert(typing.get_type_hints(cls)[name], text.strip())
+    except ValueError as exc:
+        raise ConfigurationError(f"gadget {gadget}: property {name} is {text!r}; expected {exc}") from None
+
+
+def _convert(hint: Any, text: str) -> Any:
+    """`text` as the type `hint`; ValueError tells what was expected."""
+    if isinstance(hint, types.UnionType):
+        hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
+    if typing.get_origin(hint) is typing.Literal:
+        choices = typing.get_args(hint)
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
+    if hint is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError("true or false")
+        return text.lower() == "true"
+    try:
+        return hint(text)
+    except ValueError:
+        kind = {int: "a whole number", float: "a number"}.get(hint, hint.__name__)
+        raise ValueError(kind) from None

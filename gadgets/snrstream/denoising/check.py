@@ -1,0 +1,108 @@
+"""What a run of a model shows: its recorded answer, noise reduction, speed, and the seam of its tiles."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..cli.models import file_and_size, problem
+from ..errors import ModelError
+from ..system.threads import limit_threads
+from .manifest import Manifest
+from .model import Model, load_model
+from .recorded import deviation
+from .seam import measure_seam
+
+EDGE = 256  # of the test image, along e1 and ro
+BRIGHT, DARK = 20.0, 12.0  # SNR where g is 1
+MOST_FRAMES, ANY_FRAMES = 32, 4  # of the test stack; where the network takes any number
+WEAKER = 2.0  # times the manifest's noise: one image and g-map differ from others, but not by as much
+FAILED = "FAILED"
+
+
+def check_model(name: str) -> Iterator[tuple[str, str]]:
+    """A label and a text for each finding; the label `FAILED` for each that must not be.
+
+    Fails where manifest or hash are wrong, the model does not run, `safety` refuses its answer, the recorded answer is
+    missed by more than its tolerance, or more than `WEAKER` times the noise remains than the manifest says. The seam is
+    told, not judged. One thread, as `serve` has by default.
+    """
+    limit_threads(1)
+    try:
+        model = load_model(name)
+        manifest = model.manifest
+        yield "version", manifest.version
+        yield "file", f"{file_and_size(model.path)}, matches its hash"
+        yield from _compared(model)
+        yield from _measured(model)
+        for fallback in model.fallbacks:
+            yield "fallback", fallback
+    except (ModelError, MemoryError) as exc:
+        yield FAILED, problem(name, exc)
+
+
+def noise_remaining(manifest: Manifest, noisy: np.ndarray, denoised: np.ndarray, flat: np.ndarray) -> float:
+    """Noise SD out over in, from two images each that differ by their noise alone.
+
+    noisy, denoised: `(2, frame, e1, ro)` complex64. flat: `(e1, ro)` bool, where it is measured, away from edges: there
+    g is the same in and out. Of the magnitudes where the network answers with these, for the phase is the original's.
+    """
+    if manifest.input != "complex_gmap":
+        noisy, denoised = np.abs(noisy), np.abs(denoised)
+    before, after = (np.abs(pair[0] - pair[1])[:, flat].astype(np.float64) for pair in (noisy, denoised))
+    return float(np.sqrt(np.mean(after**2) / np.mean(before**2)))
+
+
+def flat_images(manifest: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Twice the same disc in a disc under noise of SD g per part, the g-map, and where the discs are flat.
+
+    Shapes `(2, frame, e1, ro)` complex64, `(frame, e1, ro)` float32 and `(e1, ro)` bool. In SNR units, with SNR and g
+    within the manifest's ranges. All frames hold the same object under a smooth phase, as in scans, and noise of their
+    own.
+    """
+    n_frames = 1 if manifest.frames == "none" else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
+    rng, shape = np.random.default_rng(0), (n_frames, EDGE, EDGE)
+    y, x = np.meshgrid(np.linspace(-1, 1, EDGE), np.linspace(-1, 1, EDGE), indexing="ij")
+    radius = np.hypot(x, y)
+    gmap = np.clip(1 + 0.5 * np.exp(-4 * radius**2), *(manifest.gfactor_range or (None, None)))
+    snr = np.clip([DARK, BRIGHT], *(manifest.snr_range or (None, None))) * gmap.min()
+    object_ = np.select([radius < 0.4, radius < 0.8], snr[::-1]) * np.exp(1j * (x + 0.5 * y))
+    flat = (radius < 0.33) | ((radius > 0.47) & (radius < 0.73))  # 9 pixels from an edge and more
+    noise = rng.standard_normal((2, *shape)) + 1j * rng.standard_normal((2, *shape))
+    noisy = (object_ + gmap * noise).astype(np.complex64)
+    return noisy, np.broadcast_to(gmap, shape).astype(np.float32), flat
+
+
+def _compared(model: Model) -> Iterator[tuple[str, str]]:
+    recorded = model.manifest.test_vector
+    if recorded is None:
+        yield "recorded answer", "none, nothing to compare with"
+        return
+    with np.errstate(all="ignore"):  # the file may hold anything
+        found = deviation(model)
+    yield "recorded answer", f"differs by {found:.2g}; tolerance {recorded.tolerance:g}"
+    if not found <= recorded.tolerance:
+        yield (
+            FAILED,
+            f"its answer differs from the recorded one by {found:.3g}; expected {recorded.tolerance:g} at most",
+        )
+
+
+def _measured(model: Model) -> Iterator[tuple[str, str]]:
+    noisy, gmap, flat = flat_images(model.manifest)
+    denoised, seconds = [], []
+    for image in noisy:
+        start = time.perf_counter()
+        denoised.append(model.denoise(image, gmap))
+        seconds.append(time.perf_counter() - start)
+    found, stated = noise_remaining(model.manifest, noisy, np.stack(denoised), flat), model.manifest.noise_reduction
+    yield "noise", f"SD falls to {found:.1%} in flat regions, manifest {stated:.1%}"
+    if not found <= WEAKER * stated:
+        yield FAILED, f"{found:.1%} of the noise remains; expected {stated:.1%}, as its manifest says, or near it"
+    best = 1000 * min(seconds) / len(gmap)
+    how = f"{model.backend} on {model.device}, best of {len(seconds)}"
+    yield "speed", f"{best:.3g} ms a frame of {EDGE} x {EDGE}, {how}"
+    if model.manifest.frames == "time" and len(gmap) > 1:
+        yield "", f"{best * len(gmap):.3g} ms an image in a streamed series, for its {len(gmap)} frames run each time"
+    seam = measure_seam(model, noisy[0], gmap)
+    yield "seam of tiles", f"{seam.at_borders:.2g} noise SDs (RMS) where they overlap, {seam.largest:.2g} at most"

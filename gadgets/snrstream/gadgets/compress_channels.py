@@ -1,0 +1,73 @@
+"""Gadget: fewer, virtual channels, to reconstruct faster from large coil arrays."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ismrmrd import xsd
+from torch import Tensor
+
+from ..items import Bucket, Calibration
+from ..recon.compression import compressed, compression_matrix, kept_share
+from ..recon.fft import centred_slice
+from .shared import SharedBySlice
+
+log = logging.getLogger(__name__)
+
+CENTRAL = 24  # lines of an image without calibration lines that the channels are found from
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """channels: how many virtual channels to keep; a scan that has no more is left as it is."""
+
+    channels: int = 16
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.channels <= 1024:
+            raise ValueError(f"channels is {self.channels}; expected 1 to 1024")
+
+
+@dataclass(frozen=True, eq=False)
+class _Compression:
+    matrix: Tensor
+    calibration: Calibration | None
+
+
+def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
+    """Each `Bucket` with its channels compressed; other items pass.
+
+    Images of a slice that share their calibration share the matrix, and a compressed calibration. One that has no
+    calibration has a matrix of its own, as `coil_combine` gives it maps of its own.
+    """
+    shared: SharedBySlice[Calibration, _Compression] = SharedBySlice()
+    for item in items:
+        if not isinstance(item, Bucket) or len(item.kspace) <= parameters.channels:
+            yield item
+            continue
+        if item.calibration is None:
+            found = _Compression(_matrix(_central(item), parameters.channels), None)
+        else:
+            make = functools.partial(_by, item.calibration, parameters.channels)
+            found = shared.get(item.head, item.calibration, make)
+        yield dataclasses.replace(item, kspace=compressed(found.matrix, item.kspace), calibration=found.calibration)
+
+
+def _by(calibration: Calibration, n_channels: int) -> _Compression:
+    matrix = _matrix(calibration.kspace, n_channels)
+    return _Compression(matrix, Calibration(compressed(matrix, calibration.kspace), calibration.start))
+
+
+def _matrix(signal: Tensor, n_channels: int) -> Tensor:
+    matrix = compression_matrix(signal, n_channels)
+    log.info("%d channels to %d: %.2f %% of the signal", len(signal), n_channels, 100 * kept_share(matrix, signal))
+    return matrix
+
+
+def _central(bucket: Bucket) -> Tensor:
+    n_e2, n_e1 = bucket.kspace.shape[1:3]
+    rows = [centred_slice(min(n, CENTRAL), n) for n in (n_e2, n_e1)]
+    return bucket.kspace[:, rows[0], rows[1]]

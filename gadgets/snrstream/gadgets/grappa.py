@@ -1,0 +1,92 @@
+"""Gadget: calibrate GRAPPA; the data goes on with its small kernel."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ismrmrd import xsd
+
+from ..errors import ScanError
+from ..items import Bucket, Calibration
+from ..recon.grappa import NOISE_FROM, TIKHONOV, Kernel, calibrate
+from ..recon.lattice import Lattice
+from .shared import SharedBySlice
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """kernel_e1, kernel_e2, kernel_ro: kernel size in acquired lines, acquired partitions and readout samples; fewer
+    lines are taken where the calibration lines are too few to train them. tikhonov: regularisation, as a fraction
+    of the mean diagonal of the normal equations. regularisation: by `tikhonov` alone, or also by the `noise` that the
+    kernel will meet, which has less noise and more residual aliasing; `auto` takes `noise` from R = 4 on."""
+
+    kernel_e1: int = 4
+    kernel_e2: int = 4
+    kernel_ro: int = 5
+    tikhonov: float = TIKHONOV
+    regularisation: Literal["auto", "tikhonov", "noise"] = "auto"
+
+    def __post_init__(self) -> None:
+        lines = self.kernel_e1, self.kernel_e2
+        if not all(2 <= n <= 12 for n in lines) or not 1 <= self.kernel_ro <= 31 or self.kernel_ro % 2 == 0:
+            raise ValueError(
+                f"kernel is {lines[0]} lines x {lines[1]} partitions x {self.kernel_ro} samples; "
+                "expected 2 to 12, 2 to 12 and an odd number to 31"
+            )
+        if not 0 <= self.tikhonov < 1:
+            raise ValueError(f"tikhonov is {self.tikhonov}; expected a number from 0 to below 1")
+
+
+def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
+    """Add the kernel to each `Bucket` with R > 1; other items pass.
+
+    Images of a slice that share their calibration and sampling share the kernel.
+    """
+    kernels: SharedBySlice[_Source, Kernel] = SharedBySlice()
+    for item in items:
+        if not isinstance(item, Bucket) or item.lattice.acceleration == (1, 1):
+            yield item
+            continue
+        calibration, net = item.calibration, math.prod(item.lattice.acceleration)
+        if len(item.kspace) < net:
+            raise ScanError(f"data has {len(item.kspace)} channels; expected at least {net}, the net acceleration")
+        if calibration is None:
+            r1, r2 = item.lattice.acceleration
+            needed = (parameters.kernel_e1 - 1) * r1 + 1
+            raise ScanError(
+                f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {item.head.idx.slice} has "
+                f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
+            )
+        source = _Source(calibration, item.lattice, item.grid.size, item.snr_units)
+        kernel = kernels.get(item.head, source, functools.partial(_kernel, source, parameters))
+        yield dataclasses.replace(item, kernel=kernel)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a kernel is made of. size: of k-space (e2, e1)."""
+
+    calibration: Calibration
+    lattice: Lattice
+    size: tuple[int, int]
+    snr_units: bool
+
+
+def _kernel(source: _Source, parameters: Parameters) -> Kernel:
+    calibration, size = source.calibration, source.size
+    by_noise = parameters.regularisation == "noise"
+    if parameters.regularisation == "auto" and source.snr_units:
+        by_noise = math.prod(source.lattice.acceleration) >= NOISE_FROM
+    return calibrate(
+        calibration.kspace,
+        source.lattice,
+        size=size if by_noise else None,
+        centre=(size[0] // 2 - calibration.start[0], size[1] // 2 - calibration.start[1]),
+        n_lines=parameters.kernel_e1,
+        n_samples=parameters.kernel_ro,
+        n_partitions=parameters.kernel_e2,
+        tikhonov=parameters.tikhonov,
+    )

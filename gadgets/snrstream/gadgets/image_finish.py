@@ -1,0 +1,189 @@
+"""Gadget: reconstructed images to ISMRMRD images that consoles, viewers and DICOM writers understand."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ismrmrd
+import numpy as np
+from ismrmrd import xsd
+
+from ..errors import printable
+from ..image_kind import ImageKind
+from ..items import ReconImage
+from ..output.image_values import lowest
+
+log = logging.getLogger(__name__)
+
+UINT16_MAX = 65535
+ENOUGH_PIXELS = 4096  # for the percentile of a window
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """output: `complex` for complex images and float maps in SNR units, unscaled; `magnitude` for uint16
+    magnitudes times the scales below. scale: of images and SNR maps; gmap_scale: of g-maps. Images that are not in
+    SNR units have a scale of their own, a power of ten that fits the first of them with signal.
+    gmap, snr_map: whether to send them, once for each original image."""
+
+    output: Literal["complex", "magnitude"] = "magnitude"
+    scale: float = 10.0
+    gmap_scale: float = 100.0
+    gmap: bool = True
+    snr_map: bool = False
+
+    def __post_init__(self) -> None:
+        if not (1e-6 <= self.scale <= 1e6 and 1e-6 <= self.gmap_scale <= 1e6):
+            raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected numbers from 1e-6 to 1e6")
+
+
+def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
+    """`ReconImage` to one or more `ismrmrd.Image`s, numbered from 1 in each series; other items pass.
+
+    Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
+    """
+    numbers: Counter[int] = Counter()
+    windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
+    raw_scale: float | None = None
+
+    def finish(recon: ReconImage, pixels: np.ndarray, kind: ImageKind, scale: float) -> ismrmrd.Image:
+        number = numbers[kind.series] = numbers[kind.series] + 1
+        scale = scale if parameters.output == "magnitude" else 1.0
+        window = windows.get(number) if kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP) else None
+        if window is None:
+            low, high = _window(pixels, kind)
+            whole = parameters.output == "magnitude"
+            window = _whole(low, high, scale) if whole else (low, high if high > low else low + 1)
+        if kind is ImageKind.ORIGINAL:
+            windows[number] = window
+        elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
+            windows.pop(number, None)
+        return _finish(recon, pixels, kind, scale, number, parameters.output, window)
+
+    for item in items:
+        if not isinstance(item, ReconImage):
+            yield item
+            continue
+        scale = parameters.scale
+        if not item.snr_units:
+            scale = raw_scale or _raw_scale(item.image)
+            raw_scale = scale if item.image.any() else raw_scale  # an empty image says nothing of the next
+        yield finish(item, item.image, item.kind, scale)
+        if item.kind is not ImageKind.ORIGINAL:
+            continue
+        if parameters.gmap:
+            yield finish(item, item.gmap, ImageKind.G_MAP, parameters.gmap_scale)
+        if parameters.snr_map:
+            snr = np.abs(item.image) / np.maximum(item.gmap, np.finfo(np.float32).tiny)
+            yield finish(item, snr, ImageKind.SNR_MAP, scale)
+
+
+def _raw_scale(image: np.ndarray) -> float:
+    """The power of ten that brings the largest magnitude to between 1000 and 10,000: raw units may be of any size."""
+    largest = float(np.abs(image).max())
+    exponent = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
+    return 10.0 ** min(max(exponent, -30), 30)
+
+
+def _finish(
+    recon: ReconImage,
+    pixels: np.ndarray,
+    kind: ImageKind,
+    scale: float,
+    number: int,
+    output: str,
+    window: tuple[float, float],
+) -> ismrmrd.Image:
+    warnings = recon.warnings
+    if output == "magnitude":
+        scaled = np.rint(np.abs(pixels) * np.float32(scale))
+        n_clipped = int(np.count_nonzero(scaled > UINT16_MAX))
+        if n_clipped:
+            text = f"{n_clipped} pixels exceed {UINT16_MAX} at scale {scale:g} and were clipped"
+            log.warning("series %d image %d: %s", kind.series, number, text)
+            warnings += (text,)
+        pixels = np.minimum(scaled, UINT16_MAX).astype(np.uint16)
+    image = ismrmrd.Image(_head(recon, kind, number, pixels), data=pixels[None])
+    image.meta = _meta(recon, kind, number, scale, warnings, window)
+    return image
+
+
+def _window(pixels: np.ndarray, kind: ImageKind) -> tuple[float, float]:
+    """Lowest and highest value of `(e2, e1, ro)` to show: up to what 99.5 % of the pixels stay under, see `lowest`."""
+    step = max(1, pixels.size // ENOUGH_PIXELS)
+    while math.gcd(step, pixels.shape[1] * pixels.shape[2]) > 1:  # or a sample would be of some columns alone
+        step += 1
+    high = float(np.percentile(np.abs(pixels.ravel()[::step]), 99.5))
+    return lowest(kind, high), high
+
+
+def _whole(low: float, high: float, scale: float) -> tuple[int, int]:
+    """A window for whole pixel values, which are `scale` times these: whole numbers of even distance."""
+    first = round(low * scale)
+    return first, first + max(2, 2 * math.ceil((high * scale - first) / 2))
+
+
+def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
+    """Geometry, time and counters of the acquisition at the centre of k-space."""
+    nz, ny, nx = pixels.shape
+    dx, dy, dz = recon.voxel_mm
+    complex_pixels = np.iscomplexobj(pixels)
+    return ismrmrd.ImageHeader.from_acquisition(
+        ismrmrd.Acquisition(recon.head, data=np.zeros((0, 0), np.complex64), trajectory=np.zeros((0, 0), np.float32)),
+        version=1,
+        field_of_view=(nx * dx, ny * dy, nz * dz),
+        image_type=ismrmrd.IMTYPE_COMPLEX if complex_pixels else ismrmrd.IMTYPE_MAGNITUDE,
+        image_index=number,
+        image_series_index=kind.series,
+    )
+
+
+def _meta(
+    recon: ReconImage,
+    kind: ImageKind,
+    number: int,
+    scale: float,
+    warnings: tuple[str, ...],
+    window: tuple[float, float],
+) -> ismrmrd.Meta:
+    """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
+    alpha = f", alpha {recon.meta['SNRSTREAM_alpha']}" if "SNRSTREAM_alpha" in recon.meta else ""
+    comment = f"snrstream {kind.description}{alpha}, x{scale:g}"
+    before = recon.meta.get("GADGETRON_ImageProcessingHistory", [])
+    meta = {
+        **recon.meta,
+        "DataRole": "Quantitative" if kind.quantitative else "Image",
+        "SeriesDescriptionAdditional": f"_{kind.description}",
+        "SequenceDescriptionAdditional": f"_{kind.description}",
+        "ImageComments": comment,
+        "ImageComment": comment,
+        "GADGETRON_DataRole": kind.data_role,
+        "GADGETRON_ScaleRatio": f"{scale:g}",
+        "GADGETRON_ImageComment": comment,
+        "GADGETRON_SeqDescription": f"_{kind.description}",
+        "GADGETRON_ImageProcessingHistory": [*before, "snrstream", *recon.history],
+        "Keep_image_geometry": "1",
+        "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
+        "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
+        "WindowCenter": f"{(window[0] + window[1]) / 2:.6g}",
+        "WindowWidth": f"{window[1] - window[0]:.6g}",
+        "image_index": str(number),
+    }
+    correlation = [round(value, 2) for value in recon.spectrum.correlation]
+    if any(correlation):
+        e2, e1, ro = correlation
+        meta["SNRSTREAM_noise_correlation"] = f"ro {ro:.2f}, e1 {e1:.2f}, e2 {e2:.2f}"
+    if not recon.snr_units:
+        meta["SNRSTREAM_snr_units"] = "false"
+    if warnings:
+        meta["SNRSTREAM_warning"] = list(warnings)
+    return ismrmrd.Meta({k: _ascii(v) for k, v in meta.items()})
+
+
+def _ascii(value: str | list[str]) -> str | list[str]:
+    if isinstance(value, list):
+        return [printable(text).encode("ascii", "replace").decode() for text in value]
+    return printable(value).encode("ascii", "replace").decode()

@@ -1,0 +1,123 @@
+"""The client: streams a raw scan to a server and collects what it sends back."""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
+
+import ismrmrd
+from tqdm import tqdm
+
+from ..chain.chain import chain_file, read_configuration
+from ..errors import ConnectionFailed
+from ..system.progress import Progress
+from ..wire.acquisitions import NOISE_FLAG, head_of
+from ..wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
+from ..wire.scan_file import ScanFile
+from .link import Link
+from .openrecon import Settings
+
+CONNECT_SECONDS = 10.0
+NOISE_PIPELINE = "default_measurement_dependencies"
+
+
+@dataclass(frozen=True)
+class Received:
+    """An image, and the seconds from the last acquisition sent until it had arrived (0 if it came before)."""
+
+    image: ismrmrd.Image
+    latency_s: float
+
+
+def send_scan(
+    scan: ScanFile, host: str, port: int, pipeline: str, properties: Mapping[str, str] = MappingProxyType({})
+) -> list[Received]:
+    """Stream `scan` through the server's `pipeline`, a name it knows or the path of a file to send whole.
+
+    properties: of the pipeline's gadgets, in place of the pipeline's own. The server refuses one that no gadget has.
+    No images are right for noise acquisitions alone, and from the pipeline that keeps dependent noise measurements.
+    Raises ConnectionFailed where nobody listens, the server goes away, sends no images, or reports an error.
+    """
+    file = chain_file(pipeline)
+    configuration = ConfigFile(pipeline) if file is None else ConfigText(read_configuration(file))
+    server = f"server {host}:{port}"
+    try:
+        sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+    except (OSError, OverflowError, UnicodeError) as exc:
+        raise ConnectionFailed(f"cannot connect to {server}: {getattr(exc, 'strerror', None) or exc}") from None
+    with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
+        link = Link(sock, server)
+        preamble: list[Any] = [configuration, Header(scan.header_xml)]
+        if properties:
+            preamble.append(Text(Settings(dict(properties), strict=True).text()))
+        sender = _Sender(link, preamble, scan, progress)
+        sender.start()
+        received: list[Received] = []
+        try:
+            for message in link:
+                if isinstance(message, Fault) or (isinstance(message, Text) and message.text.startswith("ERROR")):
+                    raise ConnectionFailed(f"{server}: {message.text}")
+                if isinstance(message, Text):
+                    tqdm.write(f"server says: {message.text[:1000]!r}", file=sys.stderr)
+                elif isinstance(message, ismrmrd.Image):
+                    done = sender.finished_at
+                    received.append(Received(message, time.monotonic() - done if done else 0.0))
+                    progress.image()
+        except ConnectionFailed as exc:
+            sent = f"{progress.n_acquisitions} of {scan.n_acquisitions} acquisitions sent"
+            raise ConnectionFailed(f"{exc} ({sent}, {len(received)} images received)") from None
+        finally:
+            _shut(sock)
+            sender.join()
+    if sender.error is not None:
+        raise sender.error
+    if sender.finished_at is None:
+        raise ConnectionFailed(
+            f"{server} closed after {progress.n_acquisitions} of {scan.n_acquisitions} acquisitions and "
+            f"{len(received)} images; expected it to take the whole scan"
+        )
+    if not received and not sender.only_noise and PurePath(pipeline).stem != NOISE_PIPELINE:
+        raise ConnectionFailed(f"{server} sent no images for {scan.n_acquisitions} acquisitions of {scan.path}")
+    return received
+
+
+class _Sender(threading.Thread):
+    """Sends while the main thread receives, as a server may answer before all is sent."""
+
+    def __init__(self, link: Link, preamble: list[Any], scan: ScanFile, progress: Progress) -> None:
+        super().__init__(daemon=True)
+        self._link, self._preamble, self._scan, self._progress = link, preamble, scan, progress
+        self.finished_at: float | None = None
+        self.error: Exception | None = None
+        self.only_noise = True
+
+    def run(self) -> None:
+        try:
+            for message in self._preamble:
+                self._link.send(message)
+            for acquisition in self._scan.acquisitions():
+                self._link.send(acquisition)
+                self._progress.acquisition()
+                self.only_noise &= bool(head_of(acquisition).flags & NOISE_FLAG)
+            self.finished_at = time.monotonic()
+        except ConnectionFailed:
+            return  # the receiving side knows more: an error text, or the end of the connection
+        except Exception as exc:
+            self.error = exc
+        try:
+            self._link.send(Close())
+        except ConnectionFailed:
+            return
+
+
+def _shut(sock: socket.socket) -> None:
+    """Wake the sender where it still waits for a peer that is done."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

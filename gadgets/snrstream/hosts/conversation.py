@@ -1,0 +1,127 @@
+"""A session on a socket, whatever becomes of it: the client gets its images, or hears why not."""
+
+import contextlib
+import logging
+import math
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConnectionFailed, SnrstreamError
+from ..wire.messages import Close, Header
+from .gate import Gate
+from .link import Link
+from .raw_record import RawRecord
+from .session import LONGEST_TEXT, Session
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 30.0  # how long a client that has no scan may go on after its failure
+SILENCE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How `serve` treats its clients.
+
+    clients: how many are served at once. patience: seconds that a client may send, or take, nothing.
+    keep_raw: the folder where raw data of scans that failed stays; None keeps none.
+    """
+
+    clients: int = 8
+    patience: float = 900.0
+    keep_raw: Path | None = None
+
+
+def converse(sock: socket.socket, session: Session, options: Options, gate: Gate) -> None:
+    """Hold the session to its end. Raw data of a scan that fails is kept where the options say so.
+
+    Once the gate is closed, no scan begins, and a client that is waited for is let go.
+    """
+    record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
+    recorded = record.write if record is not None else None
+    link = Link(sock, session.peer, options.patience, recorded, spool=True, pauses=True, gate=gate)
+    failure: str | None = "ended by a defect"
+    try:
+        failure = _run(link, session, gate, SILENCE_SECONDS if record is None else options.patience)
+    finally:
+        gate.leave(session)
+        if record is not None:
+            _settle(record, session.has_scan or link.drained_header, failure, link.closed_by_peer)
+
+
+def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | None:
+    """The whole session; why it failed, or None. patience: with a client that still sends after a failure."""
+    try:
+        session.run(_admitted(link, session, gate), link.send)
+        link.send(Close())
+        link.finish(SILENCE_SECONDS)
+        return None
+    except ConnectionFailed as exc:
+        log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
+        if session.begun:
+            _tell_all_the_same(link, session, str(exc))
+        # What it sent before it went is raw data of its scan.
+        link.drain(SILENCE_SECONDS, math.inf if session.has_scan else DRAIN_SECONDS)
+        return str(exc)
+    except SnrstreamError as exc:
+        text = str(exc)
+        log.error("%s", text[:LONGEST_TEXT])
+    except MemoryError:
+        text = "out of memory; expected a smaller scan, or a host with more"
+        log.error("%s", text)
+    except Exception as exc:
+        text = f"internal error: {type(exc).__name__}: {exc}"
+        log.exception("a defect of snrstream")
+    report(link, session, text, patience)
+    return text
+
+
+def _admitted(link: Link, session: Session, gate: Gate) -> Iterator[Any]:
+    """What comes, up to a scan's header as long as the gate is open; from there on it has no say."""
+    messages = iter(link)
+    for message in messages:
+        if isinstance(message, Header):
+            link.gate = None
+            gate.enter(session)
+            yield message
+            break
+        yield message
+    yield from messages
+
+
+def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
+    """A peer that only stopped sending can still read."""
+    with contextlib.suppress(ConnectionFailed):
+        link.send(session.fault(text))
+        link.send(Close())
+
+
+def report(link: Link, session: Session, text: str, patience: float) -> None:
+    """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away.
+
+    One that pauses hears of it in the pause; what it sends afterwards is read on, as long as `patience` lasts.
+    """
+    seconds = math.inf if session.has_scan else max(DRAIN_SECONDS, patience)
+    link.drain(SILENCE_SECONDS, seconds)
+    try:
+        link.send(session.fault(text))
+        link.send(Close())
+    except ConnectionFailed as exc:
+        log.error("the error above could not be delivered: %s", exc)
+        return
+    if not link.closed_by_peer:
+        link.drain(patience, seconds)
+    link.finish(SILENCE_SECONDS)
+
+
+def _settle(record: RawRecord, is_scan: bool, failure: str | None, complete: bool) -> None:
+    """Raw data stays where a scan failed, though it be for the name of its pipeline."""
+    if failure is None or not is_scan:
+        record.discard()
+        return
+    kept = record.keep()
+    if kept is not None:
+        log.error("raw data kept in %s%s", kept, "" if complete else ", as far as it came: no CLOSE")

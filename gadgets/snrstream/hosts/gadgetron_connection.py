@@ -1,0 +1,66 @@
+"""The connection to the Gadgetron that started us as its external module: our own decoder on its socket."""
+
+import contextlib
+import itertools
+import socket
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..errors import ConnectionFailed
+from ..wire.messages import Close, ConfigText, Fault, Header
+from .link import Link
+
+if TYPE_CHECKING:
+    from gadgetron.external.connection import Connection
+
+PEER = "Gadgetron"
+LONGEST_TEXT = 1000  # characters of an error
+SILENCE_SECONDS = 30.0  # how long Gadgetron may pause after it was told of a failure
+
+
+class ModuleConnection:
+    """In place of the package's `Connection`, which `python -m gadgetron` opens ahead of everything else.
+
+    That one reads configuration and header at once, waits for ever where its peer is gone, and has a parser that
+    raises on headers that Gadgetron itself takes. This one leaves all messages to whom it is given to.
+
+    messages: up to Gadgetron's CLOSE, as of `Link`.
+    """
+
+    def __init__(self, sock: socket.socket, begun: Iterable[Any] = ()) -> None:
+        """begun: messages that have been read from the socket already."""
+        self._socket = sock
+        self._link = Link(sock, PEER)
+        self.messages: Iterator[Any] = itertools.chain(begun, self._link)
+
+    @classmethod
+    def taken_over(cls, connection: "Connection") -> Self:
+        """From the package's own, which has read configuration and header, and will close the socket."""
+        sock: socket.socket = connection.socket.socket
+        connection.socket = sock  # whose `close` says no CLOSE of its own
+        return cls(sock, (ConfigText(connection.raw_bytes.config), Header(connection.raw_bytes.header)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close. Tell Gadgetron where not even our module could be loaded: a mere end would look like success."""
+        if isinstance(exc, Exception):
+            self.fail(f"{type(exc).__name__}: {exc}")
+        self._socket.close()
+
+    def send(self, message: Any) -> None:
+        """Send one message. Raises ConnectionFailed where Gadgetron is gone."""
+        self._link.send(message)
+
+    def fail(self, text: str) -> None:
+        """Tell Gadgetron by its error message, read on to its CLOSE, for unread input resets the socket, and close."""
+        with contextlib.suppress(ConnectionFailed):
+            self._link.send(Fault(f"snrstream: {text[:LONGEST_TEXT]}"))
+            self._link.drain(SILENCE_SECONDS)
+            self._link.send(Close())
+            if not self._link.closed_by_peer:
+                self._link.finish(SILENCE_SECONDS)

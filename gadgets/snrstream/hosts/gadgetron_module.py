@@ -1,0 +1,62 @@
+"""The chain as one external Python module of a real Gadgetron.
+
+Gadgetron starts it from the same configuration files that the embedded host runs:
+
+    <external>
+      <execute name="snrstream.gadgetron" target="chain" type="python"/>
+      <configuration> <gadget name="..."/> ... </configuration>
+    </external>
+"""
+
+import logging
+from typing import TYPE_CHECKING, Union
+
+from ..errors import ProtocolError, SnrstreamError
+from ..system.log_levels import quiet_third_parties
+from ..system.threads import limit_threads
+from ..wire.messages import Close
+from .gadgetron_connection import PEER, ModuleConnection
+from .session import Session
+
+if TYPE_CHECKING:
+    from gadgetron.external.connection import Connection
+
+log = logging.getLogger(__name__)
+
+
+def chain(connection: Union["Connection", ModuleConnection]) -> None:
+    """Run the gadgets of the module's own `<configuration>` on everything that Gadgetron sends, to its CLOSE.
+
+    A failure is reported as Gadgetron's error message, and its input read to the end, for a reset connection or a mere
+    CLOSE would look like success with images missing. Then the process ends: raises SystemExit with status 1.
+    """
+    quiet_third_parties()
+    if isinstance(connection, ModuleConnection):
+        peer = connection
+    else:
+        log.warning("the gadgetron package read configuration and header: install snrstream by pip to do without it")
+        peer = ModuleConnection.taken_over(connection)
+    try:
+        limit_threads(1)
+        _converse(peer)
+        return
+    except SnrstreamError as exc:
+        text = str(exc)
+        log.error("%s", text)
+    except MemoryError:
+        text = "out of memory; expected a smaller scan, or a host with more"
+        log.error("%s", text)
+    except Exception as exc:
+        text = f"internal error: {type(exc).__name__}: {exc}"
+        log.exception("a defect of snrstream")
+    peer.fail(text)
+    raise SystemExit(1)
+
+
+def _converse(peer: ModuleConnection) -> None:
+    session = Session(PEER)
+    for message in session.answers(peer.messages):
+        peer.send(message)
+    if not session.has_scan:
+        raise ProtocolError(f"{PEER} closed before a scan came; expected a configuration and a header")
+    peer.send(Close())

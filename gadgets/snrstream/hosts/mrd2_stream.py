@@ -1,0 +1,147 @@
+"""MRD v2 streams in a pipe, by the package `mrd-python` (import name `mrd`), which need not be installed otherwise."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from typing import Any
+
+import ismrmrd
+import mrd
+from mrd._binary import CURRENT_BINARY_FORMAT_VERSION, CodedInputStream, read_fixed_int32, string_serializer
+
+from ..errors import ConnectionFailed, ProtocolError, SnrstreamError
+from ..wire.v2 import MAGIC
+from ..wire.v2.header import header_of
+from ..wire.v2.items import acquisition_of, image_item
+from .pipe_ends import Sink
+
+log = logging.getLogger(__name__)
+
+LARGEST = 1 << 30  # bytes of one array or text
+
+
+class Mrd2Stream:
+    """A `Stream` of MRD v2 items: acquisitions in, images out; waveforms pass as they are.
+
+    Raises ProtocolError for a stream that cannot be read, or has no header, ScanError for one that ISMRMRD has no
+    words for.
+    """
+
+    def __init__(self, source: BufferedReader, sink: Sink) -> None:
+        with _reading():
+            self._reader = _Reader(source)
+            header = self._reader.read_header()
+        if header is None:
+            raise ProtocolError("the MRD v2 stream on stdin has no header; expected one")
+        self.header = header_of(header)
+        self._writer = mrd.BinaryMrdWriter(sink)  # type: ignore[arg-type]
+        self._writer.write_header(header)
+        self._flush()
+
+    def items(self) -> Iterator[Any]:
+        """Raises ProtocolError for what is neither acquisition nor waveform."""
+        data = iter(self._reader.read_data())
+        while not self._at_end():
+            with _reading():
+                item = next(data, None)
+            match item:
+                case None:
+                    return
+                case mrd.StreamItem.Acquisition():
+                    yield acquisition_of(item.value)
+                case mrd.StreamItem.WaveformUint32():
+                    yield item
+                case _:
+                    raise ProtocolError(f"stdin: {type(item).__name__} in an MRD v2 stream; expected acquisitions")
+        log.warning("stdin ended without the mark of its end: images are made of what has come")
+
+    def send(self, item: Any) -> None:
+        """Raises ProtocolError for what cannot be written."""
+        if isinstance(item, ismrmrd.Image):
+            item = image_item(item)
+        elif not isinstance(item, mrd.StreamItem):
+            raise ProtocolError(f"a {type(item).__name__} cannot be written as MRD v2; expected images")
+        self._writer.write_data([item])  # as a list: generators overrun mrd's buffer where it is just full
+        self._flush()
+
+    def close(self) -> None:
+        """The end mark, which tells the reader that nothing is missing."""
+        self._writer.write_data([])  # or else, after a scan without images, mrd raises and leaves the mark out
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer._stream.flush()  # mrd itself keeps up to 64 KiB until more comes
+
+    def _at_end(self) -> bool:
+        with _reading():
+            return self._reader.at_end()
+
+
+class _Reader(mrd.BinaryMrdReader):
+    """mrd's reader, on a stream that does not wait for more than is needed."""
+
+    def __init__(self, source: BufferedReader) -> None:
+        mrd.protocols.MrdReaderBase.__init__(self)
+        self._stream = _PromptInput(source)
+        if bytes(self._stream.read_view(len(MAGIC))) != MAGIC:
+            raise ProtocolError("stdin is neither a stream of ISMRMRD messages nor one of MRD v2")
+        version = read_fixed_int32(self._stream)
+        if version != CURRENT_BINARY_FORMAT_VERSION or string_serializer.read(self._stream) != self.schema:
+            raise ProtocolError(
+                "the MRD v2 stream on stdin has another schema than the installed mrd-python; expected that of the "
+                "version that wrote it"
+            )
+
+    def at_end(self) -> bool:
+        """Whether nothing comes any more. Waits until that is known."""
+        return self._stream.at_end()
+
+
+class _PromptInput(CodedInputStream):
+    """mrd's own asks for 64 KiB at once, and waits until they are there: an image would wait for later readouts."""
+
+    def at_end(self) -> bool:
+        if self._offset == self._last_read_count:
+            try:
+                self._fill_buffer(1)
+            except EOFError:
+                return True
+        return False
+
+    def read_view(self, count: int) -> memoryview:
+        return super().read_view(_bounded(count))
+
+    def read_bytearray(self, count: int) -> bytearray:
+        return super().read_bytearray(_bounded(count))
+
+    def _fill_buffer(self, min_count: int = 0) -> None:
+        rest = self._last_read_count - self._offset
+        self._buffer[:rest] = self._buffer[self._offset : self._last_read_count]
+        self._offset, self._last_read_count = 0, rest
+        while self._last_read_count < min_count:
+            n_bytes = self._stream.readinto1(self._view[self._last_read_count :])
+            if n_bytes == 0:
+                raise EOFError
+            self._last_read_count += n_bytes
+
+
+def _bounded(count: int) -> int:
+    if not 0 <= count <= LARGEST:
+        raise ProtocolError(f"the MRD v2 stream on stdin announces {count} bytes; expected at most {LARGEST}")
+    return count
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except SnrstreamError:
+        raise
+    except EOFError:
+        raise ProtocolError("the MRD v2 stream on stdin ends in the middle; expected the rest of an item") from None
+    except OSError as exc:
+        raise ConnectionFailed(f"stdin cannot be read: {exc.strerror or exc}") from None
+    except Exception as exc:  # whatever mrd makes of hostile bytes
+        text = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
+        raise ProtocolError(f"the MRD v2 stream on stdin cannot be read: {text}") from None

@@ -1,0 +1,121 @@
+"""What a user set on a console, or by `--set`: JSON after the header, as OpenRecon, FIRE and our own client send it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..chain.chain import Chain
+from ..chain.parameters import replace_parameter
+from ..errors import ConfigurationError
+
+LONGEST = 1 << 16  # characters
+PIPELINE_KEYS = ("customconfig", "config")  # under which a console names the pipeline, the first above the second
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a client wants of the pipeline's gadgets: values by property, and for consoles the pipeline's own name.
+
+    strict: whether each must be a property, as with `snrstream send --set`. Consoles send parameters of their own.
+    """
+
+    values: dict[str, Any]
+    strict: bool = False
+
+    def text(self) -> str:
+        """As it travels, right after the header."""
+        return json.dumps({"parameters": self.values, **({"strict": True} if self.strict else {})})
+
+
+def settings_of(text: str, expected: bool) -> Settings | None:
+    """The settings in a text such as `{"parameters": {"config": "grappa_denoise", "alpha": 0.5}}`.
+
+    None where the text is something else; a ConfigurationError where they are `expected`, for what the user set would
+    be lost.
+    """
+    try:
+        if len(text) > LONGEST:
+            raise ValueError(f"it has {len(text)} characters; expected at most {LONGEST}")
+        content = json.loads(text)
+        found = content.get("parameters") if content and isinstance(content, dict) else content
+        if not isinstance(found, dict):
+            raise ValueError('expected {"parameters": {...}}')
+    except (ValueError, RecursionError) as exc:
+        if not expected:
+            return None
+        reason = " ".join(str(exc).split())
+        raise ConfigurationError(f"parameters of the console cannot be read: {text[:100]!r}: {reason}") from None
+    return Settings(found, strict=content.get("strict") is True)
+
+
+def pipeline_name(parameters: dict[str, Any]) -> str | None:
+    """The pipeline that the parameters name, as python-ismrmrd-server reads them; None where they name none."""
+    names = [str(parameters[key]) for key in PIPELINE_KEYS if parameters.get(key)]
+    return names[0] if names else None
+
+
+def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, Any]) -> Chain:
+    """The chain with these properties of its gadgets in place of its own, as a user of the command line sets them.
+
+    pipeline: what the chain is called. Raises ConfigurationError for a property that no gadget has, listing those
+    that there are, and for values that the gadget cannot take.
+    """
+    chain, unknown = _changed(chain, properties, "")
+    if unknown:
+        known = [(gadget, [field.name for field in dataclasses.fields(values)]) for gadget, values in chain.steps]
+        listed = "; ".join(f"{gadget}: {', '.join(names)}" for gadget, names in known if names) or "none"
+        raise ConfigurationError(f"unknown property {unknown[0][:100]!r} for {pipeline}; its gadgets have: {listed}")
+    return chain
+
+
+def adjusted(chain: Chain, parameters: Mapping[str, Any]) -> tuple[Chain, list[str]]:
+    """The chain with those properties of its gadgets that a console's parameters name, and warnings for its images.
+
+    A parameter that is no property of exactly one gadget is warned of and left alone, for a console may send ones of
+    its own. Raises ConfigurationError for values that the gadget cannot take.
+    """
+    properties = {key: value for key, value in parameters.items() if key not in PIPELINE_KEYS}
+    chain, unknown = _changed(chain, properties, ", parameter of the console")
+    return chain, [
+        f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored" for key in unknown
+    ]
+
+
+def _changed(chain: Chain, properties: Mapping[str, Any], origin: str) -> tuple[Chain, list[str]]:
+    """The chain with these properties, and the names of those that are not of exactly one gadget.
+
+    A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. Of properties that exclude each
+    other (`instead_of` in a field's metadata), the given one takes the place of the pipeline's: that of another model
+    so takes the place of an alpha that was chosen for the pipeline's model.
+    """
+    steps = list(chain.steps)
+    unknown = []
+    named = set(map(_id, properties))
+    for key, value in properties.items():
+        found = [
+            (place, field)
+            for place, (_, values) in enumerate(steps)
+            for field in dataclasses.fields(values)
+            if _id(field.name) == _id(key)
+        ]
+        if len(found) != 1:
+            unknown.append(key)
+            continue
+        (place, field), (gadget, values) = found[0], steps[found[0][0]]
+        replaced = set(field.metadata.get("instead_of", ()))
+        defaults = {
+            f.name: f.default for f in dataclasses.fields(values) if f.name in replaced and _id(f.name) not in named
+        }
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        without = dataclasses.replace(values, **defaults)
+        changed = replace_parameter(without, f"{gadget}{origin}", field.name, text)
+        if getattr(changed, field.name) != getattr(values, field.name):
+            steps[place] = gadget, changed
+    return Chain(tuple(steps)), unknown
+
+
+def _id(name: str) -> str:
+    """What a console calls the property `name`."""
+    return name.lower().replace("_", "")

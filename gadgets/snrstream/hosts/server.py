@@ -1,0 +1,131 @@
+"""The embedded host: accepts ISMRMRD sessions, runs their stream configuration, streams images back."""
+
+import logging
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..chain.chain import preload, warm_up
+from ..errors import ConnectionFailed
+from .conversation import SILENCE_SECONDS, Options, converse, report
+from .gate import Gate
+from .link import Link
+from .session import Session
+
+log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 0.2
+ROOM_SECONDS = 2.0  # how long a client waits for room before it is refused
+MOST_REFUSALS = 16  # clients that wait, or are told that there is no room; more are cut off
+
+
+def serve(host: str, port: int, options: Options) -> None:
+    """Serve until SIGTERM, each connection in a thread of its own; then take no more, and finish what runs.
+
+    Raises ConnectionFailed where the address cannot be bound. To be called from the main thread.
+    """
+    with _termination() as terminated, listen(host, port) as listener:
+        preload()
+        warm_up()
+        server = Server(options)
+        log.info("listening on %s", "{}:{}".format(*listener.getsockname()[:2]))
+        with selectors.DefaultSelector() as selector:
+            for source in (listener, terminated):
+                selector.register(source, selectors.EVENT_READ)
+            while all(key.fileobj is listener for key, _ in selector.select()):
+                server.accept(listener)
+        listener.close()
+        server.finish()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises ConnectionFailed where the address cannot be bound."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=16)
+    except (OSError, OverflowError, UnicodeError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise ConnectionFailed(f"cannot listen on {host}:{port}: {reason}") from None
+
+
+@contextmanager
+def _termination() -> Iterator[socket.socket]:
+    """A socket that can be read once SIGTERM has come; a second one interrupts."""
+    ours, theirs = socket.socketpair()
+
+    def terminate(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        theirs.send(b"\0")
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        with ours, theirs:
+            yield ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Server:
+    """The clients that are served, each in a thread."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._room = threading.BoundedSemaphore(options.clients)
+        self._lock = threading.Lock()
+        self._present: set[threading.Thread] = set()
+        self._gate = Gate()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take the client that waits."""
+        try:
+            sock, address = listener.accept()
+        except OSError as exc:  # out of descriptors: those who are here still run
+            log.error("cannot take another client: %s", exc)
+            time.sleep(REFUSED_SECONDS)
+            return
+        peer = "{}:{}".format(*address[:2])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        session = Session(peer)
+        thread = threading.Thread(target=self._attend, args=(sock, session), name=peer, daemon=True)
+        try:
+            with self._lock:
+                if len(self._present) >= self._options.clients + MOST_REFUSALS:
+                    raise RuntimeError(f"{len(self._present)} clients are here")
+                thread.start()
+                self._present.add(thread)
+        except RuntimeError as exc:  # or no thread can be had
+            log.error("%s: cut off: %s", peer, exc)
+            sock.close()
+
+    def finish(self) -> None:
+        """Wait for the scans that run. Clients that have not begun one are let go at once, and begin none."""
+        log.info("stopping; %d scans to finish", self._gate.close())
+        with self._lock:
+            present = list(self._present)
+        for thread in present:
+            thread.join()
+        self._gate.remove()
+        log.info("stopped")
+
+    def _attend(self, sock: socket.socket, session: Session) -> None:
+        try:
+            with sock:
+                # A client may be back before its last session has quite ended.
+                if self._room.acquire(timeout=ROOM_SECONDS):
+                    try:
+                        converse(sock, session, self._options, self._gate)
+                    finally:
+                        self._room.release()
+                else:
+                    n_clients = self._options.clients
+                    text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
+                    log.error("refused: %s", text)
+                    report(Link(sock, session.peer, gate=self._gate), session, text, SILENCE_SECONDS)
+        finally:
+            with self._lock:
+                self._present.discard(threading.current_thread())

@@ -1,0 +1,181 @@
+"""One session: what a peer asks for, in which dialect, and what it gets. Messages in, messages out; no sockets."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+import ismrmrd
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
+
+from ..chain.chain import Chain, named_chain, parse_chain
+from ..chain.configuration import is_of_module
+from ..errors import ConnectionFailed, ProtocolError
+from ..items import ScanWarning
+from ..noise.query import is_noise_query, noise_list, noise_summary
+from ..system.progress import Progress
+from ..wire.header import parse_header
+from ..wire.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Pause, Query, Response, Text
+from . import openrecon
+from .queries import answer
+
+log = logging.getLogger(__name__)
+
+DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
+MOST_QUERIES = 1000  # of one session
+LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
+DEFAULT_PIPELINE = "grappa_denoise"
+OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header
+IS_ALIVE, DEPENDENCIES = "isalive", "gtquery"  # of FIRE and Gadgetron's tools
+
+
+class Session:
+    """One peer's session, whichever dialect it speaks.
+
+    begun: whether the peer has said anything. has_scan: whether it has sent the header of a scan.
+    is_gadgetron: whether it is a Gadgetron that dialled us as its external module, which takes other errors.
+    """
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.begun = self.has_scan = self.is_gadgetron = False
+
+    def run(self, messages: Iterator[Any], send: Callable[[Any], None]) -> None:
+        """Hold the session, from the first of `messages` to the last, which is the one ahead of the peer's CLOSE.
+
+        send: takes all that goes back to the peer before our CLOSE. It may be called while the next message is asked
+        for: queries are answered there and then, whatever the session is about, for their peer may wait for it.
+
+        Raises SnrstreamError where the peer asks for what cannot be had; `fault` is how to tell it.
+        """
+        messages = self._without_queries(messages, send)
+        self._hold(messages, send)
+        try:
+            for _ in messages:  # who has got all that it wanted may still ask
+                pass
+        except ConnectionFailed:
+            if self.has_scan:
+                raise  # others may go without CLOSE
+
+    def answers(self, messages: Iterable[Any]) -> list[Any]:
+        """All that `run` sends, for messages that are there already."""
+        sent: list[Any] = []
+        self.run(iter(messages), sent.append)
+        return sent
+
+    def fault(self, text: str) -> Text | Fault:
+        """The message that tells the peer of a failure, in its dialect."""
+        text = text[:LONGEST_TEXT]
+        return Fault(f"snrstream: {text}") if self.is_gadgetron else Text(f"ERROR: {text}")
+
+    def _without_queries(self, messages: Iterator[Any], send: Callable[[Any], None]) -> Iterator[Any]:
+        """The messages but queries, which are answered."""
+        n_queries = 0
+        for message in messages:
+            if not isinstance(message, Query):
+                yield message
+                continue
+            n_queries += 1
+            if n_queries > MOST_QUERIES:
+                raise ProtocolError(f"more than {MOST_QUERIES} queries in one session; expected fewer")
+            send(Response(message.id, answer(message.text)))
+
+    def _hold(self, messages: Iterator[Any], send: Callable[[Any], None]) -> None:
+        """The session without its queries. Messages that it has no use for may be left."""
+        first = _next(messages)
+        self.begun = True
+        if isinstance(first, ConfigText) and is_noise_query(first.xml):
+            # A Gadgetron client asks for a stored noise measurement ahead of its scan.
+            send(Dependency(noise_summary(first.xml)))
+            return
+        chain, name = self._chain(first)
+        if name == DEPENDENCIES:
+            send(Dependency(noise_list()))
+        if chain is None and name != OPENRECON:
+            return
+        second = _next(messages)
+        if second is None:
+            log.info("no scan came with %s", name)
+            return
+        if not isinstance(second, Header):
+            raise ProtocolError(f"{_kind(second)} after the configuration; expected the ISMRMRD header")
+        self.has_scan = True
+        header = parse_header(second.xml)
+        third = _next(messages)
+        settings = None
+        if isinstance(third, Text):
+            settings = openrecon.settings_of(third.text, expected=name == OPENRECON)
+        chain, name, warnings = _adjusted(chain, name, settings or openrecon.Settings({}))
+        if settings is None and third is not None:
+            messages = itertools.chain([third], messages)
+        log.info("scan with %s", name)
+        with Progress(f"{self.peer} {name}") as progress:
+            for item in chain.run(self._items(messages, progress, warnings), header):
+                if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
+                    continue  # Gadgetron's client fails at messages that it does not expect back
+                send(item)
+                if isinstance(item, ismrmrd.Image):
+                    progress.image()
+        log.info("%d acquisitions in, %d images out", progress.n_acquisitions, progress.n_images)
+
+    def _chain(self, first: Any) -> tuple[Chain | None, str]:
+        """The chain that the first message asks for, and what to call it; None for a peer that wants none (yet)."""
+        match first:
+            case None:
+                return None, "nothing"
+            case ConfigFile(name):
+                stem = PurePath(name).name.removesuffix(".xml")
+                if stem == name.removesuffix(".xml") and stem in (IS_ALIVE, DEPENDENCIES, OPENRECON):
+                    return None, stem
+                return named_chain(name), name
+            case ConfigText(xml):
+                self.is_gadgetron = is_of_module(xml)
+                return parse_chain(xml, "configuration of the client"), "the client's configuration"
+        raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
+
+    def _items(self, messages: Iterator[Any], progress: Progress, warnings: list[str]) -> Iterator[Any]:
+        """The data of a scan, counted, behind warnings for its images; texts of the peer are logged."""
+        for text in warnings:
+            log.warning(text)
+            yield ScanWarning(text)
+        for message in messages:
+            match message:
+                case ismrmrd.Acquisition():
+                    progress.acquisition()
+                    yield message
+                case Text(text):
+                    log.info("the client says: %.1000r", text)
+                case Fault(text):
+                    raise ConnectionFailed(f"{self.peer} failed: {' '.join(text[:LONGEST_TEXT].split())}")
+                case _ if isinstance(message, (*DATA, Pause)):
+                    yield message
+                case _:
+                    raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
+
+
+def _next(messages: Iterator[Any]) -> Any:
+    """The next message; None at the peer's CLOSE."""
+    return next((message for message in messages if not isinstance(message, Pause)), None)
+
+
+def _adjusted(chain: Chain | None, name: str, settings: openrecon.Settings) -> tuple[Chain, str, list[str]]:
+    """The chain as the client's settings will have it, what to call it, and warnings for its images."""
+    chosen = None if settings.strict else openrecon.pipeline_name(settings.values)
+    if chosen is not None:
+        chain, name = named_chain(chosen), chosen
+    if chain is None:
+        log.warning("the console names no pipeline: %s is taken", DEFAULT_PIPELINE)
+        chain, name = named_chain(DEFAULT_PIPELINE), DEFAULT_PIPELINE
+    if settings.values:
+        log.info("settings of the client: %.1000s", settings.values)
+    if settings.strict:
+        return openrecon.with_properties(chain, name, settings.values), name, []
+    chain, warnings = openrecon.adjusted(chain, settings.values)
+    return chain, name, warnings
+
+
+def _kind(message: Any) -> str:
+    return type(message).__name__

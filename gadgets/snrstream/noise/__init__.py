@@ -1,0 +1,1 @@
+"""Noise measurements: made, kept, asked for, and turned into whitening matrices."""

@@ -1,0 +1,80 @@
+"""From noise measurements, a scan's own or kept ones, to the matrix that whitens its data."""
+
+import logging
+
+import ismrmrd
+import numpy as np
+import torch
+from ismrmrd import xsd
+
+from ..errors import ScanError
+from ..recon.noise import prewhitening_matrix, whitening_bias
+from ..wire.header import noise_bandwidth_ratio
+from ..wire.measurement import coil_labels, measurement_id
+from . import storage_server
+from . import store as noise_store
+from .measurement import NoiseMeasurement
+
+log = logging.getLogger(__name__)
+
+BIAS_WORTH_A_WARNING = 1.02
+RATIO_WORTH_A_WARNING = 0.01
+
+
+def keep_noise(noise: NoiseMeasurement, header: xsd.ismrmrdHeader) -> None:
+    """Keep a scan's own noise for later ones, under the scan's id. What goes wrong is a warning in the log."""
+    measurement = measurement_id(header)
+    if measurement is None:
+        log.info("noise measurement is not kept for other scans: the header has no measurementID")
+        return
+    noise_store.keep(measurement, noise)
+    storage_server.keep(measurement, noise, header)
+
+
+def kept_noise(named: str, header: xsd.ismrmrdHeader, n_channels: int) -> NoiseMeasurement:
+    """The noise measurement with the id `named`, for the channels of the scan with `header`.
+
+    Raises ScanError where it is not stored, or does not have these channels.
+    """
+    noise = noise_store.find(named) or storage_server.find(named, header)
+    if noise is None:
+        raise ScanError(
+            f"noise measurement {named[:100]!r} that the scan names is not stored here; "
+            "expected it to come first, with default_measurement_dependencies"
+        )
+    try:
+        return noise.matched(coil_labels(header), n_channels)
+    except ScanError as exc:
+        raise ScanError(f"noise measurement {named[:100]!r} that the scan names is of other channels: {exc}") from None
+
+
+def whitening(
+    noise: NoiseMeasurement, first: ismrmrd.Acquisition, header: xsd.ismrmrdHeader
+) -> tuple[np.ndarray, list[str]]:
+    """The matrix `(channel, channel)` complex64 for lines with the dwell time of `first`, and warnings.
+
+    As in Gadgetron, the bandwidth ratio is that of the scan's header, whichever scan measured the noise.
+    Raises ScanError where the covariance is singular.
+    """
+    n_channels, n_samples = len(noise.covariance), noise.n_samples
+    ratio = noise_bandwidth_ratio(header)
+    matrix = prewhitening_matrix(torch.from_numpy(noise.covariance), first.sample_time_us, noise.dwell_us, ratio)
+    bias = whitening_bias(n_samples, n_channels)
+    warnings = []
+    if 0 in (noise.dwell_us, first.sample_time_us):
+        warnings.append("dwell time of the scan or its noise measurement is unknown (0): taken to be the same")
+    if abs(noise.bandwidth_ratio / ratio - 1) > RATIO_WORTH_A_WARNING:
+        warnings.append(
+            f"relativeReceiverNoiseBandwidth is {ratio:g}, that of the noise measurement {noise.bandwidth_ratio:g}: "
+            f"taken to be {ratio:g}"
+        )
+    if bias > BIAS_WORTH_A_WARNING:
+        warnings.append(
+            f"noise covariance of {n_channels} channels comes from {n_samples} samples: "
+            f"whitened noise is {100 * (bias - 1):.1f} % too high (50 samples a channel: 1 %)"
+        )
+    log.info(
+        "prewhitening %d channels by %d noise samples; dwell time of the scan %.2f us, of the noise %.2f us",
+        n_channels, n_samples, first.sample_time_us, noise.dwell_us,
+    )  # fmt: skip
+    return matrix.numpy(), warnings

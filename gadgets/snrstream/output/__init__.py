@@ -1,0 +1,1 @@
+"""What a reconstruction leaves: ISMRMRD images, DICOM files and a preview."""

@@ -1,0 +1,184 @@
+"""One row of labelled panels for a human: original, denoised, their difference, residual, g-map, SNR map."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ismrmrd
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import ScanError
+from ..image_kind import ImageKind
+from .image_values import kind_of, physical_values, quantile_range, unit, window
+
+PANEL_HEIGHT = 384
+MAX_PANEL_HEIGHT = 1024
+LONGEST_TITLE = 80
+WIDEST, NARROWEST = 6.0, 1 / 6  # panels; what is beyond is drawn out of shape
+GAP, BAR_HEIGHT = 28, 10
+BACKGROUND, BRIGHT, DIM = (17, 19, 24), (240, 242, 245), (158, 165, 176)
+AMPLIFICATIONS = (100, 50, 20, 10, 5, 2, 1)
+
+GRAY = ((0, 0, 0), (255, 255, 255))
+# Nine points of matplotlib's viridis (CC0): equal steps in value look like equal steps.
+VIRIDIS = (
+    *((68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141)),
+    *((39, 173, 129), (92, 200, 99), (170, 220, 50), (253, 231, 37)),
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Physical values (y, x), float64, and how to show them; `width_over_height` is the field of view's."""
+
+    title: str
+    unit: str
+    values: np.ndarray
+    low: float
+    high: float
+    width_over_height: float
+    colors: tuple[tuple[int, int, int], ...] = GRAY
+
+
+def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
+    """An RGB picture of the middle image of each kind, one panel each, in physical units.
+
+    Original and denoised share one window, so that brightness compares; their difference is amplified within the
+    same window, and left out where the original itself stands in for the denoised image. The residual, the magnitude
+    of a complex difference, has a window of its own. Of images of one kind in several series the first series counts.
+
+    Raises ScanError where there is no image, or one with pixels that are not finite.
+    """
+    panels = _panels(images)
+    ny = panels[0].values.shape[0]
+    # A whole factor keeps the upscaled pixels of equal size.
+    height = min(ny * max(1, math.ceil(PANEL_HEIGHT / ny)), MAX_PANEL_HEIGHT)
+    cells = [_draw(panel, height) for panel in panels]
+    title = " ".join(title.split())[:LONGEST_TITLE]
+    title_font = ImageFont.load_default(26)
+    width = sum(cell.width for cell in cells) + GAP * (len(cells) + 1)
+    width = max(width, math.ceil(title_font.getlength(title)) + 2 * GAP)
+    top = GAP + 26 + 22
+    canvas = Image.new("RGB", (width, top + cells[0].height + GAP), BACKGROUND)
+    ImageDraw.Draw(canvas).text((GAP, GAP), title, font=title_font, fill=BRIGHT)
+    x = GAP
+    for cell in cells:
+        canvas.paste(cell, (x, top))
+        x += cell.width + GAP
+    return canvas
+
+
+def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
+    if not images:
+        raise ScanError("no images to preview: the chain sent none, expected at least one")
+    kinds = _by_kind(images)
+    original = _pick(kinds.get(ImageKind.ORIGINAL), None)
+    stand_in = _pick(kinds.get(ImageKind.STAND_IN), original)
+    denoised = _pick(kinds.get(ImageKind.DENOISED), original)
+    shown = original or denoised or stand_in
+    panels = []
+    if shown is not None:
+        center, width = window(shown)
+        low, high = center - width / 2, center + width / 2
+        for image, name in ((original, "Original"), (denoised, "Denoised"), (stand_in, "Not denoised")):
+            if image is not None and (image is not stand_in or denoised is None):
+                panels.append(_panel(image, name, low, high))
+        if original and denoised and panels[0].values.shape == panels[1].values.shape:
+            panels.append(_difference(*panels))
+    for kind, name, colors in (
+        (ImageKind.RESIDUAL, "Residual", GRAY),
+        (ImageKind.G_MAP, "g-map", VIRIDIS),
+        (ImageKind.SNR_MAP, "SNR map", VIRIDIS),
+    ):
+        image = _pick(kinds.get(kind), shown)
+        if image is not None:
+            panels.append(_panel(image, name, *quantile_range(image), colors))
+    return panels
+
+
+def _by_kind(images: Sequence[ismrmrd.Image]) -> dict[ImageKind, list[ismrmrd.Image]]:
+    """The images of each kind, of the first series that holds one."""
+    found: dict[ImageKind, list[ismrmrd.Image]] = {}
+    for image in sorted(images, key=lambda image: image.image_series_index):
+        same = found.setdefault(kind_of(image), [])
+        if not same or same[0].image_series_index == image.image_series_index:
+            same.append(image)
+    return found
+
+
+def _pick(images: list[ismrmrd.Image] | None, like: ismrmrd.Image | None) -> ismrmrd.Image | None:
+    """The image at the place (slice, contrast ...) of another one, else the middle one."""
+    if not images:
+        return None
+    same_place = [image for image in images if like is not None and _place(image) == _place(like)]
+    return same_place[0] if same_place else images[len(images) // 2]
+
+
+def _place(image: ismrmrd.Image) -> tuple[int, ...]:
+    return image.slice, image.contrast, image.phase, image.repetition, image.set, image.average
+
+
+def _panel(
+    image: ismrmrd.Image, title: str, low: float, high: float, colors: tuple[tuple[int, int, int], ...] = GRAY
+) -> Panel:
+    values = physical_values(image)
+    fov_x_mm, fov_y_mm, _ = image.field_of_view
+    ny, nx = values.shape[2:]
+    is_known = fov_x_mm > 0 and fov_y_mm > 0
+    aspect = fov_x_mm / fov_y_mm if is_known else nx / ny
+    aspect = min(max(aspect, NARROWEST), WIDEST)
+    label = {"": "noise amplification", "SNR": "SNR units"}.get(unit(image), unit(image))
+    return Panel(title, label, values[0, values.shape[1] // 2], low, high, aspect, colors)
+
+
+def _difference(original: Panel, denoised: Panel) -> Panel:
+    """Original minus denoised, grey at 0, as strongly amplified as still shows 98 % of it unclipped."""
+    difference = original.values - denoised.values
+    half = (original.high - original.low) / 2
+    extent = float(np.quantile(np.abs(difference), 0.98))
+    amplification = next((a for a in AMPLIFICATIONS if 0 < extent * a <= half), 1)
+    limit = half / amplification
+    name = f"Original - denoised, x{amplification}"
+    return Panel(name, original.unit, difference, -limit, limit, original.width_over_height)
+
+
+def _draw(panel: Panel, height: int) -> Image.Image:
+    """A panel with its labels above and its colour bar below."""
+    title_font, small_font = ImageFont.load_default(22), ImageFont.load_default(16)
+    subtitle = f"{panel.unit}, {_number(panel.low)} to {_number(panel.high)}"
+    picture_width = max(1, round(height * panel.width_over_height))
+    width = max(
+        picture_width,
+        math.ceil(title_font.getlength(panel.title)),
+        math.ceil(small_font.getlength(subtitle)),
+    )
+    top, bar_top = 62, 62 + height + 12
+    cell = Image.new("RGB", (width, bar_top + BAR_HEIGHT + 26), BACKGROUND)
+    draw = ImageDraw.Draw(cell)
+    left = (width - picture_width) // 2
+    draw.text((left, 0), panel.title, font=title_font, fill=BRIGHT)
+    draw.text((left, 32), subtitle, font=small_font, fill=DIM)
+    # Interpolation would draw overshoots around the masked background of a map.
+    resample = Image.Resampling.BICUBIC if panel.colors is GRAY else Image.Resampling.NEAREST
+    level = (panel.values - panel.low) / (panel.high - panel.low)
+    size = (picture_width, height)
+    shown = np.asarray(Image.fromarray(level.astype(np.float32)).resize(size, resample))
+    cell.paste(_colored(shown, panel.colors), (left, top))
+    bar = np.broadcast_to(np.linspace(0, 1, picture_width), (BAR_HEIGHT, picture_width))
+    cell.paste(_colored(bar, panel.colors), (left, bar_top))
+    labels_top, right = bar_top + BAR_HEIGHT + 5, left + picture_width
+    draw.text((left, labels_top), _number(panel.low), font=small_font, fill=DIM)
+    draw.text((right, labels_top), _number(panel.high), font=small_font, fill=DIM, anchor="ra")
+    return cell
+
+
+def _colored(level: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> Image.Image:
+    """Levels (y, x), 0 to 1 with all beyond clipped, in the colours of a table."""
+    points = np.linspace(0, 1, len(colors))
+    channels = [np.interp(level, points, [color[i] for color in colors]) for i in range(3)]
+    return Image.fromarray(np.rint(np.stack(channels, axis=-1)).astype(np.uint8))
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"

@@ -1,0 +1,91 @@
+"""The fully sampled block of k-space that a calibration goes by."""
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ScanError
+from ..items import Calibration
+from ..recon.fft import acquired_share
+from ..recon.sampling import central_block
+from .line_store import LineStore
+
+log = logging.getLogger(__name__)
+
+FEWEST_SAMPLES = 16
+MOST_LINES = 64  # along e1 and e2; more take time and make neither kernels nor maps better
+# Of the noise power, that the strongest line should have. By 1.25, kernel and maps of 32 channels lose a tenth of the
+# signal of a bright image, and noise alone, the strongest of thousands of lines of 200 samples, may have 1.4.
+LEAST_POWER = 1.5
+WHITENED_POWER = 0.5  # data that is fainter than unit noise was not whitened
+
+
+def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) -> tuple[str, ...]:
+    """A warning where calibration lines hold noise alone, for bright images may be reconstructed by them.
+
+    kspace: `(channel, e2, e1, ro)` complex64. line_sd: `(e2, e1)`, the noise's SD in each line, above 0; sample_sd:
+    `(ro,)`, the same along the readout. what: the lines' name in the text.
+    """
+    noise_power = 2 * line_sd.square() * sample_sd.square().mean()
+    strongest = float((kspace.abs().square().mean(dim=(0, 3)).cpu() / noise_power).max())
+    if not WHITENED_POWER <= strongest < LEAST_POWER:
+        return ()
+    return (f"{what} hold hardly more than noise: images that are reconstructed by them may lose signal",)
+
+
+def calibration_block(
+    lines: LineStore,
+    image: LineStore,
+    size: tuple[int, int],
+    name: Callable[[np.ndarray], str],
+    device: torch.device,
+    snr_units: bool = True,
+) -> Calibration:
+    """The largest block of calibration `lines` around k = 0 in k-space of `size` (e2, e1), its central part if large.
+
+    Lines of the `image` stand in for those that are missing between calibration lines. name: what messages call
+    lines `(line, 2)`. snr_units: whether the data is prewhitened, so that noise is told from signal.
+    Raises ScanError where k = 0 is not acquired.
+    """
+    acquired = np.zeros(size, bool)
+    acquired[tuple(lines.lines.T)] = True
+    n_lines, called = int(acquired.sum()), name(lines.lines)
+    if lines.fits(image):
+        between = image.lines
+        low, high = lines.lines.min(axis=0), lines.lines.max(axis=0)
+        between = between[np.all((low <= between) & (between <= high), axis=1)]
+        acquired[tuple(between.T)] = True
+    z, y = central_block(acquired)
+    if z.stop == z.start:
+        centre = name(np.array([[n // 2 for n in size]]))
+        raise ScanError(
+            f"calibration lines {called} do not hold the centre of k-space, {centre}; expected a block around it"
+        )
+    warnings: tuple[str, ...] = ()
+    if (z.stop - z.start) * (y.stop - y.start) < (n_lines if size[0] == 1 else n_lines // 2):  # ellipses lose corners
+        warnings += (f"calibration lines {called} have gaps: not all were used",)
+    n_samples = lines.readout[0] if lines.readout is not None else 0
+    if n_samples < min(FEWEST_SAMPLES, lines.n_encoded):
+        warnings += (f"calibration readouts have {n_samples} samples; expected at least {FEWEST_SAMPLES}",)
+    z, y = (
+        slice(max(s.start, n // 2 - MOST_LINES // 2), min(s.stop, n // 2 + MOST_LINES // 2))
+        for s, n in zip((z, y), size, strict=True)
+    )
+    places = [(e2, e1) for e2 in range(z.start, z.stop) for e1 in range(y.start, y.stop)]
+    rows = {place: row for row, place in enumerate(places)}
+    kspace, sd = lines.take(rows, len(rows))
+    lacking = {place: row for place, row in rows.items() if sd[row] == 0}
+    if lacking:
+        kspace = kspace + image.copy(lacking, len(rows))
+    shape = z.stop - z.start, y.stop - y.start
+    kspace = kspace.reshape(len(kspace), *shape, -1)
+    if snr_units and lines.readout is not None:
+        line_sd = torch.where(sd > 0, sd, 1).reshape(shape)  # of the image come lines of one average
+        sample_sd = acquired_share(*lines.readout, lines.n_encoded, lines.n_pixels).sqrt()
+        warnings += told_if_dark(kspace, line_sd, sample_sd, f"calibration lines {called}")
+    for text in warnings:
+        log.warning(text)
+    return Calibration(kspace.to(device), (z.start, y.start), warnings)

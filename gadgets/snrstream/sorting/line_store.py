@@ -1,0 +1,172 @@
+"""Acquired lines on their way into k-space: the readouts of one image, or of one calibration."""
+
+from collections import Counter
+
+import ismrmrd
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ScanError
+from ..recon.fft import gridded_readouts
+from ..wire.acquisitions import head_of, mask_of
+
+REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
+AT_ONCE = 512  # readouts whose oversampling is removed together
+MOST_BYTES = 12 << 30
+LARGEST = 1e12  # of whitened samples and of those in units of their own; squares of more are lost to float32
+
+
+class LineStore:
+    """Lines `(e2, e1)` with their readouts, oversampling removed as they come in.
+
+    n_encoded, n_pixels: samples of a full readout, and of one without oversampling.
+    """
+
+    def __init__(self, n_encoded: int, n_pixels: int) -> None:
+        self.n_encoded, self.n_pixels = n_encoded, n_pixels
+        self.readout: tuple[int, int] | None = None  # samples, and the one at k = 0
+        self.n_channels = 0
+        self._dwell_us = 0.0
+        self._order: dict[tuple[int, int, int], int] = {}  # (e2, e1, average) to the place of its latest readout
+        self._n_readouts = 0
+        self._pending: list[np.ndarray] = []
+        self._blocks: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def n_doubled(self) -> int:
+        """Readouts of a line that came again in the same average; the latest counts."""
+        return self._n_readouts - len(self._order)
+
+    @property
+    def fewest_averages(self) -> int:
+        """Of any line."""
+        return min(Counter(key[:2] for key in self._order).values(), default=0)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all readouts, oversampling removed."""
+        return 8 * self._n_readouts * self.n_channels * self.n_pixels
+
+    def fits(self, other: "LineStore") -> bool:
+        """Whether lines of `other` may stand in for lacking ones: same channels, readout and dwell time."""
+        mine = self.n_channels, self.readout, self._dwell_us
+        return mine == (other.n_channels, other.readout, other._dwell_us)
+
+    @property
+    def lines(self) -> np.ndarray:
+        """Pairs (e2, e1) as int64 `(line, 2)`, each once, in rising order."""
+        return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
+
+    def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
+        """Raises ScanError where the acquisition does not fit the ones before it, or the encoded readout."""
+        head = head_of(acquisition)
+        if head.discard_pre + head.discard_post >= acquisition.data.shape[1]:
+            raise ScanError(
+                f"{_name(head)} has {acquisition.data.shape[1]} samples, of which {head.discard_pre} before and "
+                f"{head.discard_post} after are to be discarded; expected some to be left"
+            )
+        data, centre = _forward(head, acquisition.data, self.n_encoded)
+        n_channels, n_samples = data.shape
+        if n_samples == 0 or n_channels == 0:
+            raise ScanError(f"{_name(head)} has {n_channels} channels of {n_samples} samples; expected some")
+        first = self.n_encoded // 2 - centre
+        if not 0 <= centre < n_samples or first < 0 or first + n_samples > self.n_encoded:
+            raise ScanError(
+                f"{_name(head)} has {n_samples} samples around sample {centre}; "
+                f"expected no more than {self.n_encoded} around {self.n_encoded // 2}"
+            )
+        if self.readout is None:
+            self.readout, self.n_channels, self._dwell_us = (n_samples, centre), n_channels, head.sample_time_us
+        if n_channels != self.n_channels:
+            raise ScanError(f"{_name(head)} has {n_channels} channels; the image began with {self.n_channels}")
+        if self.readout != (n_samples, centre):
+            raise ScanError(
+                f"{_name(head)} has {n_samples} samples around sample {centre}; the image began with {self.readout[0]} "
+                f"around {self.readout[1]}"
+            )
+        if head.sample_time_us != self._dwell_us:
+            raise ScanError(
+                f"{_name(head)} has a dwell time of {head.sample_time_us:g} us; the image began with {self._dwell_us:g}"
+            )
+        flat = data.reshape(-1).view(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy = flat.dot(flat)
+        if not energy < LARGEST**2:  # which NaN is not either
+            what = "NaN or infinite samples" if not np.isfinite(flat).all() else f"samples beyond {LARGEST:g}"
+            raise ScanError(f"{_name(head)} holds {what}; expected finite ones of less")
+        if self.n_bytes + 8 * n_channels * self.n_pixels > MOST_BYTES:
+            raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
+        self._order[(*line, head.idx.average)] = self._n_readouts
+        self._n_readouts += 1
+        self._pending.append(data)
+        if len(self._pending) == AT_ONCE:
+            self._flush()
+
+    def take(self, rows: dict[tuple[int, int], int], n_rows: int) -> tuple[Tensor, Tensor]:
+        """The readouts of the lines that `rows` maps to a row: `(channel, n_rows, ro)` complex64.
+
+        A line of several averages is their mean; rows without a line are zero. With it comes the noise's SD in each
+        row, float32 `(n_rows,)`: 1, less for a mean, 0 for rows without a line. The store is empty afterwards.
+        """
+        if 8 * n_rows * self.n_channels * self.n_pixels > MOST_BYTES:
+            raise ScanError(
+                f"k-space of {self.n_channels} channels, {n_rows} lines and {self.n_pixels} samples takes "
+                f"{8 * n_rows * self.n_channels * self.n_pixels >> 30} GiB; expected at most {MOST_BYTES >> 30}"
+            )
+        self._flush()
+        places = sorted((place, rows[key[:2]]) for key, place in self._order.items() if key[:2] in rows)
+        averages = Counter(row for _, row in places)
+        target = torch.tensor([row for _, row in places])
+        sd = torch.zeros(n_rows)
+        sd[torch.tensor(list(averages))] = torch.tensor([n**-0.5 for n in averages.values()])
+        whole = len(self._blocks) == 1 and len(places) == self._n_readouts and len(averages) == len(places)
+        if whole and n_rows == len(places) and bool((target == torch.arange(n_rows)).all()):
+            return self._blocks.pop(), sd
+        kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
+        source = torch.tensor([place for place, _ in places])
+        start = 0
+        while self._blocks:
+            block = self._blocks.pop(0)
+            here = (source >= start) & (source < start + block.shape[1])
+            kspace.index_add_(1, target[here], block[:, source[here] - start])
+            start += block.shape[1]
+        if len(averages) < len(places):
+            kspace *= sd.square()[:, None]  # one over the number of averages
+        return kspace, sd
+
+    def copy(self, rows: dict[tuple[int, int], int], n_rows: int) -> Tensor:
+        """Some lines as `take` places them, any one average, which stay here."""
+        self._flush()
+        kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
+        together = torch.cat(self._blocks, dim=1)
+        for (e2, e1, _), place in self._order.items():
+            if (e2, e1) in rows:
+                kspace[:, rows[e2, e1]] = together[:, place]
+        return kspace
+
+    def _flush(self) -> None:
+        if self._pending and self.readout is not None:
+            lines = torch.from_numpy(np.stack(self._pending, axis=1))
+            self._blocks.append(gridded_readouts(lines, self.readout[1], self.n_encoded, self.n_pixels))
+            self._pending = []
+
+
+def _forward(head: ismrmrd.AcquisitionHeader, data: np.ndarray, n_encoded: int) -> tuple[np.ndarray, int]:
+    """The samples that count, in the order of rising k, and the index of k = 0 among them."""
+    before, after, centre = head.discard_pre, head.discard_post, head.center_sample
+    if before or after:
+        data, centre = data[:, before : data.shape[1] - after], centre - before
+    if head.flags & REVERSED:
+        n_samples = data.shape[1]
+        data, centre = data[:, ::-1], n_samples - 1 - centre
+        if n_samples == n_encoded and centre == n_samples // 2 - 1:  # k = +N/2 is k = -N/2
+            data, centre = np.roll(data, 1, axis=1), centre + 1
+    return np.ascontiguousarray(data), centre
+
+
+def _name(head: ismrmrd.AcquisitionHeader) -> str:
+    return f"acquisition {head.scan_counter}, line {head.idx.kspace_encode_step_1}"

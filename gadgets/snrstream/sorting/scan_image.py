@@ -1,0 +1,255 @@
+"""One image of a scan while its lines come in, and the bucket that it becomes."""
+
+import dataclasses
+import logging
+import math
+
+import ismrmrd
+import numpy as np
+import torch
+
+from ..errors import ScanError
+from ..items import Bucket, Calibration
+from ..recon.combine import Grid
+from ..recon.fft import acquired_share
+from ..recon.lattice import Lattice
+from ..recon.sampling import find_lattice, missing_lines, on_lattice, require_steps
+from ..wire.acquisitions import head_of, mask_of
+from ..wire.header import Encoding
+from .calibration_block import calibration_block
+from .line_store import LineStore
+
+log = logging.getLogger(__name__)
+
+CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+MOST_LISTED = 20
+LEAST_SHARE = 0.02  # of the lines that the header lets expect
+MOST_LINES = 1 << 20
+FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of less are lost to float32
+
+
+class ScanImage:
+    """Lines of one slice, contrast, phase, set and repetition. Lines are pairs (e2, e1) with k = 0 at size // 2.
+
+    lattice: of earlier images; where its lines fit, so does this one's.
+    """
+
+    def __init__(self, encoding: Encoding, lattice: Lattice | None = None) -> None:
+        self.encoding, self._known_lattice = encoding, lattice
+        nx, ny, nz = encoding.encoded_matrix
+        if ny * nz > MOST_LINES:
+            raise ScanError(f"encoded matrix has {ny} x {nz} lines; expected at most {MOST_LINES}")
+        self.size = nz, ny
+        self.shift = nz // 2 - encoding.centre[0], ny // 2 - encoding.centre[1]
+        n_pixels = _without_oversampling(encoding)
+        self._image, self._calibration = LineStore(nx, n_pixels), LineStore(nx, n_pixels)
+        self._both: set[tuple[int, int]] = set()  # image lines that are calibration lines too
+        self._head: ismrmrd.AcquisitionHeader | None = None
+        self._nearest = math.inf
+        self._central = np.zeros((0, 0), np.complex64)  # the line that the head belongs to
+        self._beyond: set[tuple[int, int]] = set()
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether it has image lines, and not calibration lines alone."""
+        return len(self._image) > 0
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the lines that it holds."""
+        return self._image.n_bytes + self._calibration.n_bytes
+
+    def add(self, acquisition: ismrmrd.Acquisition) -> None:
+        """Raises ScanError for a line outside of k-space, and what `LineStore.add` finds."""
+        head = head_of(acquisition)
+        number = head.idx.kspace_encode_step_2, head.idx.kspace_encode_step_1
+        line = number[0] + self.shift[0], number[1] + self.shift[1]
+        for axis in (0, 1):
+            if not 0 <= line[axis] < self.size[axis]:
+                raise ScanError(
+                    f"acquisition {head.scan_counter}: kspace_encode_step_{2 - axis} {number[axis]} lies outside "
+                    f"k-space of {self.size[axis]} lines with its centre at {self.encoding.centre[axis]}"
+                )
+        if head.encoding_space_ref != 0:
+            raise ScanError(
+                f"acquisition {head.scan_counter} has encoding_space_ref {head.encoding_space_ref}; expected 0"
+            )
+        if any(not a <= n <= b for a, n, b in zip(self.encoding.first, number, self.encoding.last, strict=True)):
+            self._beyond.add(number)
+        both, calibration = head.flags & BOTH, head.flags & CALIBRATION
+        if both or calibration:
+            self._calibration.add(line, acquisition)
+        if calibration:
+            return
+        self._image.add(line, acquisition)
+        if both:
+            self._both.add(line)
+        distance = math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
+        if distance < self._nearest:
+            self._nearest, self._head, self._central = distance, head, acquisition.data
+
+    def complete(self) -> bool:
+        """Whether every line that the header lets expect is there."""
+        if not self.has_lines or len(self._image) * math.prod(self.encoding.acceleration) < self._n_within_limits():
+            return False
+        lines, lattice, first = self._on_lattice()
+        return len(self._missing(lines, lattice, first)) == 0
+
+    def calibration(self, device: torch.device, snr_units: bool = True) -> Calibration | None:
+        """What `calibration_block` finds among its calibration lines; None where there are none, or no acceleration.
+
+        Without acceleration an image is its own best calibration: no darker or coarser one shall stand in for it.
+        """
+        if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
+            return None
+        return calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
+
+    def bucket(
+        self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True
+    ) -> Bucket:
+        """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
+        lines, lattice, first = self._on_lattice()
+        missing = self._missing(lines, lattice, first)
+        if len(lines) < LEAST_SHARE * (len(lines) + len(missing)):
+            # A few lines of a large volume are no image of it, and would take its memory and time.
+            raise ScanError(
+                f"{len(lines)} of {len(lines) + len(missing)} image lines came; expected at least "
+                f"{100 * LEAST_SHARE:g} % of them"
+            )
+        grid = _grid(self.size, lattice, first)
+        stored = (lines - grid.first) // grid.step
+        n_stored = grid.stored
+        rows = {(z, y): j * n_stored[1] + i for (z, y), (j, i) in zip(lines.tolist(), stored.tolist(), strict=True)}
+        peak = float(np.abs(self._central).max())
+        if 0 < peak < FAINTEST:
+            raise ScanError(f"the central line has a signal of {peak:.2g}; expected {FAINTEST:g} or more")
+        own = self._warnings(len(lines), missing)
+        if peak == 0:
+            own += ("the central line is zero: there is no signal",)
+        for text in own:
+            log.warning(text)
+        kspace, sd = self._image.take(rows, math.prod(n_stored))
+        kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
+        nx, ny, nz = self.encoding.encoded_matrix
+        fov = self.encoding.encoded_fov_mm
+        assert self._head is not None and self._image.readout is not None
+        return Bucket(
+            kspace=kspace,
+            line_sd=sd.reshape(n_stored),
+            grid=grid,
+            lattice=lattice,
+            sample_sd=acquired_share(*self._image.readout, nx, kspace.shape[-1]).sqrt(),
+            calibration=calibration,
+            voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
+            head=self._head,
+            warnings=warnings + own + (calibration.warnings if calibration is not None else ()),
+            snr_units=snr_units,
+        )
+
+    def _on_lattice(self) -> tuple[np.ndarray, Lattice, tuple[int, int]]:
+        """The image lines `(line, 2)`, their lattice, and one line of it.
+
+        Calibration lines between those of the lattice may be flagged as image lines too: they are left
+        out, for unaliasing counts on zeros there. Anything else there is an error.
+        """
+        lines = self._image.lines
+        only = np.array([tuple(line) not in self._both for line in lines.tolist()])
+        telling = lines[only] if only.any() else lines
+        known = self._known_lattice
+        if known is not None and on_lattice(telling, known, tuple(telling[0])).all():
+            lattice, first = known, (int(telling[0, 0]), int(telling[0, 1]))
+        else:
+            lattice, first = find_lattice(telling, self.encoding.acceleration)
+        on = on_lattice(lines, lattice, first)
+        if np.any(only & ~on):
+            r1, r2 = self.encoding.acceleration
+            raise ScanError(
+                f"line {self._extent(lines[only & ~on][:1])} lies between the image lines at "
+                f"R={r1 if r2 == 1 else f'{r1} x {r2}'}; expected none there"
+            )
+        require_steps(telling, lattice)
+        return lines[on], lattice, first
+
+    def _missing(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> np.ndarray:
+        """Lines `(line, 2)` of the lattice within the header's limits that are not among `lines`."""
+        low = np.array(self.encoding.first) + self.shift
+        high = np.array(self.encoding.last) + self.shift
+        every = np.indices(self.size).reshape(2, -1).T
+        within = np.all((every >= low) & (every <= high), axis=1)
+        expected = (within & on_lattice(every, lattice, first)).reshape(self.size)
+        sampled = np.zeros(self.size, bool)
+        sampled[tuple(lines.T)] = True
+        return missing_lines(sampled, expected, (self.size[0] // 2, self.size[1] // 2))
+
+    def _warnings(self, n_lines: int, missing: np.ndarray) -> tuple[str, ...]:
+        told = []
+        if len(missing):
+            told.append(
+                f"{len(missing)} of {len(missing) + n_lines} image lines never arrived: {self._listed(missing)}"
+            )
+        fewest = self._image.fewest_averages
+        if fewest < self.encoding.n_averages:
+            told.append(f"some lines have {fewest} averages; the header lets expect {self.encoding.n_averages}")
+        if self._image.n_doubled or self._calibration.n_doubled:
+            n_doubled = max(self._image.n_doubled, self._calibration.n_doubled)
+            told.append(f"{n_doubled} lines were acquired again in the same average: the latest of each was used")
+        if self._beyond:
+            beyond = np.array(sorted(self._beyond)) + self.shift
+            told.append(f"{len(beyond)} lines lie beyond the header's limits: {self._listed(beyond)}")
+        return tuple(told)
+
+    def _listed(self, lines: np.ndarray) -> str:
+        """The first of the lines, as the scanner counts them; (e2, e1) of a volume."""
+        numbers = (lines[:MOST_LISTED] - self.shift).tolist()
+        names = [str(y) if self.size[0] == 1 else f"({z}, {y})" for z, y in numbers]
+        return ", ".join(names) + (" ..." if len(lines) > MOST_LISTED else "")
+
+    def _extent(self, lines: np.ndarray) -> str:
+        """From the first line to the last."""
+        ends = [self._listed(line[None]) for line in (lines[0], lines[-1])]
+        return ends[0] if len(lines) == 1 else " to ".join(ends)
+
+    def _n_within_limits(self) -> int:
+        """Fewer than all lines within the limits, by the corners that elliptical scanning leaves out."""
+        return int(0.7 * math.prod(b - a + 1 for a, b in zip(self.encoding.first, self.encoding.last, strict=True)))
+
+
+def _grid(size: tuple[int, int], lattice: Lattice, first: tuple[int, int]) -> Grid:
+    """Only acquired lines along each axis where R divides k-space and the sampling does not shift, else all."""
+    r1, r2 = lattice.acceleration
+    step = (r2 if size[0] % r2 == 0 else 1, r1 if size[1] % r1 == 0 and lattice.shift == 0 else 1)
+    return Grid(size, (first[0] % step[0], first[1] % step[1]), step)
+
+
+def has_oversampling(encoding: Encoding) -> bool:
+    """Whether the header tells of more samples than pixels along the readout."""
+    return _without_oversampling(encoding) < encoding.encoded_matrix[0]
+
+
+def as_acquired(encoding: Encoding, head: ismrmrd.AcquisitionHeader) -> Encoding:
+    """The encoding without readout oversampling where an image line lacks it, which the header does not tell.
+
+    Such a line reaches half the pixels from k = 0, to both sides or, of an asymmetric echo, to one.
+    """
+    n_pixels = _without_oversampling(encoding)
+    n_samples = head.number_of_samples - head.discard_pre - head.discard_post
+    centre = head.center_sample - head.discard_pre
+    reach = max(centre, n_samples - centre)
+    if n_samples > n_pixels or abs(reach - n_pixels / 2) > 1:
+        return encoding
+    return dataclasses.replace(
+        encoding,
+        encoded_matrix=(n_pixels, *encoding.encoded_matrix[1:]),
+        encoded_fov_mm=(encoding.recon_fov_mm[0], *encoding.encoded_fov_mm[1:]),
+    )
+
+
+def _without_oversampling(encoding: Encoding) -> int:
+    """Pixels of a readout over the field of view of the reconstruction, in the size they were encoded."""
+    nx, fov, wanted = encoding.encoded_matrix[0], encoding.encoded_fov_mm[0], encoding.recon_fov_mm[0]
+    if wanted > 1.01 * fov:
+        raise ScanError(
+            f"reconSpace is {wanted:g} mm wide along the readout, the encoded one {fov:g} mm; expected less"
+        )
+    return max(1, min(nx, round(nx * wanted / fov)))

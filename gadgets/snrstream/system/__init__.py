@@ -1,0 +1,1 @@
+"""The process and its machine: threads, folders, progress bars, XML from strangers."""

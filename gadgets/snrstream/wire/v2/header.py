@@ -1,0 +1,76 @@
+"""The header of MRD v2 (package `mrd`) as an ISMRMRD header.
+
+Both are trees of the same fields, which v2 spells in its own way: `flip_angle_deg` is `flipAngle_deg`, `t_r` is `TR`.
+"""
+
+import base64
+import binascii
+import dataclasses
+import datetime
+import enum
+import typing
+from typing import Any
+
+import mrd
+import numpy as np
+from ismrmrd import xsd
+from xsdata.models.datatype import XmlDate, XmlTime
+
+from ...errors import ScanError
+
+
+def header_of(header: mrd.Header) -> xsd.ismrmrdHeader:
+    """All fields of the ISMRMRD header, from v2's of the same names.
+
+    Raises ScanError for values that an ISMRMRD header has no word for.
+    """
+    return _record(header, xsd.ismrmrdHeader)
+
+
+def plain(name: str) -> str:
+    """What the two spellings of a name have in common."""
+    return name.replace("_", "").lower()
+
+
+def _record(source: Any, kind: type) -> Any:
+    values = {plain(name): value for name, value in vars(source).items()}
+    hints = typing.get_type_hints(kind)
+    return kind(
+        **{field.name: _value(values[plain(field.name)], hints[field.name]) for field in dataclasses.fields(kind)}
+    )
+
+
+def _value(value: Any, hint: Any) -> Any:
+    if isinstance(value, list):
+        (hint,) = typing.get_args(hint)
+        return [_value(one, hint) for one in value]
+    if value is None or value == mrd.CalibrationMode.NOACCELERATION:  # for which v1 leaves the mode out
+        return None
+    kind = next((k for k in typing.get_args(hint) if k is not type(None)), hint)
+    if isinstance(value, enum.Enum):
+        return _word(value, kind)
+    if dataclasses.is_dataclass(kind):
+        return _record(value, kind)
+    if isinstance(value, datetime.date):
+        return XmlDate.from_date(value)
+    if isinstance(value, mrd.Time):
+        return XmlTime.from_string(str(value))
+    if isinstance(value, float):
+        # v2 has float32 where v1 has decimal text: 0.93, not 0.9300000071525574.
+        return float(str(np.float32(value))) if np.float32(value) == value else value
+    if kind is bytes:
+        try:
+            return base64.b64decode(value)
+        except (binascii.Error, ValueError):
+            raise ScanError("a userParameterBase64 of the MRD v2 header is not base64") from None
+    return value
+
+
+def _word(value: enum.Enum, kind: type) -> Any:
+    """The member of the same name; the name itself where v1 has text."""
+    members = {plain(member.name): member for member in kind} if issubclass(kind, enum.Enum) else {}
+    if not value.name or (members and plain(value.name) not in members):
+        raise ScanError(
+            f"MRD v2 header has the {type(value).__name__} {value.name or value.value}; ISMRMRD has no word for it"
+        )
+    return members.get(plain(value.name), value.name)

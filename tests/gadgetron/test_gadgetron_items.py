@@ -1,0 +1,327 @@
+"""Items of Gadgetron's own gadgets at the head of a chain: the shipped brain scan, and arrays."""
+
+import contextlib
+import copy
+import ctypes
+
+import ismrmrd
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snrstream.chain.chain import parse_chain
+from snrstream.errors import ScanError, SnrstreamError
+from snrstream.gadgetron.items import adapted
+from snrstream.gadgets import accumulate, noise_adjust
+from snrstream.items import Bucket, ReconImage
+from snrstream.recon.spectrum import Spectrum
+from snrstream.wire.acquisitions import head_of
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.encoder import encode
+from snrtrain.benchmarks import gadgetron_objects
+
+from .. import scans
+
+GMAP = {"GADGETRON_DataRole": "Gfactor"}
+SAME_ARITHMETIC = 1e-5  # relative, of the largest value: float32, summed in another order
+
+
+def chain(*gadgets: str):
+    return parse_chain(f"<configuration>{''.join(f'<gadget name={name!r}/>' for name in gadgets)}</configuration>", "t")
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+def repeated(acquisitions, **idx: int) -> list[ismrmrd.Acquisition]:
+    again = copy.deepcopy(acquisitions)
+    for acquisition in again:
+        for name, value in idx.items():
+            setattr(acquisition.idx, name, value)
+    return again
+
+
+@pytest.fixture(scope="module")
+def brain(read_scan):
+    """Header, whitened acquisitions, and the images that the whole chain makes of the scan."""
+    header, acquisitions = read_scan("brain_16ch_r3")
+    white = list(noise_adjust.process(acquisitions, header, noise_adjust.Parameters()))
+    return header, white, list(chain("noise_adjust", "accumulate", "grappa").run(acquisitions, header))
+
+
+def same(images, expected) -> bool:
+    return len(images) == len(expected) and all(
+        np.array_equal(a.data, b.data) and a.meta == b.meta and a.getHead() == b.getHead()
+        for a, b in zip(images, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("gadgets", [["grappa"], ["compress_channels"], ["accumulate", "grappa"], ["accumulate"]])
+def test_recon_data_gives_the_images_of_the_whole_chain(brain, gadgets) -> None:
+    header, white, expected = brain
+    item = gadgetron_objects.recon_data(white, 1, 128)
+    assert same(list(chain(*gadgets).run([item], header)), expected)
+
+
+def test_an_acquisition_bucket_gives_the_images_of_the_whole_chain(brain) -> None:
+    header, white, expected = brain
+    assert same(list(chain("accumulate").run([gadgetron_objects.bucket(white)], header)), expected)
+
+
+def test_lines_that_are_data_and_reference_come_once_and_in_order(brain) -> None:
+    header, white, _ = brain
+    waveform = ismrmrd.Waveform.from_array(np.ones((1, 4), np.uint32))
+    for item in (gadgetron_objects.bucket(white, [waveform]), gadgetron_objects.recon_data(white, 1, 128)):
+        lines = list(adapted([item], header, "noise_adjust"))
+        if isinstance(lines[-1], ismrmrd.Waveform):
+            assert lines.pop() == waveform
+        assert [a.scan_counter for a in lines] == [a.scan_counter for a in white]
+        assert all(np.array_equal(a.data, b.data) for a, b in zip(lines, white, strict=True))
+
+
+def test_every_image_of_the_dimensions_comes_out(brain) -> None:
+    header, white, expected = brain
+    places = [(n, s, slice_) for n in range(2) for s in range(2) for slice_ in range(2)]
+    lines = [a for n, s, slice_ in places for a in repeated(white, repetition=n, set=s, slice=slice_)]
+    images = list(chain("grappa").run([gadgetron_objects.recon_data(lines, 1, 128)], header))
+    originals = [image for image in images if image.image_series_index == 1]
+    assert sorted((i.repetition, i.set, i.slice) for i in originals) == places
+    assert all(np.array_equal(image.data, expected[0].data) for image in originals)
+
+
+def test_a_reference_of_its_own_serves_the_recon_data_that_come_later(brain) -> None:
+    """The first message has reference lines alone, its data buffer was never filled."""
+    header, white, expected = brain
+    _, reference = gadgetron_objects.data_and_reference(white)
+    acs = copy.deepcopy(reference)
+    for acquisition in acs:
+        acquisition.clear_flag(gadgetron_objects.BOTH)
+        acquisition.set_flag(gadgetron_objects.CALIBRATION)
+    images = []
+    for line in white:
+        if not line.is_flag_set(gadgetron_objects.CALIBRATION):
+            images.append(copy.deepcopy(line))
+            images[-1].clear_flag(gadgetron_objects.BOTH)
+    items = [gadgetron_objects.recon_data(lines, 1, 128) for lines in (acs, images, repeated(images, repetition=1))]
+    assert items[0][0].data.data.size == 0
+    got = list(chain("grappa").run(items, header))
+    assert [image.repetition for image in got if image.image_series_index == 1] == [0, 1]
+    for image in got:
+        wanted = expected[0 if image.image_series_index == 1 else 1].data
+        assert np.allclose(image.data, wanted, atol=SAME_ARITHMETIC * np.abs(wanted).max())
+
+
+def test_an_image_leaves_before_the_next_message_is_taken(brain) -> None:
+    header, white, _ = brain
+
+    def items():
+        yield gadgetron_objects.recon_data(white, 1, 128)
+        pytest.fail("the second message was asked for")
+
+    assert next(chain("grappa").run(items(), header)).image_series_index == 1
+
+
+@pytest.mark.parametrize("short", [0, 8], ids=["whole", "asymmetric echo"])
+def test_readouts_without_their_oversampling_are_told_by_their_length(short: int) -> None:
+    """Gadgetron's RemoveROOversampling leaves the header, which goes on to tell of 64 samples over twice 32 mm."""
+    header = scans.header((1, 16, 64), recon=(32, 16, 1), fov_mm=(32, 16, 1))
+    kspace = random(2, 1, 16, 64)
+    image = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, axes=-1), norm="ortho"), axes=-1)[..., 16:48]
+    removed = np.fft.fftshift(np.fft.fft(np.fft.ifftshift(image, axes=-1), norm="ortho"), axes=-1).astype(np.complex64)
+    lines = [(0, y) for y in range(16)]
+    (whole,) = accumulate.process(scans.acquisitions(kspace, lines), header, accumulate.Parameters())
+    without = []
+    for line in scans.acquisitions(removed, lines):
+        head = line.getHead()
+        head.number_of_samples, head.center_sample = 32 - short, 16 - short
+        without.append(ismrmrd.Acquisition(head, data=np.ascontiguousarray(line.data[:, short:])))
+    (bucket,) = accumulate.process(without, header, accumulate.Parameters())
+    assert bucket.voxel_mm == whole.voxel_mm == (1, 1, 1)
+    assert np.allclose(bucket.kspace[..., short:], whole.kspace[..., short:], atol=SAME_ARITHMETIC * 10)
+    assert (bucket.sample_sd > 0).sum() == 32 - short
+
+
+def test_damaged_recon_data(brain) -> None:
+    header, white, _ = brain
+    item = gadgetron_objects.recon_data(white, 1, 128)
+    item[0].data.headers = item[0].data.headers[:100]
+    with pytest.raises(ScanError, match=r"samples \(128, 128, 1, 16, 1, 1, 1\) and headers \(100, 1, 1, 1, 1\)"):
+        list(chain("grappa").run([item], header))
+    item = gadgetron_objects.recon_data(white, 1, 128)
+    item[0].data.headers[1, 0, 0, 0, 0].center_sample = 65
+    with pytest.raises(ScanError, match="has 128 samples around 65, 0 and 0 to be discarded; expected some that fit"):
+        list(chain("grappa").run([item], header))
+
+
+def test_samples_to_discard_were_discarded_by_the_buffer(brain) -> None:
+    """BucketToBuffer leaves them out of the buffer, but not out of the header."""
+    header, white, _ = brain
+    item = gadgetron_objects.recon_data(white, 1, 128)
+    for head in [*item[0].data.headers.ravel(), *item[0].ref.headers.ravel()]:
+        head.discard_pre = 20 if head.number_of_samples else 0
+    (bucket,) = adapted([item], header, "grappa")
+    assert isinstance(bucket, Bucket)
+    assert (bucket.sample_sd > 0).tolist() == [n >= 20 for n in range(128)]
+
+
+# Images
+
+
+def header_of(acceleration: int):
+    return scans.header((1, 8, 12), acceleration=(acceleration, 1))
+
+
+def images(items, acceleration: int = 2, first: str = "denoise") -> list:
+    return list(adapted(items, header_of(acceleration), first))
+
+
+def test_an_image_array_with_its_gmaps() -> None:
+    """Two repetitions and sets of three slices; the g-maps are those of the first repetition."""
+    pixels, g = random(3, 2, 2, 1, 1, 8, 12), 1 + np.abs(random(3, 2, 1, 1, 1, 8, 12, seed=1))
+    gmaps = gadgetron_objects.image_array(g, 6 * [GMAP], image_series_index=20)
+    geometry = {"field_of_view": (24, 16, 3), "position": (1, 2, 3), "slice_dir": (0, 0, 1), "measurement_uid": 7,
+                "acquisition_time_stamp": 8, "physiology_time_stamp": (9, 10, 11),
+                "user_int": (ctypes.c_int32 * 8)(*range(8))}  # fmt: skip
+    metas = [{"number": str(n)} for n in range(12)]
+    out = images([gmaps, gadgetron_objects.image_array(pixels, metas, image_series_index=1, **geometry)])
+    assert [type(item) for item in out] == 12 * [ReconImage]
+    for number, item in enumerate(out):  # n fastest, then s
+        idx = item.head.idx
+        assert (idx.slice, idx.set, idx.repetition) == (number // 4, number // 2 % 2, number % 2)
+        assert np.array_equal(item.image, pixels[idx.slice, idx.set, idx.repetition, 0])
+        assert np.array_equal(item.gmap, g[idx.slice, idx.set, 0, 0].astype(np.float32))
+        assert item.meta == {"number": [str(number)]} and item.voxel_mm == (2, 2, 3) and item.snr_units
+        assert item.head.measurement_uid == 7 and tuple(item.head.position) == (1, 2, 3)
+        assert tuple(item.head.physiology_time_stamp) == (9, 10, 11) and tuple(item.head.user_int) == tuple(range(8))
+
+
+def image(pixels: np.ndarray, meta: dict | None = None, **fields) -> ismrmrd.Image:
+    made = ismrmrd.Image.from_array(pixels, transpose=False, field_of_view=(12, 8, 1), **fields)
+    made.meta = ismrmrd.Meta(meta or {})
+    return made
+
+
+def test_scaling_is_divided_out() -> None:
+    pixels, g = random(1, 1, 8, 12), np.full((1, 1, 8, 12), 150, np.uint16)
+    (item,) = images(
+        [
+            image(g, {**GMAP, "GADGETRON_ScaleRatio": "100"}),
+            image(10 * pixels, {"GADGETRON_ScaleRatio": "10"}, image_series_index=1),
+        ]
+    )
+    assert np.allclose(item.image, pixels[0], rtol=1e-6) and np.all(item.gmap == 1.5)
+
+
+def test_the_latest_gmap_that_fits_in_shape_counts() -> None:
+    pixels = random(1, 1, 8, 12)
+    g = [image(np.full(shape, value, np.float32), GMAP) for shape, value in
+         [((1, 1, 8, 12), 2), ((1, 1, 8, 12), 3), ((1, 1, 4, 6), 4)]]  # fmt: skip
+    (item,) = images([*g, image(pixels, contrast=1, repetition=5)])
+    assert np.all(item.gmap == 3)
+    (other,) = images([*g, image(pixels, slice=1)])
+    assert not other.snr_units
+
+
+def test_without_a_gmap() -> None:
+    """Gadgetron sends none where nothing was accelerated; elsewhere an image is sent on, but not denoised."""
+    pixels = random(1, 1, 8, 12)
+    (item,) = images([image(pixels)], acceleration=1)
+    assert np.all(item.gmap == 1) and item.snr_units and item.warnings == ()
+    out = list(chain("denoise").run([image(pixels, image_series_index=1)], header_of(2)))
+    assert [i.image_series_index for i in out] == [1, 20, 2]
+    assert out[2].meta["SNRSTREAM_denoised"] == "false" and np.array_equal(out[2].data, out[0].data)
+    assert (
+        "no g-map came ahead of the image (series 1, image 0, slice 0); not denoised"
+        in out[0].meta["SNRSTREAM_warning"]
+    )
+    assert np.array_equal(out[0].data, pixels)
+
+
+def test_what_the_first_gadget_cannot_take_passes_unchanged() -> None:
+    pixels = random(1, 1, 8, 12)
+    acquisition = ismrmrd.Acquisition.from_array(pixels[0, 0])
+    magnitude, snr = image(np.abs(pixels)), image(pixels, {"GADGETRON_DataRole": "SNR_MAP"})
+    hidden = image(np.abs(pixels).astype(np.complex64))  # a magnitude among complex numbers
+    ours = image(pixels, {"SNRSTREAM_model": "a network was here"})
+    items = [acquisition, magnitude, snr, hidden, ours]
+    assert images(items) == items
+    array = gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [{"GADGETRON_DataRole": "SNR_MAP"}])
+    assert list(adapted([array], header_of(2), "grappa")) == [array]
+    maps = images([array])
+    assert [type(item) for item in maps] == [ismrmrd.Image] * 2 and maps[1].repetition == 1
+    assert np.array_equal(maps[1].data, array.data[..., 1, 0, 0].T)
+
+
+def test_images_that_cannot_be_taken() -> None:
+    with pytest.raises(ScanError, match=r"has shape \(2, 1, 8, 12\); expected pixels of one channel"):
+        images([image(random(2, 1, 8, 12))])
+    pixels = random(1, 1, 8, 12)
+    pixels[0, 0, 3, 3] = np.nan
+    with pytest.raises(ScanError, match="NaN or infinite"):
+        images([image(pixels)])
+    with pytest.raises(ScanError, match="NaN or infinite"):
+        images([image(random(1, 1, 8, 12), {"GADGETRON_ScaleRatio": "1e-60"})])
+    array = gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [{}])
+    array.meta[1] = "<ismrmrdMeta>"
+    with pytest.raises(ScanError, match="image 1 of an array: attributes is not well-formed XML"):
+        images([array])
+    array.meta = ["", "", ""]
+    with pytest.raises(ScanError, match="and 3 sets of attributes; expected"):
+        images([array])
+
+
+def test_attributes_survive_and_ours_win() -> None:
+    theirs = {"GADGETRON_ScaleRatio": "10", "GADGETRON_ImageProcessingHistory": ["GT", "FILTER"], "studyID": "4",
+              "PatientPosition": ["1", "2", "3"], "SNRSTREAM_warning": "mind the gap"}  # fmt: skip
+    out = list(chain("image_finish").run([image(random(1, 1, 8, 12), theirs)], header_of(1)))
+    assert [i.image_series_index for i in out] == [1, 20]
+    meta = ismrmrd.Meta.deserialize(out[0].attribute_string)
+    assert meta["GADGETRON_ImageProcessingHistory"] == ["GT", "FILTER", "snrstream"]
+    assert meta["PatientPosition"] == ["1", "2", "3"] and meta["studyID"] == "4"
+    assert meta["GADGETRON_ScaleRatio"] == "10" and meta["SNRSTREAM_warning"] == "mind the gap"  # magnitude x 10
+    out = list(chain("resize").run([image(random(1, 1, 8, 12), theirs)], header_of(1)))
+    assert out[0].meta["GADGETRON_ScaleRatio"] == "1"
+
+
+def test_the_lines_that_were_acquired_tell_how_the_noise_is_correlated() -> None:
+    meta = {"encoded_matrix": ["12", "8", "1"], "sampling_limits_RO": ["0", "6", "11"],
+            "sampling_limits_E1": ["0", "4", "5"], "sampling_limits_E2": ["0", "0", "0"]}  # fmt: skip
+    (item,) = images([image(random(1, 1, 8, 12), meta)], acceleration=1)
+    assert ((item.spectrum.lines > 0).tolist(), item.spectrum.samples.tolist()) == (
+        [6 * [True] + 2 * [False]],
+        12 * [1],
+    )
+    (other,) = images([image(random(1, 1, 8, 12), {**meta, "encoded_matrix": ["24", "16", "1"]})], acceleration=1)
+    assert other.spectrum.correlation == Spectrum.white((1, 8, 12)).correlation
+
+
+def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
+    header, white, _ = brain
+    item = gadgetron_objects.recon_data(white, 1, 128)
+    before = [bytes(head) for head in item[0].data.headers.ravel()]
+    lines = list(adapted([item], header, "accumulate"))
+    assert head_of(lines[-1]).flags & accumulate.LAST_IN_SLICE
+    assert [bytes(head) for head in item[0].data.headers.ravel()] == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["grappa", "accumulate", "denoise"]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_flipped_bytes_end_in_items_or_an_error_of_ours(first: str, flips: list[tuple[float, int]]) -> None:
+    lines = list(scans.acquisitions(random(2, 1, 8, 12), [(0, y) for y in range(8)], [gadgetron_objects.BOTH]))
+    meta = {"encoded_matrix": ["12", "8", "1"], "sampling_limits_E1": ["0", "4", "5"], "GADGETRON_ScaleRatio": "10"}
+    item = (
+        gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [meta])
+        if first == "denoise"
+        else gadgetron_objects.recon_data(lines, 1, 8)
+    )
+    data = bytearray(encode(item))
+    for position, value in flips:
+        data[2 + int(position * (len(data) - 2))] = value
+    with contextlib.suppress(SnrstreamError):
+        list(chain(first).run(Decoder().receive(data), header_of(1)))

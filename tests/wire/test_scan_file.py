@@ -1,0 +1,39 @@
+import ismrmrd
+import numpy as np
+import pytest
+
+from snrstream.errors import ScanError
+from snrstream.wire.scan_file import AT_ONCE, ScanFile
+
+
+def test_the_same_acquisitions_as_ismrmrd_reads(raw_scan) -> None:
+    path = raw_scan("brain_16ch_r1")
+    with ScanFile(path) as scan, ismrmrd.Dataset(str(path), "dataset", mode="r") as dataset:
+        assert scan.n_acquisitions == dataset.number_of_acquisitions() > 2 * AT_ONCE
+        for number, acquisition in enumerate(scan.acquisitions()):
+            assert acquisition == dataset.read_acquisition(number)
+
+
+def test_trajectories(tmp_path) -> None:
+    acquisition = ismrmrd.Acquisition.from_array(
+        np.ones((2, 4), np.complex64), np.arange(12, dtype=np.float32).reshape(4, 3)
+    )
+    with ismrmrd.Dataset(str(tmp_path / "a.h5"), "dataset") as dataset:
+        dataset.write_xml_header("<a/>")
+        dataset.append_acquisition(acquisition)
+    with ScanFile(tmp_path / "a.h5") as scan:
+        assert list(scan.acquisitions()) == [acquisition]
+
+
+def test_data_that_contradicts_its_header(tmp_path) -> None:
+    import h5py
+
+    with ismrmrd.Dataset(str(tmp_path / "a.h5"), "dataset") as dataset:
+        dataset.write_xml_header("<a/>")
+        dataset.append_acquisition(ismrmrd.Acquisition.from_array(np.ones((2, 4), np.complex64)))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        record = file["dataset/data"][0]
+        record["head"]["number_of_samples"] = 5
+        file["dataset/data"][0] = record
+    with ScanFile(tmp_path / "a.h5") as scan, pytest.raises(ScanError, match="acquisition 0 of 1 does not fit"):
+        list(scan.acquisitions())
