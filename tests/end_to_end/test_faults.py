@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import resource
 import signal
 import socket
 import struct
@@ -229,6 +230,43 @@ def test_a_full_disk_where_raw_data_should_be_kept_costs_no_image(tmp_path: Path
         assert pixels(converse(address, SCAN)) == expected
     assert "raw data cannot be kept: No space left on device" in caplog.text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_data_that_a_full_disk_cut_short_is_kept_as_far_as_it_was_written(tmp_path: Path, caplog) -> None:
+    messages = [ConfigFile("nope"), *SCAN[1:], Close()]
+    whole = b"".join(map(encode, messages))
+    most = len(whole) // 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with inside(Options(keep_raw=tmp_path)) as address:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))  # for files, as a disk that fills
+        try:
+            (error,) = converse(address, messages[:-1])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "unknown pipeline 'nope'" in error.text
+    (kept,) = tmp_path.iterdir()
+    assert kept.suffix == ".mrd" and kept.read_bytes() == whole[:most]
+    assert f"raw data kept in {kept}: no more than the first {most} of {len(whole)} bytes" in caplog.text
+
+
+def test_raw_data_of_a_client_that_takes_no_image_is_kept_whole(tmp_path: Path, caplog) -> None:
+    """Also what came while its images could not be sent."""
+    noise, line = itertools.islice(small_scan.acquisitions(), 2)
+    large = ismrmrd.Acquisition(line.getHead(), np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32))
+    large.resize(number_of_samples=8192, active_channels=len(noise.data))
+    messages = [ConfigText(b'<configuration><gadget name="noise_adjust"/></configuration>'), OPENING[1], noise]
+    stream = b"".join(map(encode, messages)) + encode(large) * 200 + encode(Close())
+    with inside(Options(keep_raw=tmp_path, patience=2)) as address:
+        sock, _ = dial(address)
+        with sock:
+            sock.sendall(stream)
+            for _ in range(300):
+                if list(tmp_path.glob("*.mrd")):
+                    break
+                time.sleep(0.1)
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == stream
+    assert "took nothing for 2 s" in caplog.text and f"raw data kept in {kept}\n" in caplog.text
 
 
 def test_a_gadgetron_that_dialled_us_gets_its_error_message(server) -> None:

@@ -7,19 +7,21 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ismrmrd
 import pytest
-from tools.benchmarks import small_scan
 
 from snrstream.errors import ConnectionFailed
-from snrstream.hosts.conversation import Options
+from snrstream.hosts.conversation import Options, converse
 from snrstream.hosts.gate import STOPPING, Gate
 from snrstream.hosts.link import Link
 from snrstream.hosts.server import Server, listen
+from snrstream.hosts.session import Session
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, Header, Text
+from snrtrain.benchmarks import small_scan
 
 CONFIGURATION, HEADER = ConfigFile("grappa_snr"), Header(small_scan.HEADER)
 SCAN = [CONFIGURATION, HEADER, *small_scan.acquisitions()]
@@ -150,6 +152,30 @@ def test_clients_that_wait_for_room_are_refused_as_ever(caplog) -> None:
             for message in [*SCAN[10:], Close()]:
                 link.send(message)
             assert n_images(list(link)) == 3
+
+
+def test_a_scan_that_came_too_late_is_told_so_and_its_raw_data_kept(tmp_path: Path) -> None:
+    """It was on its way when the server stopped."""
+    stream = b"".join(map(encode, [*SCAN, Close()]))
+    gate = Gate()
+    gate.close()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(stream[:100_000])
+
+        def rest() -> None:
+            theirs.sendall(stream[100_000:])
+            theirs.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=rest)
+        sender.start()
+        with ours:
+            converse(ours, Session("peer"), Options(keep_raw=tmp_path), gate)
+        assert list(Link(theirs, "server", 10)) == [Text(f"ERROR: {STOPPING}")]
+        sender.join()
+    gate.remove()
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == stream
 
 
 def test_a_gate_lets_nobody_in_once_it_has_counted() -> None:

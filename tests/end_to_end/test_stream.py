@@ -8,7 +8,6 @@ from pathlib import Path
 import ismrmrd
 import numpy as np
 import pytest
-from tools.benchmarks import small_scan
 
 from snrstream.cli.main import main
 from snrstream.errors import ConnectionFailed
@@ -18,6 +17,7 @@ from snrstream.system.resources import folder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Header, Query, Response, Text
 from snrstream.wire.scan_file import ScanFile
+from snrtrain.benchmarks import small_scan
 
 
 def read_images(path: Path) -> dict[str, list[ismrmrd.Image]]:

@@ -49,7 +49,7 @@ def converse(sock: socket.socket, session: Session, options: Options, gate: Gate
     finally:
         gate.leave(session)
         if record is not None:
-            _settle(record, session.has_scan or link.drained_header, failure, link.closed_by_peer)
+            _settle(record, link.has_header, failure, link.closed_by_peer)
 
 
 def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | None:
@@ -84,7 +84,7 @@ def _admitted(link: Link, session: Session, gate: Gate) -> Iterator[Any]:
     messages = iter(link)
     for message in messages:
         if isinstance(message, Header):
-            link.gate = None
+            link.gate, link.has_header = None, True
             gate.enter(session)
             yield message
             break

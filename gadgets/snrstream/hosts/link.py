@@ -50,7 +50,7 @@ class Link:
         self.peer = peer
         self.gate = gate
         self.closed_by_peer = False
-        self.drained_header = False  # whether a scan was among what was drained
+        self.has_header = False  # whether a scan's header came: set by draining, and by who takes it from an iteration
 
     def __iter__(self) -> Iterator[Any]:
         """Messages up to the peer's CLOSE, which is not handed out. A later iteration goes on where this one stops.
@@ -103,7 +103,7 @@ class Link:
         try:
             self._socket.settimeout(silence)
             for message in self:
-                self.drained_header |= isinstance(message, Header)
+                self.has_header |= isinstance(message, Header)
             if not self.closed_by_peer:
                 self._read_away()
         except (OSError, SnrstreamError):
