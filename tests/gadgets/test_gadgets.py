@@ -180,6 +180,15 @@ def test_image_finish_complex(recon) -> None:
     assert {image.meta["GADGETRON_ScaleRatio"] for image in images.values()} == {"1"}
 
 
+def test_the_snr_map_is_0_where_the_g_map_is(recon) -> None:
+    """Not infinite, which no DICOM file takes."""
+    gmap = recon.gmap.copy()
+    gmap[:, :2] = 0
+    snr = finished(dataclasses.replace(recon, gmap=gmap), output="complex", snr_map=True)[300].data[0]
+    assert np.all(snr[:, :2] == 0) and np.abs(recon.image[:, :2]).min() > 0
+    assert np.allclose(snr[:, 2:], np.abs(recon.image[:, 2:]) / gmap[:, 2:], rtol=1e-6)
+
+
 def test_image_finish_magnitude(recon) -> None:
     images = finished(recon, scale=20.0)
     assert images[1].data.dtype == images[20].data.dtype == np.uint16

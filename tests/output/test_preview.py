@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from snrstream.errors import ScanError
+from snrstream.orientation import edge_letters
 from snrstream.output.preview import GAP, PANEL_HEIGHT, VIRIDIS, preview
 
 TOP_OF_PANELS = GAP + 48 + 62  # title, then the panel's own labels
@@ -65,14 +66,80 @@ def test_original_and_denoised_share_a_window_in_physical_units():
 
 def test_difference_is_grey_at_zero_signed_and_amplified():
     original = make_image(blocks(40, 20, 20, 20).astype(np.float32), 1)
-    denoised = make_denoised(blocks(40, 20, 19, 22).astype(np.float32))
+    denoised = make_denoised(blocks(40, 20, 18, 24).astype(np.float32))
     *_, difference = panels_of(preview([original, denoised], "t"), 3)
-    # Window 0 to 40, so half a window is 20; the largest difference is 2, so 10 is the amplification:
-    # black is -2 and white is +2.
+    # Window 0 to 40, so half a window is 20; amplified by 5, black is -4 and white is +4.
     zero, same, positive, negative = quadrants(difference)
     assert zero == same == (128, 128, 128)
     assert positive == (round(255 * 0.75),) * 3
     assert negative == (0, 0, 0)
+
+
+def test_every_difference_is_amplified_alike():
+    """Or a difference of twice the noise would look like another of half of it."""
+    rng = np.random.default_rng(4)
+    pixels, noise = blocks(40, 20, 20, 20), rng.standard_normal((32, 32))
+    weak, strong = (
+        panels_of(preview([make_image(pixels, 1), make_denoised(pixels - size * noise)], "t"), 3)[2] - 127.5
+        for size in (0.1, 0.4)
+    )
+    # Grey levels are rounded to whole numbers, and few pixels of 0.4 SDs pass 4, where they would be clipped.
+    assert np.std(strong) / np.std(weak) == pytest.approx(4, rel=0.05)
+
+
+AXIAL = {"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("directions", "expected"),
+    [
+        (AXIAL, ("R", "L", "A", "P")),
+        ({"read_dir": (-1, 0, 0), "phase_dir": (0, -1, 0)}, ("L", "R", "P", "A")),
+        ({"read_dir": (1, 0, 0), "phase_dir": (0, 0, -1)}, ("R", "L", "H", "F")),  # coronal, head up
+        ({"read_dir": (0, 1, 0), "phase_dir": (0, 0, -1)}, ("A", "P", "H", "F")),  # sagittal
+        ({"read_dir": (0.99, 0.1, 0), "phase_dir": (0, 0.6, -0.8)}, ("R", "L", "HA", "FP")),
+        ({"read_dir": (0, 0, 0), "phase_dir": (0, 1, 0)}, ("", "", "A", "P")),
+        ({"read_dir": (np.nan, 0, 0), "phase_dir": (0, 0, 0)}, ("", "", "", "")),
+        ({}, ("", "", "", "")),
+    ],
+)
+def test_the_edges_are_named_after_the_patient(directions, expected):
+    image = make_image(np.ones((32, 32), np.float32), 1, **directions)
+    assert edge_letters(image) == expected
+
+
+def test_the_letters_stand_at_the_edges_of_every_panel():
+    """Pixels that are not the image's flat grey: none without directions, else near the middle of each edge."""
+    pixels = np.full((32, 32), 5, np.float32)
+    meta = {"WindowCenter": "5", "WindowWidth": "10"}
+    for directions in ({}, AXIAL):
+        images = [
+            make_image(pixels, 1, meta=meta, **directions),
+            make_denoised(pixels, meta=meta, **directions),
+            make_image(pixels, 300, **directions),
+        ]
+        for panel in panels_of(preview(images, "t"), 4):
+            drawn = np.any(panel != panel[PANEL_HEIGHT // 2, PANEL_HEIGHT // 2], axis=-1)
+            middle, depth = slice(PANEL_HEIGHT // 2 - 20, PANEL_HEIGHT // 2 + 20), 40
+            edges = [drawn[middle, :depth], drawn[middle, -depth:], drawn[:depth, middle], drawn[-depth:, middle]]
+            assert [edge.any() for edge in edges] == 4 * [bool(directions)]
+            assert drawn.sum() == sum(edge.sum() for edge in edges)
+
+
+def test_model_alpha_and_missing_snr_units_are_stated():
+    pixels = np.random.default_rng(2).uniform(0, 30, (32, 32)).astype(np.float32)
+    plain, units = {}, {"SNRSTREAM_snr_units": "false"}
+    made = {"SNRSTREAM_model": "unet 1", "SNRSTREAM_alpha": "0.3"}
+
+    def shown(units, made):
+        return preview([make_image(pixels, 1, meta=units), make_denoised(pixels, meta={**units, **made})], "t")
+
+    heights = [shown(*metas).height for metas in ((plain, plain), (plain, made), (units, plain), (units, made))]
+    assert np.diff(heights).tolist() == [24, 0, 24], "a line for each"
+    other = shown(plain, {**made, "SNRSTREAM_alpha": "0.5"})
+    assert np.any(np.asarray(other)[:TOP_OF_PANELS] != np.asarray(shown(plain, made))[:TOP_OF_PANELS])
+    table = shown(plain, {**made, "SNRSTREAM_alpha": " ".join(f"{n}:0.5" for n in range(1, 100))})
+    assert np.asarray(table)[:, -GAP + 2 :].max() < 40, "the right margin stays empty"
 
 
 def test_identical_images_have_a_flat_difference():

@@ -77,7 +77,8 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
         if parameters.gmap:
             yield finish(item, item.gmap, ImageKind.G_MAP, parameters.gmap_scale)
         if parameters.snr_map:
-            snr = np.abs(item.image) / np.maximum(item.gmap, np.finfo(np.float32).tiny)
+            # Another's g-map may be 0 where nothing was measured, and the image is not.
+            snr = np.divide(np.abs(item.image), item.gmap, out=np.zeros_like(item.gmap), where=item.gmap > 0)
             yield finish(item, snr, ImageKind.SNR_MAP, scale)
 
 

@@ -10,15 +10,25 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import ScanError
 from ..image_kind import ImageKind
-from .image_values import kind_of, physical_values, quantile_range, unit, window
+from ..orientation import edge_letters
+from .image_values import (
+    kind_of,
+    meta_values,
+    physical_values,
+    quantile_range,
+    unit,
+    window,
+)
 
 PANEL_HEIGHT = 384
 MAX_PANEL_HEIGHT = 1024
 LONGEST_TITLE = 80
 WIDEST, NARROWEST = 6.0, 1 / 6  # panels; what is beyond is drawn out of shape
 GAP, BAR_HEIGHT = 28, 10
-BACKGROUND, BRIGHT, DIM = (17, 19, 24), (240, 242, 245), (158, 165, 176)
-AMPLIFICATIONS = (100, 50, 20, 10, 5, 2, 1)
+LONGEST_NOTE = 140
+LINE = 24
+BACKGROUND, BRIGHT, DIM, ALARM = (17, 19, 24), (240, 242, 245), (158, 165, 176), (255, 170, 60)
+AMPLIFICATION = 5  # of every difference, or two previews would not compare
 
 GRAY = ((0, 0, 0), (255, 255, 255))
 # Nine points of matplotlib's viridis (CC0): equal steps in value look like equal steps.
@@ -30,7 +40,8 @@ VIRIDIS = (
 
 @dataclass(frozen=True)
 class Panel:
-    """Physical values (y, x), float64, and how to show them; `width_over_height` is the field of view's."""
+    """Physical values (y, x), float64, and how to show them. width_over_height: of the field of view. edges: letters
+    at the left, right, top and bottom."""
 
     title: str
     unit: str
@@ -38,6 +49,7 @@ class Panel:
     low: float
     high: float
     width_over_height: float
+    edges: tuple[str, str, str, str] = ("", "", "", "")
     colors: tuple[tuple[int, int, int], ...] = GRAY
 
 
@@ -45,12 +57,14 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     """An RGB picture of the middle image of each kind, one panel each, in physical units.
 
     Original and denoised share one window, so that brightness compares; their difference is amplified within the
-    same window, and left out where the original itself stands in for the denoised image. The residual, the magnitude
-    of a complex difference, has a window of its own. Of images of one kind in several series the first series counts.
+    same window, always by `AMPLIFICATION`, and left out where the original itself stands in for the denoised image. The
+    residual, the magnitude of a complex difference, has a window of its own. Of images of one kind in several series
+    the first series counts. Under the title stand the model and alpha, and whether pixels are not in SNR units; at the
+    edges, the sides of the patient.
 
     Raises ScanError where there is no image, or one with pixels that are not finite.
     """
-    panels = _panels(images)
+    panels, notes = _panels(images)
     ny = panels[0].values.shape[0]
     # A whole factor keeps the upscaled pixels of equal size.
     height = min(ny * max(1, math.ceil(PANEL_HEIGHT / ny)), MAX_PANEL_HEIGHT)
@@ -58,10 +72,15 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     title = " ".join(title.split())[:LONGEST_TITLE]
     title_font = ImageFont.load_default(26)
     width = sum(cell.width for cell in cells) + GAP * (len(cells) + 1)
-    width = max(width, math.ceil(title_font.getlength(title)) + 2 * GAP)
-    top = GAP + 26 + 22
+    note_font = ImageFont.load_default(16)
+    lengths = [title_font.getlength(title), *(note_font.getlength(note) for note, _ in notes)]
+    width = max(width, math.ceil(max(lengths)) + 2 * GAP)
+    top = GAP + 26 + 22 + LINE * len(notes)
     canvas = Image.new("RGB", (width, top + cells[0].height + GAP), BACKGROUND)
-    ImageDraw.Draw(canvas).text((GAP, GAP), title, font=title_font, fill=BRIGHT)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((GAP, GAP), title, font=title_font, fill=BRIGHT)
+    for n, (note, color) in enumerate(notes):
+        draw.text((GAP, GAP + 26 + 10 + LINE * n), note, font=note_font, fill=color)
     x = GAP
     for cell in cells:
         canvas.paste(cell, (x, top))
@@ -69,7 +88,8 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     return canvas
 
 
-def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
+def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[str, tuple[int, int, int]]]]:
+    """The panels, and lines of text in their colours."""
     if not images:
         raise ScanError("no images to preview: the chain sent none, expected at least one")
     kinds = _by_kind(images)
@@ -94,7 +114,21 @@ def _panels(images: Sequence[ismrmrd.Image]) -> list[Panel]:
         image = _pick(kinds.get(kind), shown)
         if image is not None:
             panels.append(_panel(image, name, *quantile_range(image), colors))
-    return panels
+    notes = [("NOT IN SNR UNITS", ALARM)] if any(panel.unit == "a.u." for panel in panels) else []
+    if denoised and (how := _how_denoised(denoised)):
+        notes.append((how, DIM))
+    return panels, notes
+
+
+def _how_denoised(image: ismrmrd.Image) -> str:
+    """Model, alpha and strength, as far as the image tells."""
+    told = []
+    for key, word in (("model", "denoised by"), ("alpha", "alpha"), ("strength", "strength")):
+        values = meta_values(image, f"SNRSTREAM_{key}")
+        if values and not (key == "strength" and values == ["1"]):
+            told.append(f"{word} {' '.join(values)}")
+    text = ", ".join(told)
+    return text if len(text) <= LONGEST_NOTE else text[: LONGEST_NOTE - 4] + " ..."
 
 
 def _by_kind(images: Sequence[ismrmrd.Image]) -> dict[ImageKind, list[ismrmrd.Image]]:
@@ -129,18 +163,15 @@ def _panel(
     aspect = fov_x_mm / fov_y_mm if is_known else nx / ny
     aspect = min(max(aspect, NARROWEST), WIDEST)
     label = {"": "noise amplification", "SNR": "SNR units"}.get(unit(image), unit(image))
-    return Panel(title, label, values[0, values.shape[1] // 2], low, high, aspect, colors)
+    return Panel(title, label, values[0, values.shape[1] // 2], low, high, aspect, edge_letters(image), colors)
 
 
 def _difference(original: Panel, denoised: Panel) -> Panel:
-    """Original minus denoised, grey at 0, as strongly amplified as still shows 98 % of it unclipped."""
-    difference = original.values - denoised.values
-    half = (original.high - original.low) / 2
-    extent = float(np.quantile(np.abs(difference), 0.98))
-    amplification = next((a for a in AMPLIFICATIONS if 0 < extent * a <= half), 1)
-    limit = half / amplification
-    name = f"Original - denoised, x{amplification}"
-    return Panel(name, original.unit, difference, -limit, limit, original.width_over_height)
+    """Original minus denoised, grey at 0: its window is the images' over `AMPLIFICATION`."""
+    limit = (original.high - original.low) / 2 / AMPLIFICATION
+    name = f"Original - denoised, x{AMPLIFICATION}"
+    values = original.values - denoised.values
+    return Panel(name, original.unit, values, -limit, limit, original.width_over_height, original.edges)
 
 
 def _draw(panel: Panel, height: int) -> Image.Image:
@@ -165,12 +196,23 @@ def _draw(panel: Panel, height: int) -> Image.Image:
     size = (picture_width, height)
     shown = np.asarray(Image.fromarray(level.astype(np.float32)).resize(size, resample))
     cell.paste(_colored(shown, panel.colors), (left, top))
+    _draw_edges(draw, panel.edges, (left, top, left + picture_width, top + height))
     bar = np.broadcast_to(np.linspace(0, 1, picture_width), (BAR_HEIGHT, picture_width))
     cell.paste(_colored(bar, panel.colors), (left, bar_top))
     labels_top, right = bar_top + BAR_HEIGHT + 5, left + picture_width
     draw.text((left, labels_top), _number(panel.low), font=small_font, fill=DIM)
     draw.text((right, labels_top), _number(panel.high), font=small_font, fill=DIM, anchor="ra")
     return cell
+
+
+def _draw_edges(draw: ImageDraw.ImageDraw, edges: tuple[str, str, str, str], box: tuple[int, int, int, int]) -> None:
+    """Letters inside the edges of a box (left, top, right, bottom), outlined to be read on any grey."""
+    left, top, right, bottom = box
+    x, y = (left + right) // 2, (top + bottom) // 2
+    places = ((left + 6, y, "lm"), (right - 6, y, "rm"), (x, top + 6, "ma"), (x, bottom - 6, "md"))
+    font = ImageFont.load_default(18)
+    for letters, (at_x, at_y, anchor) in zip(edges, places, strict=True):
+        draw.text((at_x, at_y), letters, font=font, fill=BRIGHT, anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def _colored(level: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> Image.Image:

@@ -38,15 +38,21 @@ def series_number(image: ismrmrd.Image, header: ismrmrdHeader | None) -> int:
 
 def series_digests(images: Iterable[ismrmrd.Image]) -> dict[int, str]:
     """For each series a hash, in hex, of the pixels, headers and meta attributes of its images in order."""
-    hashes: dict[int, hashlib._Hash] = {}
+    series: dict[int, list[ismrmrd.Image]] = {}
     for image in images:
-        digest = hashes.setdefault(image.image_series_index, hashlib.sha256())
+        series.setdefault(image.image_series_index, []).append(image)
+    return {index: _digest(of_series) for index, of_series in series.items()}
+
+
+def _digest(images: Iterable[ismrmrd.Image]) -> str:
+    digest = hashlib.sha256()
+    for image in images:
         head = image.getHead()
         head.attribute_string_len = 0  # which only serialising sets
         meta = sorted((key, meta_values(image, key)) for key in image.meta)
         digest.update(repr((image.data.shape, image.data.dtype.str, bytes(head), meta)).encode())
         digest.update(np.ascontiguousarray(image.data))
-    return {index: digest.hexdigest() for index, digest in hashes.items()}
+    return digest.hexdigest()
 
 
 def series_key(dataset: Dataset, image: ismrmrd.Image) -> tuple[object, ...]:
