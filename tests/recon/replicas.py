@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from snrstream.recon.combine import Combiner, Grid
+from snrstream.recon.acquired import Acquired
+from snrstream.recon.combine import Grid
 from snrstream.recon.fft import to_image
 from snrstream.recon.grappa import calibrate
 from snrstream.recon.lattice import Lattice
+from snrstream.recon.plan import Plan
 from snrstream.recon.spectrum import Spectrum
-from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
 
-from .simulation import Shape, central, lattice_mask, noisy_kspace, object_and_coils, white_noise
+from .simulation import Shape, central, lattice_mask, noisy_kspace, true_maps, white_noise
 
 Step = Callable[[Tensor, Tensor, Spectrum], tuple[Tensor, Tensor, Spectrum]]
 N_REPLICAS = 128
@@ -26,9 +27,8 @@ MOST_SPREAD = 1.1 / math.sqrt(4 * N_REPLICAS)
 class Reconstruction:
     """GRAPPA and coil combination of noise that fills the acquired part of k-space."""
 
-    combiner: Combiner
+    plan: Plan
     acquired: Tensor
-    gmap: Tensor
     spectrum: Spectrum
     n_channels: int
 
@@ -42,18 +42,15 @@ class Reconstruction:
         sampled = lattice_mask(lattice, *shape[:2]) * reached[0][:, None] * reached[1]
         acs, _ = central(noisy_kspace(n_channels, shape, snr=50), min(shape[0], 16), 24 if shape[0] == 1 else 16)
         kernel = calibrate(acs, lattice) if acceleration > 1 else None
-        csm = object_and_coils(n_channels, shape)[1]
-        unmixing = unmixing_coefficients(kernel, (csm / torch.linalg.vector_norm(csm, dim=0)).to(torch.complex64))
-        scale = snr_scale(
-            acceleration, sampled.numel() / int(sampled.sum()) * shape[2] / int(torch.count_nonzero(reached[2]))
+        plan = Plan.with_maps(
+            true_maps(n_channels, shape), Acquired(Grid(shape[:2]), lattice, sampled.float(), reached[2]), kernel
         )
-        return cls(
-            Combiner.plan(unmixing, scale, Grid(shape[:2])),
-            sampled[..., None] * reached[2],
-            gfactor(unmixing, acceleration),
-            Spectrum.of(reached[0][:, None] * reached[1], reached[2]),
-            n_channels,
-        )
+        spectrum = Spectrum.of(reached[0][:, None] * reached[1], reached[2])
+        return cls(plan, sampled[..., None] * reached[2], spectrum, n_channels)
+
+    @property
+    def gmap(self) -> Tensor:
+        return self.plan.gmap
 
     def sd_over_g(self, step: Step) -> Tensor:
         """Measured SD over the g-map, for each pixel, after `step`."""
@@ -61,7 +58,7 @@ class Reconstruction:
         power, gmap = torch.zeros(()), self.gmap
         for _ in range(N_REPLICAS):
             noise = white_noise(generator, self.n_channels, *self.acquired.shape) * self.acquired
-            image, gmap, _ = step(self.combiner.image(noise), self.gmap, self.spectrum)
+            image, gmap, _ = step(self.plan.image(noise), self.gmap, self.spectrum)
             power = power + image.abs().square()
         return torch.sqrt(power / (2 * N_REPLICAS)) / gmap
 

@@ -2,14 +2,12 @@ import pytest
 import torch
 
 from snrstream.errors import ScanError
-from snrstream.recon.coil_maps import calibration_images, inati
-from snrstream.recon.fft import to_image
+from snrstream.recon.acquired import Acquired
 from snrstream.recon.gmaps import unscanned_gmaps
-from snrstream.recon.grappa import calibrate
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.unmixing import gfactor, unmixing_coefficients
+from snrstream.recon.plan import Plan
 
-from .simulation import central, noisy_kspace, object_and_coils
+from .simulation import central, lattice_mask, noisy_kspace, object_and_coils
 
 LATTICES = [Lattice((r, 1)) for r in range(1, 9)]
 
@@ -19,9 +17,9 @@ def test_they_are_those_of_the_accelerated_scan_and_grow_with_r() -> None:
     acs, y0 = central(noisy_kspace(16, shape, snr=100), 1, 40)
     gmaps = unscanned_gmaps(acs, (0, y0), shape[:2], LATTICES)
     assert gmaps.shape == (8, *shape) and torch.allclose(gmaps[0], torch.ones(shape), atol=1e-5)
-    csm = inati(calibration_images(to_image(acs, dims=(-1,)), (0, y0), shape[:2]), step=2)
-    scanned = gfactor(unmixing_coefficients(calibrate(acs, LATTICES[2]), csm), 3)
-    assert torch.equal(gmaps[2], scanned)
+    for lattice, gmap in zip(LATTICES, gmaps, strict=True):
+        acquired = Acquired.of(lattice_mask(lattice, *shape[:2]), lattice, shape[2])
+        assert torch.equal(gmap, Plan.of(acs, (0, y0), acquired).gmap)
     inside = object_and_coils(16, shape)[0].abs() > 0.9
     medians = [float(g[inside].median()) for g in gmaps]
     assert medians[:5] == sorted(medians[:5])

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from snrstream.errors import ScanError
+from snrstream.recon.acquired import Acquired
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import to_image
 from snrstream.recon.grappa import TIKHONOV, calibrate
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
+from snrstream.recon.plan import Plan
+from snrstream.recon.unmixing import gfactor, unmixing_coefficients
 
 from .direct import combined, direct_weights, filled, relative
 from .simulation import LATTICES, Shape, central, lattice_mask, noisy_kspace, object_and_coils, true_maps, white_noise
@@ -70,16 +72,14 @@ def test_pseudo_replica_noise_is_the_g_factor(lattice: Lattice, n_channels: int,
     acs, _ = central(noisy_kspace(n_channels, shape, snr=50), min(n_e2, 16), 24 if n_e2 == 1 else 16)
     acceleration = math.prod(lattice.acceleration)
     kernel = calibrate(acs, lattice) if acceleration > 1 else None
-    unmixing = unmixing_coefficients(kernel, true_maps(n_channels, shape))
     sampled = lattice_mask(lattice, n_e2, n_e1, (0, 1))
-    scale = snr_scale(acceleration, sampled.numel() / int(sampled.sum()))
-    plan = Combiner.plan(unmixing, scale, Grid(shape[:2]))
+    plan = Plan.with_maps(true_maps(n_channels, shape), Acquired.of(sampled, lattice, shape[2]), kernel)
     generator = torch.Generator().manual_seed(1)
     power = torch.zeros(shape)
     for _ in range(n_replicas):
         noise = white_noise(generator, n_channels, *shape) * sampled[..., None]
         power += plan.image(noise).abs().square()
-    ratio = torch.sqrt(power / (2 * n_replicas)) / gfactor(unmixing, acceleration)
+    ratio = torch.sqrt(power / (2 * n_replicas)) / plan.gmap
     assert float(ratio.mean()) == pytest.approx(1.0, abs=0.01)
     # 2 n_replicas real numbers a pixel: the SD of the SD is 1/sqrt(4 n_replicas)
     assert float(ratio.std()) < 1.1 / math.sqrt(4 * n_replicas)
@@ -100,9 +100,7 @@ def test_undersampled_signal_is_the_full_one_over_sqrt_r(lattice, shape, n_acs, 
     reference = (to_image(full, dims=(1, 2, 3)) * csm.conj()).sum(dim=0)
     sampled = lattice_mask(lattice, *shape[:2])
     acceleration = math.prod(lattice.acceleration)
-    unmixing = unmixing_coefficients(calibrate(central(full, *n_acs)[0], lattice), csm)
-    scale = snr_scale(acceleration, sampled.numel() / int(sampled.sum()))
-    plan = Combiner.plan(unmixing, scale, Grid(shape[:2]))
+    plan = Plan.with_maps(csm, Acquired.of(sampled, lattice, shape[2]), calibrate(central(full, *n_acs)[0], lattice))
     image = plan.image(full * sampled[..., None])
     error = image * math.sqrt(acceleration) - reference
     assert float(torch.linalg.vector_norm(error) / torch.linalg.vector_norm(reference)) < bound

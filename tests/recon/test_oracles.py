@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from tools.coils import loop_sensitivities
 from torch import Tensor
 
+from snrstream import accumulate, noise_adjust
 from snrstream.gadgets import accumulate, noise_adjust
-from snrstream.recon.coil_maps import calibration_images, inati
+from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Combiner, Grid
-from snrstream.recon.fft import centred_slice, to_image, to_kspace
-from snrstream.recon.grappa import NOISE_FROM, calibrate
+from snrstream.recon.fft import centred_slice, to_kspace
+from snrstream.recon.grappa import calibrate
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
+from snrstream.recon.plan import MapOptions, Plan, maps_of_calibration
+from snrstream.recon.unmixing import unmixing_coefficients
 from snrtrain.simulation.coils import loop_sensitivities
 from snrtrain.simulation.phantom import object_phase, shepp_logan
+from tools.simulate import object_phase, shepp_logan
 
 from .direct import combined, direct_weights, filled, relative
 from .simulation import LATTICES, Shape, central, lattice_mask, noisy_kspace, true_maps, white_noise
@@ -63,13 +67,11 @@ def nrmse_beside_cgrappa(full: Tensor, r: int, n_acs: int = 24) -> tuple[float, 
     pygrappa = pytest.importorskip("pygrappa")
     lattice, size = Lattice((r, 1)), (1, full.shape[2])
     acs, start = central(full, 1, n_acs)
-    csm = inati(calibration_images(to_image(acs, dims=(-1,)), (0, start), size))
+    sampled, maps = lattice_mask(lattice, *size), MapOptions(step=1)
+    csm = maps_of_calibration(acs, (0, start), size, maps)
     reference = combined(full, csm)
-    sampled = lattice_mask(lattice, *size)
-    kspace = full * sampled[..., None]
-    scale = snr_scale(r, sampled.numel() / int(sampled.sum()))
-    unmixing = unmixing_coefficients(calibrate(acs, lattice, size=size if r >= NOISE_FROM else None), csm)
-    ours = Combiner.plan(unmixing, scale, Grid(size)).image(kspace) / scale
+    kspace, acquired = full * sampled[..., None], Acquired.of(sampled, lattice, full.shape[3])
+    ours = Plan.of(acs, (0, start), acquired, maps=maps).image(kspace) / acquired.scale
     arrays = (np.ascontiguousarray(part[:, 0].numpy().astype(np.complex128)) for part in (kspace, acs))
     theirs = combined(torch.from_numpy(pygrappa.cgrappa(*arrays, kernel_size=(5, 5), coil_axis=0))[:, None], csm)
     return relative(ours - reference, reference), relative(theirs - reference, reference)

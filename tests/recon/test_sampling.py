@@ -1,9 +1,19 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from snrstream.errors import ScanError
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.sampling import central_block, covered, find_lattice, missing_lines, on_lattice, require_steps
+from snrstream.recon.sampling import (
+    central_block,
+    central_window,
+    covered,
+    find_lattice,
+    missing_lines,
+    on_lattice,
+    require_steps,
+)
 
 from .simulation import lattice_mask
 
@@ -87,3 +97,13 @@ def test_only_corners_may_be_left_out() -> None:
     short = expected.copy()
     short[15] = False
     assert len(missing_lines(short, expected, (8, 10))) == 20
+
+
+def test_the_central_window_is_the_run_of_lines_nearest_to_the_centre() -> None:
+    """For every block around k = 0 of short axes: as many lines as there are, their middle nearest to k = 0."""
+    for size in range(1, 13):
+        centre = size // 2
+        for start, stop, most in itertools.product(range(centre + 1), range(centre + 1, size + 1), (1, 2, 5, 8)):
+            n = min(most, stop - start)
+            nearest = min(range(start, stop - n + 1), key=lambda first: abs(first + most // 2 - centre))
+            assert central_window(slice(start, stop), size, most) == slice(nearest, nearest + n)

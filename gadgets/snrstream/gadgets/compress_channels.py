@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..items import Bucket, Calibration
 from ..recon.compression import compressed, compression_matrix, kept_share
-from ..recon.fft import centred_slice
+from ..recon.sampling import central_window
 from .shared import SharedBySlice
 
 log = logging.getLogger(__name__)
@@ -69,5 +69,5 @@ def _matrix(signal: Tensor, n_channels: int) -> Tensor:
 
 def _central(bucket: Bucket) -> Tensor:
     n_e2, n_e1 = bucket.kspace.shape[1:3]
-    rows = [centred_slice(min(n, CENTRAL), n) for n in (n_e2, n_e1)]
+    rows = [central_window(slice(0, n), n, CENTRAL) for n in (n_e2, n_e1)]
     return bucket.kspace[:, rows[0], rows[1]]

@@ -11,8 +11,9 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration
-from ..recon.grappa import NOISE_FROM, TIKHONOV, Kernel, calibrate
+from ..recon.grappa import TIKHONOV, Kernel
 from ..recon.lattice import Lattice
+from ..recon.plan import KernelOptions, fit_kernel
 from .shared import SharedBySlice
 
 
@@ -39,6 +40,11 @@ class Parameters:
         if not 0 <= self.tikhonov < 1:
             raise ValueError(f"tikhonov is {self.tikhonov}; expected a number from 0 to below 1")
 
+    @property
+    def options(self) -> KernelOptions:
+        """The same, as the reconstruction takes them."""
+        return KernelOptions(self.kernel_e1, self.kernel_e2, self.kernel_ro, self.tikhonov, self.regularisation)
+
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
     """Add the kernel to each `Bucket` with R > 1; other items pass.
@@ -61,7 +67,7 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
                 f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
             )
         source = _Source(calibration, item.lattice, item.grid.size, item.snr_units)
-        kernel = kernels.get(item.head, source, functools.partial(_kernel, source, parameters))
+        kernel = kernels.get(item.head, source, functools.partial(source.kernel, parameters.options))
         yield dataclasses.replace(item, kernel=kernel)
 
 
@@ -74,19 +80,6 @@ class _Source:
     size: tuple[int, int]
     snr_units: bool
 
-
-def _kernel(source: _Source, parameters: Parameters) -> Kernel:
-    calibration, size = source.calibration, source.size
-    by_noise = parameters.regularisation == "noise"
-    if parameters.regularisation == "auto" and source.snr_units:
-        by_noise = math.prod(source.lattice.acceleration) >= NOISE_FROM
-    return calibrate(
-        calibration.kspace,
-        source.lattice,
-        size=size if by_noise else None,
-        centre=(size[0] // 2 - calibration.start[0], size[1] // 2 - calibration.start[1]),
-        n_lines=parameters.kernel_e1,
-        n_samples=parameters.kernel_ro,
-        n_partitions=parameters.kernel_e2,
-        tikhonov=parameters.tikhonov,
-    )
+    def kernel(self, options: KernelOptions) -> Kernel:
+        acs, start = self.calibration.kspace, self.calibration.start
+        return fit_kernel(acs, start, self.size, self.lattice, options, self.snr_units)

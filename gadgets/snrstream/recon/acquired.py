@@ -27,6 +27,20 @@ class Acquired:
     line_sd: Tensor
     sample_sd: Tensor
 
+    @classmethod
+    def of(cls, sampled: Tensor, lattice: Lattice, n_ro: int) -> "Acquired":
+        """Of k-space that stores all lines, of which `sampled`, bool `(e2, e1)`, were acquired once, of `n_ro` samples.
+
+        lattice: the regular sampling that they follow, which may lack some at the edges.
+        """
+        size = sampled.shape[0], sampled.shape[1]
+        return cls(Grid(size), lattice, sampled.float().cpu(), torch.ones(n_ro))
+
+    @classmethod
+    def every(cls, grid: Grid, lattice: Lattice, n_ro: int) -> "Acquired":
+        """Of k-space that was acquired once in every stored line of `grid`, of `n_ro` samples."""
+        return cls(grid, lattice, torch.ones(grid.stored), torch.ones(n_ro))
+
     @property
     def scale(self) -> float:
         """Of the aliased coil images, so that the noise SD of the image is the g-factor: see `snr_scale`."""

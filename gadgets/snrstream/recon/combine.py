@@ -89,7 +89,8 @@ class Combiner:
         for channel in range(1, len(aliased)):
             total.addcmul_(self.coefficients[channel], aliased[channel, None, :, None])
         r2, n_z, r1, n_y, n_ro = total.shape
-        return torch.fft.fftshift(total.reshape(r2 * n_z, r1 * n_y, n_ro), dim=[dim - 1 for dim in dims])
+        image: Tensor = torch.fft.fftshift(total.reshape(r2 * n_z, r1 * n_y, n_ro), dim=[dim - 1 for dim in dims])
+        return image
 
 
 def _to_centred(size: int, step: int, first: int, device: torch.device) -> Tensor:

@@ -21,7 +21,7 @@ def compression_matrix(kspace: Tensor, n_channels: int) -> Tensor:
     if n_channels > len(kspace):
         raise ScanError(f"scan has {len(kspace)} channels; {n_channels} virtual ones were asked for, expected no more")
     flat = kspace.flatten(1).to(torch.complex128)
-    vectors = torch.linalg.eigh(flat @ flat.mH).eigenvectors  # of rising eigenvalues
+    vectors: Tensor = torch.linalg.eigh(flat @ flat.mH).eigenvectors  # of rising eigenvalues
     return vectors.flip(1)[:, :n_channels].mH.to(torch.complex64).contiguous()
 
 

@@ -13,13 +13,15 @@ def to_image(kspace: Tensor, dims: Sequence[int] = (-2, -1)) -> Tensor:
     stays white noise of SD 1. Shape and dtype are kept.
     """
     shifted = torch.fft.ifftshift(kspace, dim=dims)
-    return torch.fft.fftshift(torch.fft.ifftn(shifted, dim=dims, norm="ortho"), dim=dims)
+    image: Tensor = torch.fft.fftshift(torch.fft.ifftn(shifted, dim=dims, norm="ortho"), dim=dims)
+    return image
 
 
 def to_kspace(image: Tensor, dims: Sequence[int] = (-2, -1)) -> Tensor:
     """Image to k-space, the inverse (and adjoint) of `to_image`. Shape and dtype are kept."""
     shifted = torch.fft.ifftshift(image, dim=dims)
-    return torch.fft.fftshift(torch.fft.fftn(shifted, dim=dims, norm="ortho"), dim=dims)
+    kspace: Tensor = torch.fft.fftshift(torch.fft.fftn(shifted, dim=dims, norm="ortho"), dim=dims)
+    return kspace
 
 
 def centred_slice(size: int, within: int) -> slice:
@@ -45,7 +47,8 @@ def gridded_readouts(readouts: Tensor, centre: int, n_encoded: int, n_pixels: in
     if turn:
         r = torch.fft.fftfreq(n_pixels, 1 / n_pixels, dtype=torch.float64, device=readouts.device)
         image = image * torch.polar(torch.ones_like(r), 2 * torch.pi * turn * r).to(image.dtype)
-    return torch.fft.fft(image, norm="ortho")
+    kspace: Tensor = torch.fft.fft(image, norm="ortho")
+    return kspace
 
 
 def acquired_share(n_samples: int, centre: int, n_encoded: int, n_pixels: int) -> Tensor:

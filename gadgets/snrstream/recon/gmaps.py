@@ -5,11 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .coil_maps import calibration_images, inati
-from .fft import to_image
-from .grappa import NOISE_FROM, calibrate
 from .lattice import Lattice
-from .unmixing import gfactor, unmixing_coefficients
+from .plan import MapOptions, fit_kernel, maps_of_calibration, unmixed
 
 
 def unscanned_gmaps(
@@ -22,12 +19,9 @@ def unscanned_gmaps(
     is accelerated, for it takes kernel and maps from the calibration lines too. 1 where nothing is accelerated.
     Raises ScanError where the calibration lines are too few for a lattice.
     """
-    csm = inati(calibration_images(to_image(acs, dims=(-1,)), start, size), step=step)
+    csm = maps_of_calibration(acs, start, size, MapOptions(step=step))
     gmaps = torch.empty(len(lattices), *csm.shape[1:], device=csm.device)
     for gmap, lattice in zip(gmaps, lattices, strict=True):
-        acceleration = lattice.acceleration[0] * lattice.acceleration[1]
-        by_noise = acceleration >= NOISE_FROM
-        centre = size[0] // 2 - start[0], size[1] // 2 - start[1]
-        kernel = calibrate(acs, lattice, size=size if by_noise else None, centre=centre) if acceleration > 1 else None
-        gmap[...] = gfactor(unmixing_coefficients(kernel, csm), acceleration)
+        kernel = fit_kernel(acs, start, size, lattice) if lattice.acceleration != (1, 1) else None
+        gmap[...] = unmixed(csm, kernel)[1]
     return gmaps

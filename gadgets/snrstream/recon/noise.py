@@ -73,5 +73,5 @@ def prewhitening_matrix(
         )
     dwell_ratio = dwell_scan_us / dwell_noise_us if dwell_scan_us > 0 and dwell_noise_us > 0 else 1.0
     identity = torch.eye(covariance.shape[0], dtype=torch.complex128)
-    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
     return (math.sqrt(2.0 * dwell_ratio * receiver_bandwidth_ratio) * inverse).to(torch.complex64)

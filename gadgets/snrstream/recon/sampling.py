@@ -87,7 +87,7 @@ def central_block(sampled: np.ndarray) -> tuple[slice, slice]:
     while low >= 0 and sampled[low, y]:
         high = z
         while high < len(sampled) and sampled[high, y]:
-            full = sampled[low : high + 1].all(axis=0)
+            full = np.asarray(sampled[low : high + 1].all(axis=0))
             gaps = np.flatnonzero(~full)
             first, stop = gaps[gaps < y].max(initial=-1) + 1, gaps[gaps > y].min(initial=len(full))
             if (high + 1 - low) * (stop - first) > best:
@@ -96,3 +96,9 @@ def central_block(sampled: np.ndarray) -> tuple[slice, slice]:
             high += 1
         low -= 1
     return block
+
+
+def central_window(block: slice, size: int, most: int) -> slice:
+    """Of the lines `block` along an axis of `size`, `most` or what there is: those around k = 0, at index size // 2."""
+    first = max(block.start, min(size // 2 - most // 2, block.stop - most))
+    return slice(first, min(block.stop, first + most))

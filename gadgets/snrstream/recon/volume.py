@@ -13,7 +13,7 @@ from .coil_maps import calibration_images
 from .combine import Combiner, Grid
 from .fft import to_image
 from .grappa import Kernel
-from .unmixing import gfactor, unmixing_coefficients
+from .plan import unmixed
 
 MOST_SLAB_BYTES = 512 << 20  # of the coil images of a slab
 
@@ -44,7 +44,6 @@ def combine_in_slabs(
     for channel in range(n_channels):
         hybrid[channel] = to_image(kspace[channel], dims=(-1,))
     low = to_image(acs[0], dims=(-1,)) if acs is not None else None
-    acceleration = len(kernel.targets) + 1 if kernel is not None else 1
     width = max(1, MOST_SLAB_BYTES // (8 * n_channels * grid.size[0] * grid.size[1] * step)) * step
     margin += -margin % step
     for start in watch(range(0, n_ro, width)):
@@ -55,8 +54,8 @@ def combine_in_slabs(
         else:
             coils = to_image(hybrid[..., seen], dims=(1, 2))
         csm = maps(coils)[..., slab.start - seen.start : slab.stop - seen.start]
-        unmixing = unmixing_coefficients(kernel, csm, slab.start, n_ro)
-        gmap[..., slab] = gfactor(unmixing, acceleration).cpu()
+        unmixing, g = unmixed(csm, kernel, slab.start, n_ro)
+        gmap[..., slab] = g.cpu()
         combiner = Combiner.plan(unmixing, scale, grid, readout_done=True)
         image[..., slab] = combiner.image(hybrid[..., slab]).cpu()
     return image, gmap

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ScanError
 from ..items import Calibration
 from ..recon.fft import acquired_share
-from ..recon.sampling import central_block
+from ..recon.sampling import central_block, central_window
 from .line_store import LineStore
 
 log = logging.getLogger(__name__)
@@ -70,10 +70,7 @@ def calibration_block(
     n_samples = lines.readout[0] if lines.readout is not None else 0
     if n_samples < min(FEWEST_SAMPLES, lines.n_encoded):
         warnings += (f"calibration readouts have {n_samples} samples; expected at least {FEWEST_SAMPLES}",)
-    z, y = (
-        slice(max(s.start, n // 2 - MOST_LINES // 2), min(s.stop, n // 2 + MOST_LINES // 2))
-        for s, n in zip((z, y), size, strict=True)
-    )
+    z, y = (central_window(full, n, MOST_LINES) for full, n in zip((z, y), size, strict=True))
     places = [(e2, e1) for e2 in range(z.start, z.stop) for e1 in range(y.start, y.stop)]
     rows = {place: row for row, place in enumerate(places)}
     kspace, sd = lines.take(rows, len(rows))

@@ -14,7 +14,7 @@ import torch
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration
-from ..recon.sampling import central_block
+from ..recon.sampling import central_block, central_window
 from .calibration_block import told_if_dark
 
 log = logging.getLogger(__name__)
@@ -82,10 +82,7 @@ def _merged(buckets: list[Bucket]) -> Calibration | None:
     z, y = central_block(acquired)
     if z.stop - z.start <= np.ptp(extent[0]) or y.stop - y.start <= np.ptp(extent[1]):
         return None  # there are gaps
-    block = []
-    for full, n in ((z, size[0]), (y, size[1])):  # as much of the centre of k-space as there is
-        first = max(full.start, n // 2 - MOST_ACS_LINES // 2)
-        block.append(slice(first, min(full.stop, first + MOST_ACS_LINES)))
+    block = [central_window(full, n, MOST_ACS_LINES) for full, n in zip((z, y), size, strict=True)]
     kspace = total[:, block[0], block[1]] / count[block[0], block[1]][..., None].to(total.device)
     warnings: tuple[str, ...] = ()
     if all(bucket.snr_units for bucket in buckets):
