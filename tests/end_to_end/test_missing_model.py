@@ -12,7 +12,8 @@ from snrstream.hosts.client import send_scan
 from snrstream.system.resources import folder
 from snrstream.wire.scan_file import ScanFile
 
-REASON = "not denoised: unknown model 'not_there'; known: sn2n_unet25d, snraware_unet2d"
+KNOWN = ", ".join(sorted(path.name for path in folder("models").iterdir()))  # the shipped ones, and a user's own
+REASON = f"not denoised: unknown model 'not_there'; known: {KNOWN}"
 
 
 @pytest.fixture

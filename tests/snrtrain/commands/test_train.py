@@ -169,7 +169,7 @@ def test_a_run_that_gains_no_more_ends_early(trained_on, tmp_path):
 
 def test_two_processes_share_a_batch(trained_on, tmp_path):
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611",
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",  # on a free port
         str(ROOT / "tools/train.py"), "--archive", str(trained_on), "--folder", str(tmp_path / "run"), "--threads", "1",
         "--device", "cpu", "--recipe", str(SMOKE), "steps=4", "validate_every=2",
     ]  # fmt: skip
