@@ -12,7 +12,7 @@ import pytest
 
 from snrstream.errors import ConfigurationError
 from snrtrain import commands
-from snrtrain.commands import bench, soak
+from snrtrain.commands import bench, evaluate, soak
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -81,6 +81,8 @@ def test_ctrl_c_while_a_command_loads_what_it_needs_is_one_line():
         (soak.main, ["volume", "--matrix", "320", "0", "256"], r"--matrix is \[320, 0, 256\]; expected 32 or more"),
         (soak.main, ["fuzz", "--seed", "-1"], "--seed is -1; expected 0 or more"),
         (soak.main, ["volume", "--matrix", "9999", "9999", "9999"], "of room; expected [0-9.]+ for the raw data"),
+        (bench.main, ["streams"], r"argument what: invalid choice: 'streams'.*\(see .* --help\)"),
+        (evaluate.main, ["snraware", "--seed", "-1"], r"argument --seed: is -1; expected 0 or more \(see .* --help\)"),
         (bench.main, ["stream", "--repetitions", "1"], "--repetitions is 1; expected 2 or more"),
     ],
 )

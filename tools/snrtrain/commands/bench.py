@@ -21,20 +21,19 @@ from snrstream.errors import ConfigurationError
 from snrtrain.benchmarks import denoise, peers, stages, stream, wire
 from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.benchmarks.timing import Row, show
+from snrtrain.commands.parser import Parser
 
 NEEDS = {
     "recon": Need(10, 3),
-    "stream": Need(2, 1),
-    "denoise": Need(15, 2),
+    "stream": Need(1, 1.5),
+    "denoise": Need(10, 2),
     "wire": Need(1, 0.5),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Raises ConfigurationError on a number out of range."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["recon", "stream", "denoise", "wire"])
     parser.add_argument("--only", choices=["2d", "3d", "peers"], help="of recon: this part alone")
     parser.add_argument("--repetitions", type=int, default=60, help="of the streamed scan (%(default)s)")

@@ -27,6 +27,7 @@ from snrstream.link import Link
 from snrtrain.benchmarks import fuzz, small_scan, stream, volume
 from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.benchmarks.server import server
+from snrtrain.commands.parser import Parser
 
 MOST_GROWTH = 0.01
 MOST_GROWTH_OF_SCANS = 0.06  # threads have heaps of their own, which fill up over the first 400 scans, then no more
@@ -45,9 +46,7 @@ NEEDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Raises ConfigurationError on a number out of range, and where the disk has no room for the volume."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["repetitions", "volume", "scans", "fuzz"])
     parser.add_argument("--repetitions", type=int, default=2000, help="of the streamed scan (%(default)s)")
     parser.add_argument("--channels", type=int, help="16 for repetitions, 32 for the volume by default")
