@@ -47,6 +47,12 @@ def main() -> int:
     except SnrstreamError as exc:
         print(f"demo: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 1
+    except OSError as exc:
+        print(f"demo: {exc.filename or 'a file'} cannot be read or written: {exc.strerror or exc}", file=sys.stderr)
+        return 1
     return 0
 
 

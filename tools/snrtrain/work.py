@@ -49,7 +49,7 @@ def each(function: Callable[[Task], Result], tasks: Sequence[Task], n_workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm:
+def progress(items: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":
     """tqdm's bar on a terminal; elsewhere a plain line when it begins, and every half minute."""
     if not sys.stderr.isatty():
         options |= {"file": _Lines(), "mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "leave": False}

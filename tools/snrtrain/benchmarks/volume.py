@@ -14,6 +14,8 @@ from . import scans
 from .header import cartesian_header
 
 N_ACS = 24
+COMPLEX_BYTES = 8
+IMAGES_BYTES = 64  # a voxel, of complex image, g-map and SNR map, as HDF5 and as DICOM: 32, and as much to spare
 
 
 def write(path: Path, matrix: tuple[int, int, int], n_channels: int, voxel_mm: float = 0.7) -> None:
@@ -24,8 +26,7 @@ def write(path: Path, matrix: tuple[int, int, int], n_channels: int, voxel_mm: f
         (2 * n_x, n_y, n_z), (2 * n_x * voxel_mm, n_y * voxel_mm, n_z * voxel_mm),
         matrix, (n_x * voxel_mm, n_y * voxel_mm, n_z * voxel_mm), acceleration=(2, 1),
     )  # fmt: skip
-    acs = range(n_y // 2 - N_ACS // 2, n_y // 2 + N_ACS // 2)
-    lines = sorted({*range(0, n_y, 2), *acs})
+    lines, acs = _lines(n_y)
     kspace = _kspace(n_channels, (n_z, n_y, n_x), lines)
     with ismrmrd.Dataset(str(path), "dataset") as dataset:
         dataset.write_xml_header(header)
@@ -47,6 +48,19 @@ def write(path: Path, matrix: tuple[int, int, int], n_channels: int, voxel_mm: f
                 if (z, line) == (n_z - 1, lines[-1]):
                     acquisition.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
                 dataset.append_acquisition(acquisition)
+
+
+def n_bytes(matrix: tuple[int, int, int], n_channels: int) -> int:
+    """Of disk that the raw data, and the images that become of it, take: a little more than what they hold."""
+    n_x, n_y, n_z = matrix
+    raw = n_z * len(_lines(n_y)[0]) * n_channels * 2 * n_x * COMPLEX_BYTES
+    return round(1.05 * raw) + IMAGES_BYTES * n_x * n_y * n_z
+
+
+def _lines(n_y: int) -> tuple[list[int], range]:
+    """All that are acquired, and those for calibration."""
+    acs = range(n_y // 2 - N_ACS // 2, n_y // 2 + N_ACS // 2)
+    return sorted({*range(0, n_y, 2), *acs}), acs
 
 
 def _kspace(n_channels: int, shape: tuple[int, int, int], lines: list[int]) -> Tensor:

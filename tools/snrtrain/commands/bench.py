@@ -13,19 +13,34 @@ non-local means and wavelets of scikit-image (the extra `train`); each where it 
 """
 
 import argparse
+import sys
 
 import torch
 
+from snrstream.errors import ConfigurationError
 from snrtrain.benchmarks import denoise, peers, stages, stream, wire
+from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.benchmarks.timing import Row, show
+from snrtrain.commands.parser import Parser
+
+NEEDS = {
+    "recon": Need(10, 3),
+    "stream": Need(1, 1.5),
+    "denoise": Need(10, 2),
+    "wire": Need(1, 0.5),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    """Raises ConfigurationError on a number out of range."""
+    parser = Parser(description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["recon", "stream", "denoise", "wire"])
     parser.add_argument("--only", choices=["2d", "3d", "peers"], help="of recon: this part alone")
     parser.add_argument("--repetitions", type=int, default=60, help="of the streamed scan (%(default)s)")
     options = parser.parse_args(arguments)
+    if options.repetitions < 2:
+        raise ConfigurationError(f"--repetitions is {options.repetitions}; expected 2 or more")
+    print(f"{options.what} needs {NEEDS[options.what]}", file=sys.stderr, flush=True)
     if options.what == "wire":
         show(wire.rows())
         return 0

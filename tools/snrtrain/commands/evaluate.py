@@ -13,6 +13,7 @@ its requirements is listed at the end, and the status is 1 then. `SUB-COMMAND --
 import argparse
 import importlib
 
+from snrtrain.commands.parser import Parser
 from snrtrain.evaluation import outputs
 
 COMMANDS = ("snraware", "montecarlo", "sn2n", "dynamic", "ablation")
@@ -21,7 +22,7 @@ COMMANDS = ("snraware", "montecarlo", "sn2n", "dynamic", "ablation")
 def main(arguments: list[str] | None = None) -> None:
     """Raises SnrstreamError on what a user can mend, and where requirements are missed."""
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = Parser(description=__doc__, formatter_class=formatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="SUB-COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"snrtrain.evaluation.{name}")

@@ -18,6 +18,7 @@ from snrstream.errors import ConfigurationError
 from snrstream.system.resources import LONGEST_NAME, is_plain_name
 from snrtrain.archive import production, raw, subjects, volumes
 from snrtrain.archive.archive import SPLITS
+from snrtrain.commands.parser import Parser
 from snrtrain.methods import pairs
 from snrtrain.simulation import simulated, simulated_pairs
 from snrtrain.simulation.simulated import Source
@@ -151,7 +152,7 @@ def _say(options: argparse.Namespace, n_all: int, n_made: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     of_volumes = commands.add_parser(
         "volumes",

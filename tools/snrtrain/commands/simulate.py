@@ -15,12 +15,13 @@ from torch import Tensor
 
 from snrstream.errors import ConfigurationError
 from snrtrain.archive import volumes
+from snrtrain.commands.parser import Parser
 from snrtrain.simulation.phantom import shepp_logan, simulate_scan
 from snrtrain.simulation.scan_file import write
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("object", help="'phantom' (Shepp-Logan) or a NIfTI volume")
     parser.add_argument("--output", type=Path, required=True, help="ISMRMRD file, replaced if it exists")
     parser.add_argument("--acceleration", type=int, default=1)

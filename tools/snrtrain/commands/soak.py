@@ -12,6 +12,7 @@ takes memory.
 
 import argparse
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from pathlib import Path
 
 import ismrmrd
 
+from snrstream.errors import ConfigurationError
 from snrstream.hosts.link import Link
 from snrtrain.benchmarks import fuzz, small_scan, stream, volume
+from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.benchmarks.server import server
+from snrtrain.commands.parser import Parser
 
 MOST_GROWTH = 0.01
 MOST_GROWTH_OF_SCANS = 0.06  # threads have heaps of their own, which fill up over the first 400 scans, then no more
@@ -32,8 +36,17 @@ MOST_GIB = 24
 WARM = 20  # repetitions after which memory should not grow
 
 
+NEEDS = {
+    "repetitions": Need(2, 1.5),
+    "volume": Need(20, 14, 10),
+    "scans": Need(1, 1.5),
+    "fuzz": Need(20, 0.6),
+}
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    """Raises ConfigurationError on a number out of range, and where the disk has no room for the volume."""
+    parser = Parser(description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["repetitions", "volume", "scans", "fuzz"])
     parser.add_argument("--repetitions", type=int, default=2000, help="of the streamed scan (%(default)s)")
     parser.add_argument("--channels", type=int, help="16 for repetitions, 32 for the volume by default")
@@ -41,10 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, help="200 scans or 100,000 mutated sessions by default")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations (%(default)s)")
     options = parser.parse_args(arguments)
-    if options.repetitions <= WARM:
-        parser.error(f"repetitions is {options.repetitions}; expected more than {WARM}")
-    if options.count is not None and options.count <= WARM:
-        parser.error(f"count is {options.count}; expected more than {WARM}")
+    for name, least in (("repetitions", WARM + 1), ("count", WARM + 1), ("channels", 1), ("matrix", 32), ("seed", 0)):
+        given = getattr(options, name)
+        if given is not None and min(given if name == "matrix" else [given]) < least:
+            raise ConfigurationError(f"--{name} is {given}; expected {least} or more")
+    print(f"{options.what} needs {NEEDS[options.what]}", file=sys.stderr, flush=True)
     if options.what == "scans":
         return scans(options.count or 200)
     if options.what == "fuzz":
@@ -109,6 +123,12 @@ def mutations(n_streams: int, seed: int) -> int:
 def whole_volume(matrix: tuple[int, int, int], n_channels: int) -> int:
     """`snrstream recon` on a simulated file, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
+        free, needed = shutil.disk_usage(folder).free, volume.n_bytes(matrix, n_channels)
+        if free < needed:
+            raise ConfigurationError(
+                f"{Path(folder).parent} has {free / 2**30:.1f} GiB of room; expected {needed / 2**30:.1f} for the raw "
+                "data and the images: TMPDIR names another folder"
+            )
         scan = Path(folder) / "volume.h5"
         volume.write(scan, matrix, n_channels)
         print(f"{scan.stat().st_size / 2**30:.1f} GiB of raw data written", flush=True)

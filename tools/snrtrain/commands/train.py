@@ -23,6 +23,7 @@ import torch
 from snrstream.errors import ConfigurationError
 from snrtrain import networks, recipe
 from snrtrain.archive.archive import Archive
+from snrtrain.commands.parser import Parser
 from snrtrain.evaluation.pictures import curves
 from snrtrain.export import export
 from snrtrain.export.facts import facts_of
@@ -141,7 +142,7 @@ def _export(path: Path, method: Method, train: Archive, held_out: Archive, outpu
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="key=value", help="override a setting of the recipe")
     parser.add_argument("--recipe", type=Path, help="TOML file; see tools/recipes/")
     parser.add_argument("--archive", type=Path, help="folder that prepare.py has made (default: with --resume and "
