@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from snrstream.errors import ScanError
-from snrstream.orientation import edge_letters
+from snrstream.output.orientation import edge_letters
 from snrstream.output.preview import GAP, PANEL_HEIGHT, VIRIDIS, preview
 
 TOP_OF_PANELS = GAP + 48 + 62  # title, then the panel's own labels

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from tools.coils import loop_sensitivities
 from torch import Tensor
 
-from snrstream import accumulate, noise_adjust
 from snrstream.gadgets import accumulate, noise_adjust
 from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Combiner, Grid
@@ -17,7 +15,6 @@ from snrstream.recon.plan import MapOptions, Plan, maps_of_calibration
 from snrstream.recon.unmixing import unmixing_coefficients
 from snrtrain.simulation.coils import loop_sensitivities
 from snrtrain.simulation.phantom import object_phase, shepp_logan
-from tools.simulate import object_phase, shepp_logan
 
 from .direct import combined, direct_weights, filled, relative
 from .simulation import LATTICES, Shape, central, lattice_mask, noisy_kspace, true_maps, white_noise

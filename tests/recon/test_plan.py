@@ -4,7 +4,7 @@ import ismrmrd
 import pytest
 import torch
 
-from snrstream import accumulate, coil_combine, grappa
+from snrstream.gadgets import accumulate, coil_combine, grappa
 from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Grid
 from snrstream.recon.grappa import Kernel, calibrate

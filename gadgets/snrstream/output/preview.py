@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import ScanError
 from ..image_kind import ImageKind
-from ..orientation import edge_letters
 from .image_values import (
     kind_of,
     meta_values,
@@ -19,6 +18,7 @@ from .image_values import (
     unit,
     window,
 )
+from .orientation import edge_letters
 
 PANEL_HEIGHT = 384
 MAX_PANEL_HEIGHT = 1024
