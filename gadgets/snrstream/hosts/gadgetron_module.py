@@ -55,8 +55,7 @@ def chain(connection: Union["Connection", ModuleConnection]) -> None:
 
 def _converse(peer: ModuleConnection) -> None:
     session = Session(PEER)
-    for message in session.answers(peer.messages):
-        peer.send(message)
+    session.run(peer.messages, peer.send)
     if not session.has_scan:
         raise ProtocolError(f"{PEER} closed before a scan came; expected a configuration and a header")
     peer.send(Close())
