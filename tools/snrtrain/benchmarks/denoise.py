@@ -132,7 +132,7 @@ def without_denoising() -> bytes:
     return ET.tostring(root)
 
 
-def denoised_only(n_images: int, image: ismrmrd.Image) -> None:
+def denoised_only(_n_images: int, image: ismrmrd.Image) -> None:
     """Raises ModelError where the second image of a repetition is not denoised."""
     if image.image_series_index == 2 and image.meta["SNRSTREAM_denoised"] != "true":
         raise ModelError(f"the scan's images are {image.meta['SNRSTREAM_warning']}; expected them denoised")

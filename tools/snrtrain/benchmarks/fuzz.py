@@ -122,7 +122,7 @@ def _messages(data: bytes) -> Iterator[Any]:
 def _alarm() -> Iterator[None]:
     """Raises TimeoutError in a session that hangs."""
 
-    def ring(number: int, frame: object) -> None:
+    def ring(_number: int, _frame: object) -> None:
         raise TimeoutError(f"no end after {LONGEST_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, ring)

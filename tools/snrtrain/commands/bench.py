@@ -26,7 +26,7 @@ from snrtrain.commands.parser import Parser
 NEEDS = {
     "recon": Need(10, 3),
     "stream": Need(1, 1.5),
-    "denoise": Need(10, 2),
+    "denoise": Need(5, 2),
     "wire": Need(1, 0.5),
 }
 

@@ -73,7 +73,7 @@ def repetitions(n_repetitions: int, n_channels: int) -> int:
     with server() as (port, pid):
         resident: dict[int, int] = {}
 
-        def watch(n_images: int, image: ismrmrd.Image) -> None:
+        def watch(n_images: int, _image: ismrmrd.Image) -> None:
             if n_images in (3 * WARM, 3 * n_repetitions):
                 resident[n_images // 3] = _resident_bytes(pid)
 

@@ -224,7 +224,7 @@ def _stopping() -> Iterator[list[int]]:
     """A list that is filled once SIGINT or SIGTERM has come; a second one interrupts at once."""
     asked: list[int] = []
 
-    def ask(number: int, frame: object) -> None:
+    def ask(number: int, _frame: object) -> None:
         asked.append(number)
         signal.signal(number, signal.default_int_handler)
 
