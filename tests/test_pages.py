@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def test_each_row_of_a_table_has_as_many_cells_as_its_head(page: Path) -> None:
     text = _without_blocks((ROOT / page).read_text(encoding="utf-8"))
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         rows = [re.split(r"(?<!\\)\|", row.strip())[1:-1] for row in table.splitlines()]
-        assert len(rows) > 2 and all(re.fullmatch(r"\s*:?-+:?\s*", cell) for cell in rows[1]), table
+        assert len(rows) > 2, table
+        assert all(re.fullmatch(r"\s*:?-+:?\s*", cell) for cell in rows[1]), table
         assert {len(row) for row in rows} == {len(rows[0])}, table
 
 
@@ -49,11 +51,13 @@ def test_blocks_of_python_are_python(page: Path) -> None:
         ast.parse(block)
 
 
-def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (block,) = _python_blocks(Path("README.md"))
-    names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)
+    (tmp_path / "readme.py").write_text(block)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(tmp_path / "readme.py"))
     assert "snraware_unet2d" in capsys.readouterr().out
 
 
