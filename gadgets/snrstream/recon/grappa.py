@@ -62,7 +62,7 @@ def calibrate(
     n_channels, n_e2, n_e1, n_ro = acs.shape
     for count, reach, what, kernel_size in zip(
         (n_e2, n_e1),
-        _reach(lattice, n_lines, n_partitions),
+        kernel_reach(lattice, n_lines, n_partitions),
         ("partitions", "lines"),
         (n_partitions, n_lines),
         strict=True,
@@ -81,7 +81,7 @@ def calibrate(
     if not math.isfinite(scale) or scale == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
     n_windows = math.prod(
-        n - reach + 1 for n, reach in zip((n_e2, n_e1), _reach(lattice, n_lines, n_partitions), strict=True)
+        n - reach + 1 for n, reach in zip((n_e2, n_e1), kernel_reach(lattice, n_lines, n_partitions), strict=True)
     )
     beyond = _noise_beyond(scale, n_windows, n_ro, math.prod(size)) if size is not None else 0.0
     normal.diagonal().add_(tikhonov * scale + beyond)
@@ -96,7 +96,7 @@ def calibrate(
     return Kernel(lattice, weights.permute(3, 4, 1, 0, 2).contiguous(), targets, sources, samples)
 
 
-def _reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int, int]:
+def kernel_reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int, int]:
     """How many partitions and lines a window spans, targets included."""
     distances = (*lattice.neighbours(n_lines, n_partitions), *lattice.missing())
     e2, e1 = (max(d[axis] for d in distances) - min(d[axis] for d in distances) + 1 for axis in (0, 1))
@@ -114,7 +114,7 @@ def _trainable(
     while True:
         short = [
             not reach <= c <= n - reach - 1 or n < reach + 2
-            for n, c, reach in zip(acs, centre, _reach(lattice, n_lines, n_partitions), strict=True)
+            for n, c, reach in zip(acs, centre, kernel_reach(lattice, n_lines, n_partitions), strict=True)
         ]
         if short[1] and n_lines > 2:
             n_lines -= 1

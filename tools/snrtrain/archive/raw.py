@@ -14,11 +14,12 @@ from snrstream.chain.chain import Chain
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.gadgets import accumulate, coil_combine, compress_channels, grappa, noise_adjust, taper
 from snrstream.items import Bucket, ReconImage
-from snrstream.recon.sampling import central_block
+from snrstream.recon.plan import MAPS
+from snrstream.recon.sampling import central_block, central_window
 from snrstream.wire.header import cartesian_encoding, parse_header
 from snrstream.wire.scan_file import ScanFile
 from snrtrain.archive.archive import DONE, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, MAP_GRID, possible_gmaps
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, possible_gmaps
 from snrtrain.archive.production import write, writing
 from snrtrain.metrics import tissue_level
 
@@ -198,7 +199,7 @@ def _gmaps(frame: _Frame) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     acs, start = calibration(bucket)
     wanted = [r for r in (OF_VOLUMES if n_e2 > 1 else ALONG_E1) if r != own]
     kept = [(frame.gmap.astype(np.float32), own)]
-    for acceleration, gmap in possible_gmaps(acs, start, (n_e2, n_e1), wanted, MAP_GRID).items():
+    for acceleration, gmap in possible_gmaps(acs, start, (n_e2, n_e1), wanted, MAPS.step).items():
         here = gmap[frame.partition].cpu().numpy()
         if np.quantile(here, 0.99) < LARGEST_G:
             kept.append((here, acceleration))
@@ -210,10 +211,7 @@ def calibration(bucket: Bucket) -> tuple[Tensor, tuple[int, int]]:
     if bucket.calibration is not None:
         return bucket.calibration.kspace, bucket.calibration.start
     found = central_block(bucket.line_sd.numpy() > 0)
-    z, y = (
-        slice(max(s.start, n // 2 - MOST_ACS_LINES // 2), min(s.stop, n // 2 + MOST_ACS_LINES // 2))
-        for s, n in zip(found, bucket.grid.size, strict=True)
-    )
+    z, y = (central_window(block, n, MOST_ACS_LINES) for block, n in zip(found, bucket.grid.size, strict=True))
     return bucket.kspace[:, z, y], (z.start, y.start)
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snrstream.recon.acquired import Acquired
 from snrstream.recon.coil_maps import inati
-from snrstream.recon.combine import Combiner, Grid
-from snrstream.recon.grappa import calibrate
+from snrstream.recon.combine import Grid
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
+from snrstream.recon.plan import Plan, fit_kernel
 
 from . import scans
 from .bart import Bart
@@ -98,9 +98,9 @@ def pygrappa_3d() -> Iterator[Row]:
     lines, zero_filled = full[:, ::2, ::2].contiguous(), torch.zeros_like(full)
     zero_filled[:, ::2, ::2] = lines
 
-    def plan() -> Combiner:
-        unmixing = unmixing_coefficients(calibrate(acs, lattice), csm)
-        return Combiner.plan(unmixing, snr_scale(4, 4), Grid(shape[:2], (0, 0), (2, 2)))
+    def plan() -> Plan:
+        kernel = fit_kernel(acs, (2, 12), shape[:2], lattice)
+        return Plan.with_maps(csm, Acquired.every(Grid(shape[:2], (0, 0), (2, 2)), lattice, shape[2]), kernel)
 
     from pygrappa import mdgrappa
 

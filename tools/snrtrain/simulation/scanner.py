@@ -13,17 +13,17 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
+from snrstream.recon.plan import MAPS, MapOptions
 from snrstream.recon.unmixing import power
-from snrtrain.archive.gmaps import MAP_GRID, possible_gmaps
+from snrtrain.archive.gmaps import possible_gmaps
 from snrtrain.methods.noise_process import resolution_filter
 from snrtrain.metrics import tissue_level
 from snrtrain.simulation.coils import loop_sensitivities
 from snrtrain.simulation.objects import remap
 from snrtrain.simulation.phantom import object_phase, white_noise
 
-MARGIN = 3  # half of inati's window: what a crop needs around it
+BESIDE = MAPS.window // 2  # pixels beside a crop that its maps see
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def fully_sampled(
 
 def scan_frames(
     frames: Tensor, sensitivities: Tensor, rng: Generator, snr: float, crop: int | None,
-    p_zero_filled: float = 0.2, flat: bool = False, step: int = MAP_GRID,
+    p_zero_filled: float = 0.2, flat: bool = False, step: int = MAPS.step,
 ) -> Scan:  # fmt: skip
     """Scan complex objects `(frame, e1, ro)` at R=1 and combine them with maps estimated from the noisy data.
 
@@ -169,7 +169,7 @@ def coil_gmaps(
     partitions, lines = (centred_slice(min(n_lines, n), n) for n in size)
     dims = (-3, -2, -1) if size[0] > 1 else (-2, -1)
     acs = to_kspace(noisy, dims=dims)[:, partitions, lines]
-    step = 1 if size[0] == 1 else MAP_GRID
+    step = 1 if size[0] == 1 else MAPS.step
     return possible_gmaps(acs, (partitions.start, lines.start), size, accelerations, step)
 
 
@@ -178,7 +178,8 @@ def _maps(reference: Tensor, place: tuple[slice, slice], step: int) -> Tensor:
     rows, columns = (_widen(kept, size) for kept, size in zip(place, reference.shape[1:], strict=True))
     top, left = place[0].start - rows.start, place[1].start - columns.start
     height, width = (kept.stop - kept.start for kept in place)
-    return inati(reference[:, None, rows, columns], step=step)[:, 0, top : top + height, left : left + width]
+    around = reference[:, None, rows, columns]
+    return MapOptions(step=step).finder(around)(around)[:, 0, top : top + height, left : left + width]
 
 
 def _draw_crop(magnitude: Tensor, crop: int, rng: Generator) -> tuple[slice, slice]:
@@ -193,4 +194,4 @@ def _draw_crop(magnitude: Tensor, crop: int, rng: Generator) -> tuple[slice, sli
 
 
 def _widen(kept: slice, size: int) -> slice:
-    return slice(max(0, kept.start - MARGIN), min(size, kept.stop + MARGIN))
+    return slice(max(0, kept.start - BESIDE), min(size, kept.stop + BESIDE))

@@ -17,9 +17,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from snrstream.errors import ConfigurationError
+from snrstream.recon.plan import MAPS
 from snrtrain.archive import volumes
 from snrtrain.archive.archive import AXES, SPLITS, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, MAP_GRID
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G
 from snrtrain.simulation import dynamic, objects, scanner
 from snrtrain.simulation.coils import loop_sensitivities, stack_sensitivities
 
@@ -106,7 +107,7 @@ def make(task: Task) -> Entry:
         image = draw_object(task.source, rng)
         frames = dynamic.draw_series(image, rng) if task.axis == "time" else image[None]
         sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
-        step = 1 if task.axis == "none" else MAP_GRID
+        step = 1 if task.axis == "none" else MAPS.step
         scan = scanner.scan_frames(frames, sensitivities[:, None], rng, snr, CROP, step=step)
         maps = _gmaps_of_slice(sensitivities * image, scan.place, rng)
     kept = [(np.ones((CROP, CROP), np.float32), (1, 1))]
