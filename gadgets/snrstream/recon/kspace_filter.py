@@ -24,7 +24,7 @@ def hanning(n: int, width: float) -> Tensor:
 
 
 def _position(n: int) -> Tensor:
-    """k over half the size of k-space: 0 at index n // 2."""
+    """Position over half the size of k-space: 0 at index n // 2."""
     return (torch.arange(n, dtype=torch.float64) - n // 2) / (n / 2)
 
 

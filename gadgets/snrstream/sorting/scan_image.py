@@ -109,6 +109,8 @@ class ScanImage:
         self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True
     ) -> Bucket:
         """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
+        if self._head is None or self._image.readout is None:
+            raise ScanError("an image has no lines of its own; expected some")
         lines, lattice, first = self._on_lattice()
         missing = self._missing(lines, lattice, first)
         if len(lines) < LEAST_SHARE * (len(lines) + len(missing)):
@@ -133,7 +135,6 @@ class ScanImage:
         kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
         nx, ny, nz = self.encoding.encoded_matrix
         fov = self.encoding.encoded_fov_mm
-        assert self._head is not None and self._image.readout is not None
         return Bucket(
             kspace=kspace,
             line_sd=sd.reshape(n_stored),

@@ -122,8 +122,11 @@ def store(task: FileTask) -> None:
 
 
 def entries(path: Path, subject: str, licence: str, n_channels: int | None = None) -> Iterator[tuple[str, Entry]]:
-    """The entries of one file and their names: frames are the repetitions and phases of a slice, else the slices of a
-    repetition. Raises ConfigurationError as `buckets` does."""
+    """The entries of one file and their names.
+
+    Frames are the repetitions and phases of a slice, else the slices of a repetition. Raises ConfigurationError as
+    `buckets` does.
+    """
     source = f"{path.name} ({licence})"
     frames = list(_frames(path, n_channels))
     for axis, group in _grouped(frames):

@@ -196,7 +196,7 @@ def heights_of(volume: Volume, axis: int, positions: np.ndarray) -> tuple[float,
     return tuple(float(z) for z in above / (field_of_view / 2))
 
 
-def test_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> Stack:
+def central_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> Stack:
     """`n_slices` neighbouring slices around the middle, along the longest voxel edge.
 
     Those thinner than `slab_mm` are averaged to it (0: none): in a 1 mm volume the reference's own noise

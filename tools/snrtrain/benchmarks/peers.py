@@ -28,6 +28,7 @@ FLOORS = {2: 40, 4: 90}  # frames while cgrappa makes one image's k-space
 
 
 def rows() -> Iterator[Row]:
+    """The rows of ours, and of each peer that is installed."""
     data = Slice(16)
     yield from ours(data)
     if has("pygrappa"):
@@ -41,6 +42,7 @@ def rows() -> Iterator[Row]:
 
 
 def has(peer: str, found: bool | None = None) -> bool:
+    """Whether the peer is installed; says so where it is not. found: for one that is no package of Python."""
     found = importlib.util.find_spec(peer) is not None if found is None else found
     if not found:
         print(f"{peer} is not installed: its rows are left out")
@@ -52,6 +54,7 @@ def _image(data: Slice, r: int, lines: Tensor) -> object:
 
 
 def ours(data: Slice) -> Iterator[Row]:
+    """Maps and images of ours, beside which the peers stand."""
     yield Row(f"{data.name}: maps, ours, every pixel", ratio(lambda: inati(data.images), data.bare))
     yield Row(f"{data.name}: maps, ours, 2 x 2 grid", ratio(lambda: inati(data.images, step=2), data.bare))
     for r in FLOORS:
@@ -66,7 +69,7 @@ def double(kspace: Tensor) -> np.ndarray:
 
 
 def pygrappa_2d(data: Slice) -> Iterator[Row]:
-    """cgrappa calibrates in every call, and has no coil combination.
+    """Images by cgrappa, which calibrates in every call, and has no coil combination.
 
     What it takes without calibration is told by a call with few columns, which calibrates as much: the time of
     the other columns, stretched to all.
@@ -117,6 +120,7 @@ def pygrappa_3d() -> Iterator[Row]:
 
 
 def sigpy(data: Slice) -> Iterator[Row]:
+    """Maps by ESPIRiT and images by SENSE with given maps."""
     from sigpy.mri.app import EspiritCalib, SenseRecon
 
     found: list[np.ndarray] = []

@@ -39,6 +39,7 @@ class Row:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     parser.add_argument("models", nargs="+", help="folders, or names in models/; the full method first")
     selection.add_options(parser)
     parser.add_argument("--n-slices", type=outputs.positive_int, default=3, help="of each volume (%(default)s)")

@@ -54,6 +54,7 @@ class Row:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     parser.add_argument("scan", type=Path, help="ISMRMRD file")
     parser.add_argument("--reference", type=Path, help="the same object fully sampled")
     parser.add_argument("--pipeline", default="grappa_snr", help="whose gadgets reconstruct (default %(default)s)")

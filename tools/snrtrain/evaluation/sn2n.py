@@ -79,10 +79,12 @@ class Case:
     reference: Tensor
 
     def blend(self, alpha: float) -> Tensor:
+        """The original with the weight alpha, the denoised with the rest."""
         return alpha * self.original + (1 - alpha) * self.denoised
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     selection.add_options(parser, VOLUMES)
     parser.add_argument("--archive", type=Path, help="take its test pairs instead of volumes")
     network.add_option(parser)
@@ -201,7 +203,7 @@ def missed(rows: list[Row]) -> tuple[list[str], int]:
 
 
 def write_pictures(path: Path, alpha_rows: list[AlphaRow], shown: dict[str, dict[str, np.ndarray]]) -> None:
-    """alpha's curve at `path`, the middle slices beside it."""
+    """The curve over alpha at `path`, the middle slices beside it."""
     lines: dict[str, list[float]] = {}
     for row in alpha_rows:
         lines.setdefault(f"{row.added:g} sigma added", []).append(row.psnr)

@@ -48,6 +48,7 @@ class Requirement:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     comparison.add_options(parser, "slice")
     parser.add_argument(
         "--slices", nargs="+", choices=("thick", "thin"), default=["thick", "thin"], help="which (both)"

@@ -40,7 +40,8 @@ class Undersampled:
     def image(self, level: float) -> tuple[Tensor, Tensor, float]:
         """The reconstruction with `level` sigma of noise added.
 
-        Returns the image in SNR units, the g-map, and what turns the former into units of `reference`. The scanner's: GRAPPA and maps from the noisy calibration lines; whitened by the noise that there is.
+        The scanner's: GRAPPA and maps from the noisy calibration lines; whitened by the noise that there is. Returns
+        the image in SNR units, the g-map, and what turns the former into units of `reference`.
         """
         sd = math.sqrt(1 + level**2)
         kspace = (self.clean + self.noise + level * self.added) / sd

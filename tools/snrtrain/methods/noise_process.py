@@ -108,7 +108,7 @@ def add_noise(
 
 
 def draw_sigma(limits: NoiseRange, generator: torch.Generator) -> float:
-    """sigma ~ U(0, sigma_max)."""
+    """Draw sigma ~ U(0, sigma_max)."""
     return limits.sigma_max * float(torch.rand((), generator=generator))
 
 

@@ -48,6 +48,7 @@ class Volume:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Of k-space: lines along e2 and e1."""
         return self.kspace.shape[1], self.kspace.shape[2]
 
 

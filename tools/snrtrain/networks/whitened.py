@@ -97,4 +97,5 @@ class Doubling(nn.Module):
         self.spread = nn.Conv2d(n_in, 4 * n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, n_in, H, W)` to `(B, n_out, 2 H, 2 W)`."""
         return nn.functional.pixel_shuffle(self.spread(x), 2)

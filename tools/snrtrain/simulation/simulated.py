@@ -43,7 +43,9 @@ class Source:
     floor: bool = True
 
     def volume(self) -> volumes.Volume:
-        assert self.folder is not None
+        """The volume's data. Raises ConfigurationError where it cannot be read, ValueError for what is no volume."""
+        if self.folder is None:
+            raise ValueError(f"{self} is drawn; expected a volume")
         return _loaded(self.folder, self.subject, self.floor)
 
     def check(self) -> None:

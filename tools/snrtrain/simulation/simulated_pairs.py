@@ -84,8 +84,10 @@ def draw_coil_images(volume: volumes.Volume, rng: Generator) -> Tensor:
 
 
 def scanned(clean: Tensor, rng: Generator, lattice: Lattice = LATTICE) -> pairs.Volume:
-    """Fully sampled noise-free k-space `(channel, e2, e1, ro)` as a scan brings it: unit noise, the lines of the
-    lattice, and a block of calibration lines in the centre."""
+    """Fully sampled noise-free k-space `(channel, e2, e1, ro)` as a scan brings it.
+
+    With unit noise, the lines of the lattice, and a block of calibration lines in the centre.
+    """
     size = clean.shape[1], clean.shape[2]
     noisy = clean + white_noise(tuple(clean.shape), rng)
     partitions, lines = (centred_slice(min(N_ACS, n), n) for n in size)
