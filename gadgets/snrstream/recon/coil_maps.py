@@ -86,7 +86,7 @@ def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     return _interpolated(_found(images, window, step), step, tuple(images.shape[1:])).to(images.device)
 
 
-def walsh(images: Tensor, window: int = 7, step: int = 1, reference: int | None = None) -> Tensor:
+def walsh(images: Tensor, reference: int, window: int = 7, step: int = 1) -> Tensor:
     """Maps as by `inati`, with the phase of Walsh: that of one channel, whose map is real and positive.
 
     The combined image keeps the phase that this channel sees.
@@ -95,12 +95,12 @@ def walsh(images: Tensor, window: int = 7, step: int = 1, reference: int | None 
     ----------
     images : Tensor
         `(channel, e2, e1, ro)` complex64, prewhitened, in any unit; each partition stands alone.
+    reference : int
+        Index of the channel.
     window : int
         Edge of the square neighbourhood in pixels, odd.
     step : int
         Distance in pixels of the grid on which the vectors are found.
-    reference : int, optional
-        Index of the channel; by default the one with most signal.
 
     Returns
     -------
@@ -111,8 +111,6 @@ def walsh(images: Tensor, window: int = 7, step: int = 1, reference: int | None 
     ----------
     Walsh, Gmitro and Marcellin, MRM 43:682 (2000).
     """
-    if reference is None:
-        reference = int(torch.linalg.vector_norm(images.flatten(1), dim=1).argmax())
     csm = _found(images, window, step)
     phase = torch.polar(torch.ones_like(csm.real[reference]), -csm[reference].angle())
     return _interpolated(csm * phase, step, tuple(images.shape[1:])).to(images.device)

@@ -58,16 +58,8 @@ def cut_axes(spectrum: Spectrum) -> Extents:
     return found
 
 
-def overscan(size: int, extent: tuple[int, int]) -> int:
-    """How far the cut side reaches beyond k = 0, in lines or samples.
-
-    Parameters
-    ----------
-    size : int
-        Of the axis.
-    extent : tuple of int
-        First index acquired, and one past the last.
-    """
+def _overscan(size: int, extent: tuple[int, int]) -> int:
+    """How far the cut side reaches beyond k = 0, in lines or samples. extent: as `cut_axes` gives it."""
     first, stop = extent
     return max(0, min(size // 2 - first, stop - 1 - size // 2))
 
@@ -82,7 +74,7 @@ def shortfalls(spectrum: Spectrum) -> tuple[str, ...]:
         Of the image's noise: not 0 where k-space was acquired.
     """
     sizes = (*spectrum.lines.shape, len(spectrum.samples))
-    reach = {axis: overscan(sizes[axis], extent) for axis, extent in cut_axes(spectrum).items()}
+    reach = {axis: _overscan(sizes[axis], extent) for axis, extent in cut_axes(spectrum).items()}
     return tuple(
         f"k-space along {('e2', 'e1', 'ro')[axis]} reaches {n} of {sizes[axis]} beyond its centre; "
         f"expected {max(2, sizes[axis] // SHORT)} or more"
@@ -149,7 +141,7 @@ def homodyne(image: Tensor, spectrum: Spectrum) -> tuple[Tensor, Spectrum]:
     if not extents:
         return image.clone(), spectrum
     dims = tuple(extents)
-    there = _product({axis: _rolled_off(image.shape[axis], extent, TRANSITION) for axis, extent in extents.items()})
+    there = _trust(image, extents)
     both = there + _opposite(there, dims)
     weight = torch.where(both > 0, 2 * there / both.clamp(min=torch.finfo(both.dtype).tiny), 0).float()
     phase = _smooth_phase(image, extents)
@@ -189,8 +181,7 @@ def pocs(image: Tensor, spectrum: Spectrum, n_iterations: int = 20, tolerance: f
     if not extents:
         return image.clone(), spectrum
     dims = tuple(extents)
-    trust = _product({axis: _rolled_off(image.shape[axis], extent, TRANSITION) for axis, extent in extents.items()})
-    trust = trust.float()
+    trust = _trust(image, extents).float()
     data, phase = trust * to_kspace(image, dims), _smooth_phase(image, extents)
     for _ in range(n_iterations):
         new = to_image(data + (1 - trust) * to_kspace(image.abs() * phase, dims), dims)
@@ -207,10 +198,15 @@ def _rolled_off(size: int, extent: tuple[int, int], fraction: float) -> Tensor:
     Over no more than half of what reaches beyond k = 0, so that the bright centre stays whole.
     """
     first, stop = extent
-    length = min(fraction * (stop - first), overscan(size, extent) / 2)
+    length = min(fraction * (stop - first), _overscan(size, extent) / 2)
     k = torch.arange(size, dtype=torch.float64)
     from_end = k - (first - 1) if size // 2 - first < stop - 1 - size // 2 else stop - k
     return torch.sin(math.pi / 2 * (from_end / (length + 1)).clamp(0, 1)) ** 2
+
+
+def _trust(image: Tensor, extents: Extents) -> Tensor:
+    """Weight of the data in k-space, float64: 0 where none was acquired, rising to 1 near the cut."""
+    return _product({axis: _rolled_off(image.shape[axis], extent, TRANSITION) for axis, extent in extents.items()})
 
 
 def _smooth_phase(image: Tensor, extents: Extents) -> Tensor:

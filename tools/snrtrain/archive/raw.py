@@ -23,7 +23,7 @@ from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, possible_gmaps
 from snrtrain.archive.production import write, writing
 from snrtrain.metrics import tissue_level
 
-MOST_SLICES = 16  # of one entry
+MOST_OF_ENTRY = 16  # of one entry
 MOST_ACS_LINES = 32  # taken from the centre of a scan without calibration lines
 OF_VOLUMES = ((2, 1), (3, 1), (4, 1), *IN_BOTH)
 
@@ -183,8 +183,8 @@ def _grouped(frames: list[_Frame]) -> Iterator[tuple[str, list[_Frame]]]:
             stacks.setdefault((idx.contrast, idx.phase, idx.set, idx.repetition), []).append(group[0])
     for group in stacks.values():
         group.sort(key=_height)
-        for start in range(0, len(group), MOST_SLICES):
-            block = group[start : start + MOST_SLICES]
+        for start in range(0, len(group), MOST_OF_ENTRY):
+            block = group[start : start + MOST_OF_ENTRY]
             yield ("slice" if len(block) > 1 else "none"), block
 
 

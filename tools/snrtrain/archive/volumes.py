@@ -18,7 +18,7 @@ from snrstream.errors import ConfigurationError
 
 TEST = ("sag_anon_mprage_skyra3T", "a_t2", "spine_t2star", "ge_irspgr_1p5")  # never trained or tuned on
 # Of the volumes that this project's own models were made with; all others are split by seed.
-SPLITS = {
+OWN_SPLITS = {
     "datalad_T1w_0p67mm": "train",
     "uih_t1gre3d_a": "train",
     "b_t2": "train",

@@ -33,7 +33,7 @@ KERNEL_OF_HALVES = KernelOptions(n_lines=2, n_partitions=2, n_samples=3, regular
 
 
 @dataclass(frozen=True)
-class Volume:
+class VolumeScan:
     """A prewhitened scan in 3D.
 
     kspace: `(channel, e2, e1, ro)` complex64, zero where nothing was acquired. first: one line (e2, e1) of the
@@ -52,7 +52,7 @@ class Volume:
         return self.kspace.shape[1], self.kspace.shape[2]
 
 
-def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
+def split(volume: VolumeScan, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
     """The images of the two halves, and of all lines: magnitudes `(e2, e1, ro)` float32.
 
     In SNR units of the image of all lines: its noise SD is g, that of the halves sqrt(2) times their own g. full: fully
@@ -81,7 +81,7 @@ def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
     return tuple(images)
 
 
-def halves(volume: Volume) -> tuple[Lattice, tuple[Tensor, Tensor]]:
+def halves(volume: VolumeScan) -> tuple[Lattice, tuple[Tensor, Tensor]]:
     """The lattice of every other acquired partition, and which lines belong to each half: two bool `(e2, e1)`."""
     (r1, r2), shift = volume.lattice.acceleration, volume.lattice.shift
     sparse = Lattice((r1, 2 * r2), 2 * shift % r1)
@@ -117,7 +117,7 @@ def from_raw(path: Path, subject: str, licence: str, n_channels: int | None = No
         yield Pair(subject, f"{path.name} ({licence})", first, second, plain, None)
 
 
-def volume_of(bucket: Bucket) -> Volume:
+def volume_of(bucket: Bucket) -> VolumeScan:
     """All of k-space of a bucket, which may hold the acquired lines alone."""
     n_channels, _, _, n_ro = bucket.kspace.shape
     (z0, y0), (step_z, step_y) = bucket.grid.first, bucket.grid.step
@@ -126,7 +126,7 @@ def volume_of(bucket: Bucket) -> Volume:
     kspace[:, z0::step_z, y0::step_y][:, :n_z, :n_y] = bucket.kspace
     z, y = (bucket.line_sd > 0).nonzero()[0].tolist()
     acs, start = raw.calibration(bucket)
-    return Volume(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)
+    return VolumeScan(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)
 
 
 class _SameMaps:

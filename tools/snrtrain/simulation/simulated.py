@@ -145,7 +145,9 @@ def enlarged(gmap: np.ndarray, shape: tuple[int, ...], place: tuple[slice, slice
     return np.asarray(found, np.float32)
 
 
-def _scan_stack(volume: volumes.Volume, rng: Generator, snr: float, n_channels: int) -> tuple[scanner.Scan, Maps]:
+def _scan_stack(
+    volume: volumes.Volume, rng: Generator, snr: float, n_channels: int
+) -> tuple[scanner.SimulatedScan, Maps]:
     """Neighbouring slices of a volume; g-maps in the middle one, as of slices (ALONG_E1) and of a volume (IN_BOTH)."""
     stack = volumes.draw_stack(volume, rng)
     magnitude = np.ascontiguousarray(objects.remap(stack.slices, rng), dtype=np.float32)
