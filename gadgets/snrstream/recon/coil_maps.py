@@ -152,9 +152,15 @@ _PIXELS = numba.float32[:, :, ::1]
     cache=True,
 )
 # One loop, for numba compiles it by its signature, and parts would be written into it again.
-def _leading_vectors(  # type: ignore[no-untyped-def]  # noqa: C901
-    real, imag, window, step, n_iterations, out_real, out_imag
-):
+def _leading_vectors(  # noqa: C901 - see above
+    real: np.ndarray,
+    imag: np.ndarray,
+    window: int,
+    step: int,
+    n_iterations: int,
+    out_real: np.ndarray,
+    out_imag: np.ndarray,
+) -> None:
     """The maps at every `step`-th pixel, from padded images `(y, x, channel)` into `(y, x, channel)`.
 
     Compiled: nine times faster than the best form in torch that was tried, whole-image products for each of

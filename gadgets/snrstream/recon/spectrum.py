@@ -58,7 +58,7 @@ class Spectrum:
         """
         power = self.lines.square().double()
         along_e2, along_e1, along_ro = power.mean(dim=1), power.mean(dim=0), self.samples.square().double()
-        return tuple(_lag_1(axis) for axis in (along_e2, along_e1, along_ro))  # type: ignore[return-value]
+        return _lag_1(along_e2), _lag_1(along_e1), _lag_1(along_ro)
 
 
 def _lag_1(power: Tensor) -> float:

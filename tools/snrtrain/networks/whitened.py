@@ -84,7 +84,7 @@ class UNet(nn.Module):
             left.append(x)
             x = halve(x)
         x = self.bottom(x, n_frames)
-        for enlarge, block in zip(self.enlarge, self.up):  # noqa: B905
+        for enlarge, block in zip(self.enlarge, self.up):  # noqa: B905 - TorchScript knows no strict
             x = block(left.pop() + enlarge(x), n_frames)
         return x
 
