@@ -27,7 +27,7 @@ from snrstream.gadgets import accumulate, coil_combine, denoise, grappa, noise_a
 from snrstream.hosts.client import Received, send_scan
 from snrstream.items import Bucket, ReconImage
 from snrstream.output.files import write_outputs
-from snrstream.wire.header import parse_header
+from snrstream.wire.header import cartesian_encoding, parse_header
 from snrstream.wire.scan_file import ScanFile
 
 SCAN = Path(__file__).resolve().parent.parent / "data" / "brain_16ch_r3.h5"
@@ -38,6 +38,7 @@ SERIES = {1: "original", 2: "denoised", 20: "g-map"}
 
 
 def main() -> int:
+    """Run the demo by the command line; its status is 1 where it cannot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for the results (%(default)s)")
     parser.add_argument("--replicas", type=int, default=32, help="noise replicas for the SNR figures (%(default)s)")
@@ -68,10 +69,10 @@ def run(output: Path, n_replicas: int) -> None:
         if meta["SNRSTREAM_denoised"] != "true":
             raise ModelError(f"the images in {output} are {meta['SNRSTREAM_warning']}")
         before, after, n_pixels = snr_before_and_after(scan, header, received, n_replicas)
-    factors = header.encoding[0].parallelImaging.accelerationFactor
+        n_channels = next(scan.acquisitions()).active_channels
     rows = [
-        ("scan", f"{SCAN.name}: {header.acquisitionSystemInformation.receiverChannels} channels, "
-                 f"R = {factors.kspace_encoding_step_1}, {scan.n_acquisitions} acquisitions through the socket"),
+        ("scan", f"{SCAN.name}: {n_channels} channels, R = {cartesian_encoding(header).acceleration[0]}, "
+                 f"{scan.n_acquisitions} acquisitions through the socket"),
         ("latency, first scan", latencies(first)),
         ("latency, warm", latencies(received)),
         ("SNR in the object", f"{before:.1f} before, {after:.1f} after: median of {n_pixels} pixels with SNR > "
@@ -104,6 +105,7 @@ def server() -> Iterator[tuple[int, int]]:
 
 
 def wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
+    """The port that the log of the process names. Raises ConnectionFailed where there is none in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         log.seek(0)
@@ -147,6 +149,7 @@ def snr_before_and_after(
 
 
 def reconstruct(bucket: Bucket, header: xsd.ismrmrdHeader, alpha: float) -> tuple[ReconImage, ReconImage]:
+    """The image in SNR units, and the denoised one."""
     images = coil_combine.process([bucket], header, coil_combine.Parameters())
     original, denoised = denoise.process(images, header, denoise.Parameters(alpha=alpha))
     return original, denoised

@@ -1,10 +1,13 @@
 """The reconstruction in one place: what a notebook, the gadgets, training and evaluation call."""
 
+import doctest
+
 import ismrmrd
 import pytest
 import torch
 
 from snrstream.gadgets import accumulate, coil_combine, grappa
+from snrstream.recon import plan as plan_module
 from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Grid
 from snrstream.recon.grappa import Kernel, calibrate
@@ -116,3 +119,19 @@ def test_acceleration_needs_calibration_lines() -> None:
     acquired = Acquired.every(Grid((1, 16)), Lattice((2, 1)), 8)
     with pytest.raises(ValueError, match="expected no acceleration, or calibration lines"):
         Plan.of_image(torch.ones(2, 1, 16, 8, dtype=torch.complex64), acquired)
+
+
+def test_the_example_of_the_module_runs_and_gives_snr() -> None:
+    """Its image is that of all lines, its noise g: the truth is |image of all lines| / g."""
+    shape, lattice = (1, 96, 64), Lattice((3, 1))
+    kspace, sampled = noisy_kspace(16, shape, snr=50), lattice_mask(lattice, 1, 96)
+    acs, y0 = central(kspace, 1, 32)
+    given = {"kspace": kspace * sampled[..., None], "sampled": sampled, "acs": acs, "start": (0, y0)}
+    example = doctest.DocTestParser().get_doctest(str(plan_module.__doc__), given, "plan", None, None)
+    assert len(example.examples) == 5
+    assert doctest.DocTestRunner().run(example, clear_globs=False).failed == 0
+    clean = noisy_kspace(16, shape, snr=50) - noisy_kspace(16, shape, snr=0)
+    best = combined(clean, true_maps(16, shape)).abs() / 3**0.5  # a third of the samples
+    inside, gmap = best > 10, example.globs["gmap"]
+    deviation = ((example.globs["snr"] - best / gmap) * inside).square().sum() / inside.sum()
+    assert float(deviation.sqrt()) == pytest.approx(1, abs=0.2)  # one noise SD, and what maps and kernel leave

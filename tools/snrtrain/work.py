@@ -50,7 +50,7 @@ def each(function: Callable[[Task], Result], tasks: Sequence[Task], n_workers: i
 
 
 def progress(items: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":
-    """tqdm's bar on a terminal; elsewhere a plain line when it begins, and every half minute."""
+    """A bar of tqdm's on a terminal; elsewhere a plain line when it begins, and every half minute."""
     if not sys.stderr.isatty():
         options |= {"file": _Lines(), "mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "leave": False}
         options["bar_format"] = "{desc}: {n_fmt} of {total_fmt} in {elapsed}, {remaining} to go{postfix}"
@@ -70,7 +70,7 @@ class _Lines:
 
 def _unpacked(packed: bytes) -> Any:
     """Packed here: else tensors go through shared memory, of which containers have little."""
-    function, task = pickle.loads(packed)
+    function, task = pickle.loads(packed)  # noqa: S301 - by `each`, in the parent process
     return function(task)
 
 
@@ -83,6 +83,6 @@ def _begin() -> None:
 
 def _end_with_parent() -> None:
     parent = parent_process()
-    assert parent is not None
-    parent.join()
+    if parent is not None:
+        parent.join()
     os._exit(1)

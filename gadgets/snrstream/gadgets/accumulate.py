@@ -13,7 +13,8 @@ from ..items import Bucket, Calibration, ScanWarning
 from ..recon.device import find_device
 from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
-from ..sorting.scan_image import CALIBRATION, ScanImage, as_acquired, has_oversampling
+from ..sorting.oversampling import as_acquired, has_oversampling
+from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import Encoding, cartesian_encoding
 

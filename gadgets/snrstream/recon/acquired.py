@@ -17,9 +17,17 @@ from .unmixing import snr_scale
 class Acquired:
     """The samples of k-space that an image has, and their noise. Equal, as keys of a cache too, where all of it is.
 
-    grid: where the stored lines lie. lattice: the regular sampling that they follow. line_sd: `(e2, e1)` float32, the
-    noise's SD in each stored line, 0 where nothing was acquired; sample_sd: `(ro,)` float32, the same along the
-    readout. Both on the CPU; 1 is the SD of a sample that was acquired once.
+    Parameters
+    ----------
+    grid : Grid
+        Where the stored lines lie.
+    lattice : Lattice
+        The regular sampling that they follow, which may lack some at the edges.
+    line_sd : Tensor
+        `(e2, e1)` float32 on the CPU: the noise's SD in each stored line, 0 where nothing was acquired. 1 is the SD of
+        a sample that was acquired once.
+    sample_sd : Tensor
+        `(ro,)` float32 on the CPU: the same along the readout.
     """
 
     grid: Grid
@@ -29,21 +37,38 @@ class Acquired:
 
     @classmethod
     def of(cls, sampled: Tensor, lattice: Lattice, n_ro: int) -> "Acquired":
-        """Of k-space that stores all lines, of which `sampled`, bool `(e2, e1)`, were acquired once, of `n_ro` samples.
+        """Of k-space that stores all lines, some of which were acquired once.
 
-        lattice: the regular sampling that they follow, which may lack some at the edges.
+        Parameters
+        ----------
+        sampled : Tensor
+            `(e2, e1)` bool: which lines were acquired.
+        lattice : Lattice
+            The regular sampling that they follow.
+        n_ro : int
+            Samples of a line, all of them acquired.
         """
         size = sampled.shape[0], sampled.shape[1]
         return cls(Grid(size), lattice, sampled.float().cpu(), torch.ones(n_ro))
 
     @classmethod
     def every(cls, grid: Grid, lattice: Lattice, n_ro: int) -> "Acquired":
-        """Of k-space that was acquired once in every stored line of `grid`, of `n_ro` samples."""
+        """Of k-space that was acquired once in every stored line.
+
+        Parameters
+        ----------
+        grid : Grid
+            Where the stored lines lie.
+        lattice : Lattice
+            The regular sampling that they follow.
+        n_ro : int
+            Samples of a line, all of them acquired.
+        """
         return cls(grid, lattice, torch.ones(grid.stored), torch.ones(n_ro))
 
     @property
     def scale(self) -> float:
-        """Of the aliased coil images, so that the noise SD of the image is the g-factor: see `snr_scale`."""
+        """Scale of the aliased coil images, with which the noise SD of the image is the g-factor: see `snr_scale`."""
         noise_power = float(self.line_sd.square().sum() * self.sample_sd.square().mean())
         return snr_scale(math.prod(self.lattice.acceleration), math.prod(self.grid.size) / noise_power)
 

@@ -23,9 +23,22 @@ N_ITERATIONS = 4  # from the neighbourhood's mean, of which three are enough on 
 def calibration_images(acs: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Low-resolution coil images of calibration lines, tapered by a Hann window against ringing.
 
-    acs: `(channel, partition, line, ro)` complex64, images along the readout, k-space along the others, its first
-    line at index `start` of `size`, both (e2, e1). An axis that it spans wholly is not tapered.
-    Returns `(channel, e2, e1, ro)`.
+    What lies further out on one side of k = 0 than on the other is left out. An axis that the lines span wholly is not
+    tapered.
+
+    Parameters
+    ----------
+    acs : Tensor
+        `(channel, partition, line, ro)` complex64: images along the readout, k-space along the others.
+    start : tuple of int
+        Index (e2, e1) of its first line in k-space.
+    size : tuple of int
+        Lines (e2, e1) of k-space, with k = 0 at size // 2.
+
+    Returns
+    -------
+    Tensor
+        `(channel, e2, e1, ro)` complex64, in the unit of `acs`.
     """
     for axis in (0, 1):  # what lies alike on both sides of k = 0
         before, n_lines = size[axis] // 2 - start[axis], acs.shape[1 + axis]
@@ -46,26 +59,58 @@ def calibration_images(acs: Tensor, start: tuple[int, int], size: tuple[int, int
 def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     """Maps from coil images: the leading right singular vector of each pixel's neighbourhood.
 
-    images: `(channel, e2, e1, ro)` complex64, prewhitened; each partition stands alone. window: edge of the
-    square neighbourhood in pixels, odd. step: distance in pixels of the grid on which the vectors are
-    found; between them they are interpolated and normalised again. Returns the shape of `images`,
-    complex64, with sum |csm|^2 = 1 in every pixel. Runs on the CPU and returns to the images' device.
+    For the matrix D (pixels of the neighbourhood x channels), power iteration goes through D v and D^H u, so that the
+    covariance D^H D of Walsh is never formed; v combines the coils, and csm is its conjugate. The free phase of v is
+    set so that the neighbourhood's combined pixels sum to a positive real number: the maps are smooth, and take the
+    object's slowly varying phase into them. Runs on the CPU.
 
-    For the matrix D (pixels of the neighbourhood x channels), power iteration goes through D v and D^H u, so
-    that the covariance D^H D of Walsh is never formed; v combines the coils, and csm is its conjugate. The
-    free phase of v is set so that the neighbourhood's combined pixels sum to a positive real number
-    (Inati): the maps are smooth, and take the object's slowly varying phase into them.
+    Parameters
+    ----------
+    images : Tensor
+        `(channel, e2, e1, ro)` complex64, prewhitened, in any unit; each partition stands alone.
+    window : int
+        Edge of the square neighbourhood in pixels, odd.
+    step : int
+        Distance in pixels of the grid on which the vectors are found; between them they are interpolated and normalised
+        again.
+
+    Returns
+    -------
+    Tensor
+        csm: the shape of `images`, complex64, on their device, with sum |csm|^2 = 1 in every pixel.
+
+    References
+    ----------
+    Walsh, Gmitro and Marcellin, MRM 43:682 (2000); Inati, Hansen and Kellman, ISMRM 2013, 2672.
     """
     return _interpolated(_found(images, window, step), step, tuple(images.shape[1:])).to(images.device)
 
 
-def walsh(images: Tensor, window: int = 7, step: int = 1, reference: int | None = None) -> Tensor:
-    """The vectors of `inati` with Walsh's phase: that of the channel `reference`, whose map is real and positive.
+def walsh(images: Tensor, reference: int, window: int = 7, step: int = 1) -> Tensor:
+    """Maps as by `inati`, with the phase of Walsh: that of one channel, whose map is real and positive.
 
-    The combined image keeps the phase that this channel sees. reference: by default the channel with most signal.
+    The combined image keeps the phase that this channel sees.
+
+    Parameters
+    ----------
+    images : Tensor
+        `(channel, e2, e1, ro)` complex64, prewhitened, in any unit; each partition stands alone.
+    reference : int
+        Index of the channel.
+    window : int
+        Edge of the square neighbourhood in pixels, odd.
+    step : int
+        Distance in pixels of the grid on which the vectors are found.
+
+    Returns
+    -------
+    Tensor
+        csm: the shape of `images`, complex64, on their device, with sum |csm|^2 = 1 in every pixel.
+
+    References
+    ----------
+    Walsh, Gmitro and Marcellin, MRM 43:682 (2000).
     """
-    if reference is None:
-        reference = int(torch.linalg.vector_norm(images.flatten(1), dim=1).argmax())
     csm = _found(images, window, step)
     phase = torch.polar(torch.ones_like(csm.real[reference]), -csm[reference].angle())
     return _interpolated(csm * phase, step, tuple(images.shape[1:])).to(images.device)
@@ -106,8 +151,17 @@ _PIXELS = numba.float32[:, :, ::1]
     fastmath={"contract", "reassoc", "nsz"},
     cache=True,
 )
-def _leading_vectors(real, imag, window, step, n_iterations, out_real, out_imag):  # type: ignore[no-untyped-def]
-    """csm at every `step`-th pixel, from padded images `(y, x, channel)` into `(y, x, channel)`.
+# One loop, for numba compiles it by its signature, and parts would be written into it again.
+def _leading_vectors(  # noqa: C901 - see above
+    real: np.ndarray,
+    imag: np.ndarray,
+    window: int,
+    step: int,
+    n_iterations: int,
+    out_real: np.ndarray,
+    out_imag: np.ndarray,
+) -> None:
+    """The maps at every `step`-th pixel, from padded images `(y, x, channel)` into `(y, x, channel)`.
 
     Compiled: nine times faster than the best form in torch that was tried, whole-image products for each of
     the window's offsets.

@@ -10,8 +10,16 @@ from torch import Tensor
 class Grid:
     """Where the phase encodes of a stored array lie in k-space; all pairs are (e2, e1).
 
-    Stored line (j, i) is line (first[0] + j step[0], first[1] + i step[1]) of k-space with `size` lines.
-    step (1, 1) stores all lines; the acceleration, where it divides the size, the acquired ones alone.
+    Stored line (j, i) is line (first[0] + j step[0], first[1] + i step[1]) of k-space.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Lines of k-space, with k = 0 at size // 2.
+    first : tuple of int
+        The first stored line.
+    step : tuple of int
+        (1, 1) stores all lines; the acceleration, where it divides the size, the acquired ones alone.
     """
 
     size: tuple[int, int]
@@ -19,7 +27,18 @@ class Grid:
     step: tuple[int, int] = (1, 1)
 
     def of(self, lines: Tensor) -> Tensor:
-        """The stored ones of all lines `(e2, e1, ...)`: a view."""
+        """The stored ones of all lines.
+
+        Parameters
+        ----------
+        lines : Tensor
+            `(e2, e1, ...)` of any dtype.
+
+        Returns
+        -------
+        Tensor
+            `(stored e2, stored e1, ...)`: a view.
+        """
         (z0, y0), (step_z, step_y) = self.first, self.step
         return lines[z0::step_z, y0::step_y][: self.stored[0], : self.stored[1]]
 
@@ -33,13 +52,21 @@ class Grid:
 class Combiner:
     """Makes images of one geometry: coefficients with phases, scale and fold already in them.
 
-    Where R divides the number of lines, the coil images of regularly undersampled k-space repeat R times, so
-    that a transform of the acquired lines alone, N / R long, holds all there is. The shifts of centred
-    transforms are phases; they, the offset of the first acquired line and the scale are put into the
-    coefficients once, and each frame is a plain transform, a product and a sum.
+    Where R divides the number of lines, the coil images of regularly undersampled k-space repeat R times, so that a
+    transform of the acquired lines alone, N / R long, holds all there is. The shifts of centred transforms are phases;
+    they, the offset of the first acquired line and the scale are put into the coefficients once, and each frame is a
+    plain transform, a product and a sum.
 
-    coefficients: `(channel, R2, e2 / R2, R1, e1 / R1, ro)` in plain order. grid, scale: what they are made for.
-    readout_done: whether frames come as images along the readout, centred, instead of as k-space.
+    Parameters
+    ----------
+    coefficients : Tensor
+        `(channel, R2, e2 / R2, R1, e1 / R1, ro)` complex64 in plain order: r = 0 at index 0.
+    grid : Grid
+        Where the lines lie that they are made for.
+    scale : float
+        Of the image, in them already.
+    readout_done : bool
+        Whether frames come as images along the readout, centred, instead of as k-space.
     """
 
     coefficients: Tensor
@@ -49,9 +76,18 @@ class Combiner:
 
     @classmethod
     def plan(cls, unmixing: Tensor, scale: float, grid: Grid, readout_done: bool = False) -> "Combiner":
-        """For `unmixing` `(channel, e2, e1, ro)` and k-space stored on `grid`.
+        """Coefficients to combine frames by.
 
-        scale: of the image, as `snr_scale` gives it.
+        Parameters
+        ----------
+        unmixing : Tensor
+            `(channel, e2, e1, ro)` complex64, as `unmixing_coefficients` gives it.
+        scale : float
+            Of the image, as `snr_scale` gives it.
+        grid : Grid
+            Where the lines of the frames lie.
+        readout_done : bool
+            Whether frames come as images along the readout, centred.
         """
         n_channels, _, _, n_ro = unmixing.shape
         (z0, y0), (r2, r1), (n_z, n_y) = grid.first, grid.step, grid.stored
@@ -67,7 +103,20 @@ class Combiner:
         return cls(moved.reshape(n_channels, r2, n_z, r1, n_y, n_ro), grid, scale, readout_done)
 
     def moved(self, scale: float, grid: Grid) -> "Combiner":
-        """The same for k-space whose lines start elsewhere on a grid of the same size and step."""
+        """The same for k-space whose lines start elsewhere.
+
+        Parameters
+        ----------
+        scale : float
+            Of the image, as `snr_scale` gives it.
+        grid : Grid
+            Of the size and step of this combiner's.
+
+        Raises
+        ------
+        ValueError
+            Where the grid has another size or step.
+        """
         if (grid.size, grid.step) != (self.grid.size, self.grid.step):
             raise ValueError(f"grid is {grid}; expected the size and step of {self.grid}")
         device, (_, r2, n_z, r1, n_y, _) = self.coefficients.device, self.coefficients.shape
@@ -79,7 +128,18 @@ class Combiner:
         return Combiner(self.coefficients * turn.to(self.coefficients.dtype), grid, scale, self.readout_done)
 
     def image(self, kspace: Tensor) -> Tensor:
-        """The image `(e2, e1, ro)` complex64 of k-space `(channel, stored e2, stored e1, ro)`."""
+        """The image of one frame.
+
+        Parameters
+        ----------
+        kspace : Tensor
+            `(channel, stored e2, stored e1, ro)` complex64, prewhitened, on the grid.
+
+        Returns
+        -------
+        Tensor
+            `(e2, e1, ro)` complex64 in SNR units.
+        """
         # By the size of k-space: one stored partition may stand for several, and its image belongs in their middle.
         wanted = self.grid.size[0] > 1, True, not self.readout_done
         dims = [dim for dim, transformed in enumerate(wanted, start=1) if transformed]

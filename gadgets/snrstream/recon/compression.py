@@ -12,11 +12,31 @@ from ..errors import ScanError
 
 
 def compression_matrix(kspace: Tensor, n_channels: int) -> Tensor:
-    """The `n_channels` orthonormal combinations `(virtual, channel)` complex64 that hold most of the signal.
+    """The orthonormal combinations of channels that hold most of the signal.
 
-    kspace: `(channel, ...)` complex64, prewhitened, the more of its centre the better. The rows are the leading
-    left singular vectors, conjugated: being orthonormal, they turn white noise into white noise of the same SD.
-    Raises ScanError for more virtual channels than there are.
+    The rows are the leading left singular vectors, conjugated: being orthonormal, they turn white noise into white
+    noise of the same SD.
+
+    Parameters
+    ----------
+    kspace : Tensor
+        `(channel, ...)` complex64, prewhitened, the more of its centre the better.
+    n_channels : int
+        How many combinations, the virtual channels.
+
+    Returns
+    -------
+    Tensor
+        `(virtual, channel)` complex64.
+
+    Raises
+    ------
+    ScanError
+        For more virtual channels than there are.
+
+    References
+    ----------
+    Buehrer et al., MRM 57:1131 (2007); Huang et al., MRI 26:133 (2008).
     """
     if n_channels > len(kspace):
         raise ScanError(f"scan has {len(kspace)} channels; {n_channels} virtual ones were asked for, expected no more")
@@ -26,10 +46,36 @@ def compression_matrix(kspace: Tensor, n_channels: int) -> Tensor:
 
 
 def compressed(matrix: Tensor, kspace: Tensor) -> Tensor:
-    """`(channel, ...)` to `(virtual, ...)`."""
+    """K-space of the virtual channels.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        `(virtual, channel)` complex64.
+    kspace : Tensor
+        `(channel, ...)` complex64, prewhitened.
+
+    Returns
+    -------
+    Tensor
+        `(virtual, ...)` complex64, its noise as white as before.
+    """
     return (matrix @ kspace.flatten(1)).reshape(len(matrix), *kspace.shape[1:])
 
 
 def kept_share(matrix: Tensor, kspace: Tensor) -> float:
-    """How much of the signal's energy, 0 to 1, the virtual channels hold."""
+    """How much of the signal's energy the virtual channels hold.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        `(virtual, channel)` complex64.
+    kspace : Tensor
+        `(channel, ...)` complex64.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
     return float(compressed(matrix, kspace).abs().square().sum() / kspace.abs().square().sum())

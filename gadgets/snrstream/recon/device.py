@@ -6,9 +6,17 @@ from ..errors import ConfigurationError
 
 
 def find_device(name: str) -> torch.device:
-    """`auto` is the first CUDA GPU where there is one, else the CPU; others are torch's names.
+    """The device of a name.
 
-    Raises ConfigurationError for a name that is none, and a device that this machine lacks.
+    Parameters
+    ----------
+    name : str
+        `auto` is the first CUDA GPU where there is one, else the CPU; others are torch's names.
+
+    Raises
+    ------
+    ConfigurationError
+        For a name that is none, and a device that this machine lacks.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

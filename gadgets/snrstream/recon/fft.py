@@ -9,8 +9,19 @@ from torch import Tensor
 def to_image(kspace: Tensor, dims: Sequence[int] = (-2, -1)) -> Tensor:
     """K-space to image: `m(r) = N^-1/2 sum_k s(k) exp(+2 pi i k r / N)` along each of `dims`.
 
-    Index `N // 2` holds k = 0 on the way in and r = 0 on the way out. Unitary: white noise of SD 1
-    stays white noise of SD 1. Shape and dtype are kept.
+    Unitary: white noise of SD 1 stays white noise of SD 1.
+
+    Parameters
+    ----------
+    kspace : Tensor
+        Complex, of any shape; index `N // 2` of each of `dims` holds k = 0.
+    dims : sequence of int
+        The axes to transform.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape and dtype; index `N // 2` holds r = 0.
     """
     shifted = torch.fft.ifftshift(kspace, dim=dims)
     image: Tensor = torch.fft.fftshift(torch.fft.ifftn(shifted, dim=dims, norm="ortho"), dim=dims)
@@ -18,24 +29,60 @@ def to_image(kspace: Tensor, dims: Sequence[int] = (-2, -1)) -> Tensor:
 
 
 def to_kspace(image: Tensor, dims: Sequence[int] = (-2, -1)) -> Tensor:
-    """Image to k-space, the inverse (and adjoint) of `to_image`. Shape and dtype are kept."""
+    """Image to k-space, the inverse (and adjoint) of `to_image`.
+
+    Parameters
+    ----------
+    image : Tensor
+        Complex, of any shape; index `N // 2` of each of `dims` holds r = 0.
+    dims : sequence of int
+        The axes to transform.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape and dtype; index `N // 2` holds k = 0.
+    """
     shifted = torch.fft.ifftshift(image, dim=dims)
     kspace: Tensor = torch.fft.fftshift(torch.fft.fftn(shifted, dim=dims, norm="ortho"), dim=dims)
     return kspace
 
 
 def centred_slice(size: int, within: int) -> slice:
-    """The `size` indices of an axis of length `within` that keep its centre, `within // 2`, central."""
+    """The indices of an axis that keep its centre, `within // 2`, central.
+
+    Parameters
+    ----------
+    size : int
+        How many indices.
+    within : int
+        Length of the axis, no less than `size`.
+    """
     start = within // 2 - size // 2
     return slice(start, start + size)
 
 
 def gridded_readouts(readouts: Tensor, centre: int, n_encoded: int, n_pixels: int) -> Tensor:
-    """Readouts `(..., sample)` to k-space `(..., n_pixels)` of the central pixels of `n_encoded`.
+    """K-space of the central pixels of readouts: oversampling removed, short and asymmetric ones filled with zeros.
 
-    centre: the sample that holds k = 0; what an asymmetric echo or a short readout lacks is zero. Oversampling
-    goes by cropping the image, which keeps the SD of its noise, so SNR units hold. Made of plain transforms:
-    the shifts of centred ones, each dearer than a transform, would mostly cancel, and leave a phase.
+    Oversampling goes by cropping the image, which keeps the SD of its noise, so SNR units hold. Made of plain
+    transforms: the shifts of centred ones, each dearer than a transform, would mostly cancel, and leave a phase.
+
+    Parameters
+    ----------
+    readouts : Tensor
+        `(..., sample)` complex64.
+    centre : int
+        The sample that holds k = 0.
+    n_encoded : int
+        Samples of a full readout, no fewer than there are.
+    n_pixels : int
+        Central pixels that are kept of as many.
+
+    Returns
+    -------
+    Tensor
+        `(..., n_pixels)` complex64, k = 0 at n_pixels // 2. What was not acquired is zero.
     """
     size = readouts.shape[-1]
     if n_pixels == n_encoded == size and centre == size // 2:
@@ -52,7 +99,24 @@ def gridded_readouts(readouts: Tensor, centre: int, n_encoded: int, n_pixels: in
 
 
 def acquired_share(n_samples: int, centre: int, n_encoded: int, n_pixels: int) -> Tensor:
-    """How much of each sample of `gridded_readouts` was acquired: float32 `(n_pixels,)`, 0 to 1."""
+    """How much of each sample of `gridded_readouts` was acquired.
+
+    Parameters
+    ----------
+    n_samples : int
+        Acquired samples of a readout.
+    centre : int
+        The sample among them that holds k = 0.
+    n_encoded : int
+        Samples of a full readout.
+    n_pixels : int
+        Samples of the gridded one.
+
+    Returns
+    -------
+    Tensor
+        `(n_pixels,)` float32, 0 to 1.
+    """
     if n_samples == n_encoded:
         return torch.ones(n_pixels)
     # Edges of the acquired interval, and of each sample's, in samples of the grid; k = 0 at n_pixels // 2.

@@ -24,10 +24,18 @@ NOISE_FROM = 4  # the net acceleration from which noise is what is left to win: 
 class Kernel:
     """A calibrated GRAPPA kernel. Images that share it share the object.
 
-    All distances are (e2, e1) from an acquired line, in k-space lines.
-    weights: `(target, channel_out, source, sample, channel_in)` complex64.
-    targets: distance of each missing line; sources: of each acquired line that it is made of.
-    samples: distance of each source sample from the target sample.
+    Parameters
+    ----------
+    lattice : Lattice
+        The sampling that it is for.
+    weights : Tensor
+        `(target, channel_out, source, sample, channel_in)` complex64.
+    targets : tuple of tuple of int
+        Distance (e2, e1) of each missing line from an acquired one, in lines of k-space.
+    sources : tuple of tuple of int
+        The same of each acquired line that it is made of.
+    samples : tuple of int
+        Distance of each source sample from the target sample.
     """
 
     lattice: Lattice
@@ -49,20 +57,40 @@ def calibrate(
 ) -> Kernel:
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
-    acs: `(channel, e2, e1, ro)` complex64, contiguous lines of prewhitened k-space. centre: the line (e2, e1) of
-    these that holds k = 0; the middle one without.
-    n_lines, n_partitions: the most acquired lines and partitions; fewer where the ACS is too short to train them.
     Solves `(A^H A + lambda I) W = A^H B`, where each row of A is one window of sources, wholly inside the ACS, and B
-    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`, and with the `size` of all of k-space
-    (e2, e1) the noise that the kernel will meet beyond the ACS is added: `_noise_beyond`.
+    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`; with `size` the noise that the kernel
+    will meet beyond the ACS is added: `_noise_beyond`.
 
-    Raises ScanError where there are too few lines or samples for one window, and where the
-    calibration data is zero or not finite.
+    Parameters
+    ----------
+    acs : Tensor
+        `(channel, e2, e1, ro)` complex64, contiguous lines of prewhitened k-space.
+    lattice : Lattice
+        The sampling whose missing lines are to be made, with acceleration.
+    n_lines, n_partitions : int
+        The most acquired lines and partitions; fewer where the ACS is too short to train them.
+    n_samples : int
+        Readout samples.
+    tikhonov : float
+        Regularisation, as a fraction of the mean diagonal of A^H A.
+    size : tuple of int, optional
+        Lines (e2, e1) of all of k-space: regularise by noise too.
+    centre : tuple of int, optional
+        The line (e2, e1) of the ACS that holds k = 0; the middle one without.
+
+    Raises
+    ------
+    ScanError
+        Where there are too few lines or samples for one window, and where the calibration data is zero or not finite.
+
+    References
+    ----------
+    Griswold et al., MRM 47:1202 (2002); Breuer et al., MRM 55:549 (2006).
     """
     n_channels, n_e2, n_e1, n_ro = acs.shape
     for count, reach, what, kernel_size in zip(
         (n_e2, n_e1),
-        _reach(lattice, n_lines, n_partitions),
+        kernel_reach(lattice, n_lines, n_partitions),
         ("partitions", "lines"),
         (n_partitions, n_lines),
         strict=True,
@@ -81,7 +109,7 @@ def calibrate(
     if not math.isfinite(scale) or scale == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
     n_windows = math.prod(
-        n - reach + 1 for n, reach in zip((n_e2, n_e1), _reach(lattice, n_lines, n_partitions), strict=True)
+        n - reach + 1 for n, reach in zip((n_e2, n_e1), kernel_reach(lattice, n_lines, n_partitions), strict=True)
     )
     beyond = _noise_beyond(scale, n_windows, n_ro, math.prod(size)) if size is not None else 0.0
     normal.diagonal().add_(tikhonov * scale + beyond)
@@ -96,8 +124,21 @@ def calibrate(
     return Kernel(lattice, weights.permute(3, 4, 1, 0, 2).contiguous(), targets, sources, samples)
 
 
-def _reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int, int]:
-    """How many partitions and lines a window spans, targets included."""
+def kernel_reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int, int]:
+    """How many partitions and lines a window of the kernel spans, targets included: the fewest that calibrate it.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        The sampling.
+    n_lines, n_partitions : int
+        Acquired lines and partitions of the kernel.
+
+    Returns
+    -------
+    tuple of int
+        Partitions and lines (e2, e1).
+    """
     distances = (*lattice.neighbours(n_lines, n_partitions), *lattice.missing())
     e2, e1 = (max(d[axis] for d in distances) - min(d[axis] for d in distances) + 1 for axis in (0, 1))
     return e2, e1
@@ -114,7 +155,7 @@ def _trainable(
     while True:
         short = [
             not reach <= c <= n - reach - 1 or n < reach + 2
-            for n, c, reach in zip(acs, centre, _reach(lattice, n_lines, n_partitions), strict=True)
+            for n, c, reach in zip(acs, centre, kernel_reach(lattice, n_lines, n_partitions), strict=True)
         ]
         if short[1] and n_lines > 2:
             n_lines -= 1

@@ -13,27 +13,68 @@ Weights = tuple[Tensor | None, Tensor | None, Tensor | None]  # along e2, e1, ro
 
 
 def gaussian(n: int, sigma: float) -> Tensor:
-    """`exp(-x^2 / (2 sigma^2))`, x from -1 to 1 at the edges of k-space, as Gadgetron has it. Float64 `(n,)`."""
+    """`exp(-x^2 / (2 sigma^2))`, x from -1 to 1 at the edges of k-space, as Gadgetron has it.
+
+    Parameters
+    ----------
+    n : int
+        Samples, with k = 0 at n // 2.
+    sigma : float
+        SD, as a fraction of half of k-space.
+
+    Returns
+    -------
+    Tensor
+        `(n,)` float64.
+    """
     return torch.exp(-(_position(n) ** 2) / (2 * sigma**2))
 
 
 def hanning(n: int, width: float) -> Tensor:
-    """1 in the middle, cos^2 down to 0 over the outer `width`, 0 to 1, of each half. Float64 `(n,)`."""
+    """1 in the middle, cos^2 down to 0 over the outer part of each half.
+
+    Parameters
+    ----------
+    n : int
+        Samples, with k = 0 at n // 2.
+    width : float
+        Of the outer part, above 0, to 1, as a fraction of half of k-space.
+
+    Returns
+    -------
+    Tensor
+        `(n,)` float64.
+    """
     outside = (_position(n).abs() - (1 - width)).clamp(min=0) / width
     return torch.cos(math.pi / 2 * outside) ** 2
 
 
 def _position(n: int) -> Tensor:
-    """k over half the size of k-space: 0 at index n // 2."""
+    """Position over half the size of k-space: 0 at index n // 2."""
     return (torch.arange(n, dtype=torch.float64) - n // 2) / (n / 2)
 
 
 def filtered(image: Tensor, gmap: Tensor, spectrum: Spectrum, weights: Weights) -> tuple[Tensor, Tensor, Spectrum]:
-    """The image with its k-space multiplied by the product of weights `(e2,)`, `(e1,)` and `(ro,)`.
+    """The image with its k-space multiplied by a product of weights along its axes.
 
-    image: `(e2, e1, ro)` complex64; gmap: the SD of its noise, float32. Returns all three of the same shapes.
     The image is scaled so that noise of a constant SD keeps it; where g varies within the filter's point-spread
     function h, the SD becomes `sqrt(g^2 convolved with |h|^2)`, and that is the g-map returned.
+
+    Parameters
+    ----------
+    image : Tensor
+        `(e2, e1, ro)` complex64 in SNR units.
+    gmap : Tensor
+        `(e2, e1, ro)` float32: the SD of its noise.
+    spectrum : Spectrum
+        How its noise is correlated.
+    weights : tuple of Tensor or None
+        `(e2,)`, `(e1,)` and `(ro,)` float64; None: all ones.
+
+    Returns
+    -------
+    image, gmap, spectrum : tuple
+        All three after the filter, of the same shapes.
     """
     along = {axis: weight for axis, weight in enumerate(weights) if weight is not None}
     kspace = to_kspace(image, dims=tuple(along))

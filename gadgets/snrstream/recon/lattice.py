@@ -10,8 +10,12 @@ from dataclasses import dataclass
 class Lattice:
     """The regular sampling of phase encodes: every R1-th line of every R2-th partition.
 
-    acceleration: (R1, R2), along e1 and e2. shift: how many lines the sampling moves along e1 from one
-    acquired partition to the next (CAIPIRINHA).
+    Parameters
+    ----------
+    acceleration : tuple of int
+        (R1, R2), along e1 and e2.
+    shift : int
+        How many lines the sampling moves along e1 from one acquired partition to the next (CAIPIRINHA).
     """
 
     acceleration: tuple[int, int]
@@ -25,7 +29,12 @@ class Lattice:
     def neighbours(self, n_lines: int, n_partitions: int) -> tuple[tuple[int, int], ...]:
         """Distances (e2, e1) from an acquired line to the acquired ones around its cell, itself included.
 
-        A rectangle of n_partitions x n_lines; where the sampling is shifted, as many lines, the nearest ones.
+        A rectangle; where the sampling is shifted, as many lines, the nearest ones.
+
+        Parameters
+        ----------
+        n_lines, n_partitions : int
+            Of the rectangle; 1 along an axis that is not accelerated, where there is no shift.
         """
         r1, r2 = self.acceleration
         if self.shift == 0:

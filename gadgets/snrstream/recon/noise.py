@@ -15,12 +15,25 @@ SMALLEST_OWN_SHARE = 1e-10  # rounding leaves about 1e-14 of a channel that is a
 
 
 def noise_covariance(samples: Tensor) -> Tensor:
-    """Covariance E[n n^H] of noise samples `(channel, sample)`, as `(channel, channel)` complex128.
+    """Covariance E[n n^H] of noise samples.
 
-    The noise has zero mean by physics, so none is subtracted. The diagonal holds the variance of
-    the complex samples: that of the real plus that of the imaginary part.
+    The noise has zero mean by physics, so none is subtracted. The diagonal holds the variance of the complex samples:
+    that of the real plus that of the imaginary part.
 
-    Raises ScanError where the samples are not finite, too few, or a channel holds no signal.
+    Parameters
+    ----------
+    samples : Tensor
+        `(channel, sample)` complex, as measured.
+
+    Returns
+    -------
+    Tensor
+        `(channel, channel)` complex128, in the unit of `samples` squared.
+
+    Raises
+    ------
+    ScanError
+        Where the samples are not finite, too few, or a channel holds no signal.
     """
     n_channels, n_samples = samples.shape
     if n_channels == 0:
@@ -41,9 +54,16 @@ def noise_covariance(samples: Tensor) -> Tensor:
 
 
 def whitening_bias(n_samples: int, n_channels: int) -> float:
-    """Factor by which whitened noise exceeds SD 1, its covariance estimated from `n_samples`.
+    """Factor by which whitened noise exceeds SD 1, its covariance having been estimated.
 
     `sqrt(N / (N - C))`, from E[inv(C_est)] = N / (N - C) inv(C) of the complex Wishart law.
+
+    Parameters
+    ----------
+    n_samples : int
+        N, from which the covariance was estimated.
+    n_channels : int
+        C, fewer than N.
     """
     return math.sqrt(n_samples / (n_samples - n_channels))
 
@@ -53,13 +73,31 @@ def prewhitening_matrix(
 ) -> Tensor:
     """The matrix W that makes `W @ data` white with SD 1 per real and imaginary part.
 
-    `W = sqrt(2) sqrt(dwell_scan / dwell_noise * ratio) inv(chol(C))`: the covariance counts both
-    parts (sqrt 2), noise power goes with bandwidth, 1 / dwell, and the noise scan saw only `ratio`
-    of its nominal bandwidth (`relativeReceiverNoiseBandwidth`). Where a dwell time is 0 (unknown),
-    the ratio of dwell times is taken as 1.
+    `W = sqrt(2) sqrt(dwell_scan / dwell_noise * ratio) inv(chol(C))`: the covariance counts both parts (sqrt 2), noise
+    power goes with bandwidth, 1 / dwell, and the noise scan saw only `ratio` of its nominal bandwidth.
 
-    covariance: `(channel, channel)` complex. Returns the same shape, complex64.
-    Raises ScanError where the covariance is singular.
+    Parameters
+    ----------
+    covariance : Tensor
+        C: `(channel, channel)` complex, of the noise measurement.
+    dwell_scan_us, dwell_noise_us : float
+        Dwell time of a sample in us; where one is 0 (unknown), their ratio is taken as 1.
+    receiver_bandwidth_ratio : float
+        The header's `relativeReceiverNoiseBandwidth`.
+
+    Returns
+    -------
+    Tensor
+        W: `(channel, channel)` complex64.
+
+    Raises
+    ------
+    ScanError
+        Where the covariance is singular.
+
+    References
+    ----------
+    Kellman and McVeigh, MRM 54:1439 (2005); Hansen and Kellman, JMRI 41:573 (2015).
     """
     covariance = covariance.to(torch.complex128)
     factor, info = torch.linalg.cholesky_ex(covariance)

@@ -13,7 +13,17 @@ from .spectrum import Spectrum
 def rescaled(lines: Tensor, samples: Tensor) -> tuple[Spectrum, float]:
     """The spectrum after a step, and the scale of the image that keeps the noise's SD.
 
-    lines `(e2, e1)`, samples `(ro,)`: what the step makes of the SD of a spectrum, which had a mean square of 1.
+    Parameters
+    ----------
+    lines, samples : Tensor
+        `(e2, e1)` and `(ro,)`, real: what the step makes of the SD of a spectrum, which had a mean square of 1.
+
+    Returns
+    -------
+    spectrum : Spectrum
+        After the step.
+    scale : float
+        By which the image is to be multiplied.
     """
     rms = [float(part.double().square().mean().sqrt()) for part in (lines, samples)]
     return Spectrum.of(lines, samples), 1 / (rms[0] * rms[1])
@@ -22,13 +32,22 @@ def rescaled(lines: Tensor, samples: Tensor) -> tuple[Spectrum, float]:
 def spread(power: Tensor, responses: dict[int, Tensor]) -> Tensor:
     """Noise power after a step, up to the scale of the step, which `rescaled` takes care of.
 
-    power: real, any shape. responses: for each axis that the step touches, what it makes of a delta at each index,
-    `(out, in)` complex. Returns float64.
+    Uncorrelated values of variance p through the matrix H have the variance sum |H|^2 p; rows are scaled to a sum of 1.
+    Exact for the g-map of white noise, where g^2 is convolved with the squared magnitude of the point-spread function.
+    Neglected are correlations: of neighbours, whose g is much alike, and of pixels that alias onto each other under
+    parallel imaging, which the point-spread function hardly connects.
 
-    Uncorrelated values of variance p through the matrix H have the variance sum |H|^2 p; rows are scaled to a sum
-    of 1. Exact for the g-map of white noise, where g^2 is convolved with the squared magnitude of the point-spread
-    function. Neglected are correlations: of neighbours, whose g is much alike, and of pixels that alias onto each
-    other under parallel imaging, which the point-spread function hardly connects.
+    Parameters
+    ----------
+    power : Tensor
+        Real, of any shape: the variance of each value.
+    responses : dict of int to Tensor
+        For each axis that the step touches, what it makes of a delta at each index: `(out, in)` complex.
+
+    Returns
+    -------
+    Tensor
+        Float64, with `out` values along these axes.
     """
     power = power.double()
     for axis, response in responses.items():

@@ -31,10 +31,20 @@ Extents = dict[int, tuple[int, int]]
 
 
 def cut_axes(spectrum: Spectrum) -> Extents:
-    """The axes, of e2, e1 and ro (0, 1, 2), that lack k-space on one side: first index acquired, and one past the last.
+    """The axes that lack k-space on one side, and how far it reaches.
 
     Cut is what reaches further to one side than to the other by more than 1 line and 4 % of the size: what regular
     undersampling leaves out at the ends is no cut. Nor is reduced resolution, alike on both sides.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of the image's noise: not 0 where k-space was acquired.
+
+    Returns
+    -------
+    dict of int to tuple of int
+        For each of the axes e2, e1 and ro (0, 1, 2) that is cut: first index acquired, and one past the last.
     """
     lines = spectrum.lines
     found = {}
@@ -48,17 +58,23 @@ def cut_axes(spectrum: Spectrum) -> Extents:
     return found
 
 
-def overscan(size: int, extent: tuple[int, int]) -> int:
-    """Lines or samples of the cut side: how far it reaches beyond k = 0."""
+def _overscan(size: int, extent: tuple[int, int]) -> int:
+    """How far the cut side reaches beyond k = 0, in lines or samples. extent: as `cut_axes` gives it."""
     first, stop = extent
     return max(0, min(size // 2 - first, stop - 1 - size // 2))
 
 
 @functools.lru_cache(maxsize=64)
 def shortfalls(spectrum: Spectrum) -> tuple[str, ...]:
-    """A warning for each axis whose cut side hardly reaches beyond k = 0: no method makes a faithful image of it."""
+    """A warning for each axis whose cut side hardly reaches beyond k = 0: no method makes a faithful image of it.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of the image's noise: not 0 where k-space was acquired.
+    """
     sizes = (*spectrum.lines.shape, len(spectrum.samples))
-    reach = {axis: overscan(sizes[axis], extent) for axis, extent in cut_axes(spectrum).items()}
+    reach = {axis: _overscan(sizes[axis], extent) for axis, extent in cut_axes(spectrum).items()}
     return tuple(
         f"k-space along {('e2', 'e1', 'ro')[axis]} reaches {n} of {sizes[axis]} beyond its centre; "
         f"expected {max(2, sizes[axis] // SHORT)} or more"
@@ -68,11 +84,23 @@ def shortfalls(spectrum: Spectrum) -> tuple[str, ...]:
 
 
 def taper_weights(spectrum: Spectrum, fraction: float) -> Weights:
-    """A smooth end, cos^2, for k-space at its cut sides, over `fraction` of the acquired extent. Linear.
+    """A smooth end, cos^2, for k-space at its cut sides. Linear.
 
     Put on the acquired lines before unmixing, and scaled by their rms, it keeps the SD at the g-map exactly. On the
     combined image it would take away the noise that GRAPPA's kernel writes beyond the cut, which g counts: an SD of
     0.97 g at R = 4 with 96 of 128 lines.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of the image's noise: not 0 where k-space was acquired.
+    fraction : float
+        Of the acquired extent, over which k-space falls off.
+
+    Returns
+    -------
+    tuple of Tensor or None
+        `(e2,)`, `(e1,)` and `(ro,)` float64; None along an axis that is not cut.
     """
     extents = cut_axes(spectrum)
     sizes = (*spectrum.lines.shape, len(spectrum.samples))
@@ -91,13 +119,29 @@ def homodyne(image: Tensor, spectrum: Spectrum) -> tuple[Tensor, Spectrum]:
     to 2. (Noll's ramp across the whole centre weakens the image where its phase has a slope: in simulation it had two
     to three times the error.)
 
-    image: `(e2, e1, ro)` complex64, zero-filled; the result has its shape and dtype, and its level of signal.
+    Parameters
+    ----------
+    image : Tensor
+        `(e2, e1, ro)` complex64, zero-filled.
+    spectrum : Spectrum
+        Of its noise: not 0 where k-space was acquired.
+
+    Returns
+    -------
+    image : Tensor
+        Of its shape and dtype, and its level of signal.
+    spectrum : Spectrum
+        With the SD of the opposite side where nothing was acquired.
+
+    References
+    ----------
+    Noll, Nishimura and Macovski, IEEE TMI 10:154 (1991).
     """
     extents = cut_axes(spectrum)
     if not extents:
         return image.clone(), spectrum
     dims = tuple(extents)
-    there = _product({axis: _rolled_off(image.shape[axis], extent, TRANSITION) for axis, extent in extents.items()})
+    there = _trust(image, extents)
     both = there + _opposite(there, dims)
     weight = torch.where(both > 0, 2 * there / both.clamp(min=torch.finfo(both.dtype).tiny), 0).float()
     phase = _smooth_phase(image, extents)
@@ -108,17 +152,36 @@ def homodyne(image: Tensor, spectrum: Spectrum) -> tuple[Tensor, Spectrum]:
 def pocs(image: Tensor, spectrum: Spectrum, n_iterations: int = 20, tolerance: float = 1e-3) -> tuple[Tensor, Spectrum]:
     """Haacke's estimate of the lacking side: in turn, give the image the smooth phase, and its k-space the data.
 
-    Ends after `n_iterations`, or when one changes the image by less than `tolerance` of its norm. The estimate takes
-    over from the data smoothly, across the last tenth of the acquired extent at each cut side. Any axes may be cut.
+    The estimate takes over from the data smoothly, across the last tenth of the acquired extent at each cut side. Any
+    axes may be cut.
 
-    image: `(e2, e1, ro)` complex64, zero-filled; the result has its shape and dtype, and its level of signal.
+    Parameters
+    ----------
+    image : Tensor
+        `(e2, e1, ro)` complex64, zero-filled.
+    spectrum : Spectrum
+        Of its noise: not 0 where k-space was acquired.
+    n_iterations : int
+        The most that are made.
+    tolerance : float
+        Ends when an iteration changes the image by less than this share of its norm.
+
+    Returns
+    -------
+    image : Tensor
+        Of its shape and dtype, and its level of signal.
+    spectrum : Spectrum
+        With the SD of the opposite side where nothing was acquired.
+
+    References
+    ----------
+    Haacke, Lindskog and Lin, J. Magn. Reson. 92:126 (1991).
     """
     extents = cut_axes(spectrum)
     if not extents:
         return image.clone(), spectrum
     dims = tuple(extents)
-    trust = _product({axis: _rolled_off(image.shape[axis], extent, TRANSITION) for axis, extent in extents.items()})
-    trust = trust.float()
+    trust = _trust(image, extents).float()
     data, phase = trust * to_kspace(image, dims), _smooth_phase(image, extents)
     for _ in range(n_iterations):
         new = to_image(data + (1 - trust) * to_kspace(image.abs() * phase, dims), dims)
@@ -135,10 +198,15 @@ def _rolled_off(size: int, extent: tuple[int, int], fraction: float) -> Tensor:
     Over no more than half of what reaches beyond k = 0, so that the bright centre stays whole.
     """
     first, stop = extent
-    length = min(fraction * (stop - first), overscan(size, extent) / 2)
+    length = min(fraction * (stop - first), _overscan(size, extent) / 2)
     k = torch.arange(size, dtype=torch.float64)
     from_end = k - (first - 1) if size // 2 - first < stop - 1 - size // 2 else stop - k
     return torch.sin(math.pi / 2 * (from_end / (length + 1)).clamp(0, 1)) ** 2
+
+
+def _trust(image: Tensor, extents: Extents) -> Tensor:
+    """Weight of the data in k-space, float64: 0 where none was acquired, rising to 1 near the cut."""
+    return _product({axis: _rolled_off(image.shape[axis], extent, TRANSITION) for axis, extent in extents.items()})
 
 
 def _smooth_phase(image: Tensor, extents: Extents) -> Tensor:

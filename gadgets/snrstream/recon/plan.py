@@ -1,87 +1,47 @@
 """The whole reconstruction: calibrate, maps, unmixing, g, combine. Here alone they meet.
 
-From calibration lines and the sampling to an image and its g-map:
+In a notebook, from prewhitened k-space (see `noise.prewhitening_matrix`) to an image, its g-map and its SNR:
 
-    acquired = Acquired.of(sampled, Lattice((3, 1)), n_ro)
-    plan = Plan.of(acs, start, acquired)
-    image, gmap = plan.image(kspace), plan.gmap
+>>> from snrstream.recon.plan import Acquired, Lattice, Plan
+>>> acquired = Acquired.of(sampled, Lattice((3, 1)), n_ro=kspace.shape[-1])
+>>> plan = Plan.of(acs, start, acquired)
+>>> image, gmap = plan.image(kspace), plan.gmap
+>>> snr = image.abs() / gmap
 
-k-space is prewhitened; then the noise SD of the image is g per real and imaginary part.
+kspace: `(channel, e2, e1, ro)` complex64, here every third line, zero elsewhere; a slice has one e2. sampled: which
+lines these are, `(e2, e1)` bool. acs: contiguous calibration lines with the axes of `kspace`, the first of which has
+the index `start` (e2, e1). The noise SD of the image is g per real and imaginary part.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-import torch
 from torch import Tensor
 
 from .acquired import Acquired
-from .coil_maps import calibration_images, inati, walsh
+from .coil_maps import calibration_images
 from .combine import Combiner
 from .fft import to_image
-from .grappa import NOISE_FROM, TIKHONOV, Kernel, calibrate
+from .grappa import Kernel, calibrate
 from .lattice import Lattice
+from .options import KERNEL, MAPS, KernelOptions, MapOptions
 from .spectrum import Spectrum
 from .unmixing import gfactor, unmixing_coefficients
 
+__all__ = [
+    "KERNEL",
+    "MAPS",
+    "Acquired",
+    "KernelOptions",
+    "Lattice",
+    "MapOptions",
+    "Plan",
+    "fit_kernel",
+    "maps_of_calibration",
+    "unmixed",
+]
+
 MOST_SAMPLINGS = 64  # whose coefficients a plan keeps
-
-
-@dataclass(frozen=True)
-class KernelOptions:
-    """How a GRAPPA kernel is fitted.
-
-    n_lines, n_partitions, n_samples: its size in acquired lines, acquired partitions and readout samples, see
-    `calibrate`. tikhonov: regularisation, as a fraction of the mean diagonal of the normal equations.
-    regularisation: by `tikhonov` alone, or also by the `noise` that the kernel will meet, which has less noise and more
-    residual aliasing; `auto` takes `noise` from a net acceleration of 4 on, where k-space is in SNR units.
-    """
-
-    n_lines: int = 4
-    n_partitions: int = 4
-    n_samples: int = 5
-    tikhonov: float = TIKHONOV
-    regularisation: Literal["auto", "tikhonov", "noise"] = "auto"
-
-    def by_noise(self, lattice: Lattice, snr_units: bool) -> bool:
-        """Whether the kernel for `lattice` is regularised by noise."""
-        if self.regularisation == "auto":
-            return snr_units and math.prod(lattice.acceleration) >= NOISE_FROM
-        return self.regularisation == "noise"
-
-
-@dataclass(frozen=True)
-class MapOptions:
-    """How coil maps are found.
-
-    method: `inati` or `walsh`, which differ in their phase. window: edge in pixels of the neighbourhood from which a
-    pixel of the maps is found. step: distance in pixels of those found; the others are interpolated.
-    """
-
-    method: Literal["inati", "walsh"] = "inati"
-    window: int = 7
-    step: int = 2
-
-    @property
-    def margin(self) -> int:
-        """How many pixels beside a pixel count for its maps."""
-        return self.window // 2 + self.step
-
-    def finder(self, signal: Tensor) -> Callable[[Tensor], Tensor]:
-        """Makes maps of coil images `(channel, e2, e1, ro)`, of the whole or of any part in it.
-
-        signal: `(channel, ...)`, all that there is: Walsh's phase is that of the channel with most of it, everywhere.
-        """
-        if self.method == "inati":
-            return functools.partial(inati, window=self.window, step=self.step)
-        strongest = int(torch.linalg.vector_norm(signal.flatten(1), dim=1).argmax())
-        return functools.partial(walsh, window=self.window, step=self.step, reference=strongest)
-
-
-KERNEL, MAPS = KernelOptions(), MapOptions()
 
 
 def fit_kernel(
@@ -94,10 +54,25 @@ def fit_kernel(
 ) -> Kernel:
     """The GRAPPA kernel of calibration lines, regularised as `options` have it.
 
-    acs: `(channel, e2, e1, ro)` complex64, contiguous lines, the first of which has index `start` in k-space of `size`
-    lines, both (e2, e1), with k = 0 at size // 2. lattice: with acceleration. snr_units: whether `acs` is prewhitened.
+    Parameters
+    ----------
+    acs : Tensor
+        `(channel, e2, e1, ro)` complex64, contiguous lines.
+    start : tuple of int
+        Index (e2, e1) of the first of them in k-space.
+    size : tuple of int
+        Lines (e2, e1) of k-space, with k = 0 at size // 2.
+    lattice : Lattice
+        The sampling whose missing lines are to be made, with acceleration.
+    options : KernelOptions
+        Size and regularisation.
+    snr_units : bool
+        Whether `acs` is prewhitened.
 
-    Raises ScanError as `calibrate` does.
+    Raises
+    ------
+    ScanError
+        Where there are too few lines or samples for one window, and where the calibration data is zero or not finite.
     """
     return calibrate(
         acs,
@@ -114,16 +89,45 @@ def fit_kernel(
 def maps_of_calibration(
     acs: Tensor, start: tuple[int, int], size: tuple[int, int], options: MapOptions = MAPS
 ) -> Tensor:
-    """Coil maps `(channel, e2, e1, ro)` complex64 of unit norm, from calibration lines as `fit_kernel` takes them."""
+    """Coil maps from calibration lines.
+
+    Parameters
+    ----------
+    acs, start, size
+        As `fit_kernel` takes them.
+    options : MapOptions
+        How they are found.
+
+    Returns
+    -------
+    Tensor
+        csm: `(channel, e2, e1, ro)` complex64, with sum |csm|^2 = 1 in every pixel.
+    """
     return options.finder(acs)(calibration_images(to_image(acs, dims=(-1,)), start, size))
 
 
 def unmixed(
     csm: Tensor, kernel: Kernel | None, first_column: int = 0, n_ro: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Unmixing coefficients `(channel, e2, e1, ro)` complex64 of coil maps of that shape, and their g-map, float32.
+    """Unmixing coefficients of coil maps, and their g-map.
 
-    kernel, first_column, n_ro: as `unmixing_coefficients` takes them.
+    Parameters
+    ----------
+    csm : Tensor
+        `(channel, e2, e1, ro)` complex64, of unit norm in every pixel.
+    kernel : Kernel or None
+        None without acceleration.
+    first_column : int
+        Where the pixels of `csm` begin along the readout, if they are not all of it.
+    n_ro : int, optional
+        Pixels of all of the readout; by default those of `csm`.
+
+    Returns
+    -------
+    unmixing : Tensor
+        `(channel, e2, e1, ro)` complex64.
+    gmap : Tensor
+        `(e2, e1, ro)` float32.
     """
     unmixing = unmixing_coefficients(kernel, csm, first_column, n_ro)
     return unmixing, gfactor(unmixing, math.prod(kernel.lattice.acceleration) if kernel is not None else 1)
@@ -133,7 +137,14 @@ def unmixed(
 class Plan:
     """What images that share kernel and coil maps have in common: made once, for any number of frames.
 
-    gmap: `(e2, e1, ro)` float32, the SD of the images' noise. acquired: what `image` takes k-space to hold.
+    Made by `Plan.of`, `Plan.of_image` or `Plan.with_maps`.
+
+    Attributes
+    ----------
+    gmap : Tensor
+        `(e2, e1, ro)` float32, the SD of the images' noise.
+    acquired : Acquired
+        What `image` takes k-space to hold.
     """
 
     gmap: Tensor
@@ -150,11 +161,25 @@ class Plan:
         kernel: Kernel | None = None,
         maps: MapOptions = MAPS,
     ) -> "Plan":
-        """From calibration lines as `fit_kernel` takes them.
+        """From calibration lines.
 
-        acquired: where k-space is sampled. kernel: fitted with the default options where it is needed and not given.
+        Parameters
+        ----------
+        acs : Tensor
+            `(channel, e2, e1, ro)` complex64, prewhitened, contiguous lines.
+        start : tuple of int
+            Index (e2, e1) of the first of them in k-space.
+        acquired : Acquired
+            Where k-space is sampled.
+        kernel : Kernel, optional
+            Fitted with the default options where it is needed and not given.
+        maps : MapOptions
+            How coil maps are found.
 
-        Raises ScanError as `calibrate` does.
+        Raises
+        ------
+        ScanError
+            As `fit_kernel` does.
         """
         size, lattice = acquired.grid.size, acquired.lattice
         if kernel is None and lattice.acceleration != (1, 1):
@@ -163,7 +188,22 @@ class Plan:
 
     @classmethod
     def of_image(cls, kspace: Tensor, acquired: Acquired, maps: MapOptions = MAPS) -> "Plan":
-        """For k-space `(channel, e2, e1, ro)` without acceleration, by maps from all of it."""
+        """From an image without acceleration: by maps of its own.
+
+        Parameters
+        ----------
+        kspace : Tensor
+            `(channel, e2, e1, ro)` complex64, prewhitened, all of its lines.
+        acquired : Acquired
+            Without acceleration.
+        maps : MapOptions
+            How coil maps are found.
+
+        Raises
+        ------
+        ValueError
+            Where `acquired` has acceleration.
+        """
         if acquired.lattice.acceleration != (1, 1):
             raise ValueError(
                 f"k-space is sampled at {acquired.lattice}; expected no acceleration, or calibration lines"
@@ -172,20 +212,51 @@ class Plan:
 
     @classmethod
     def with_maps(cls, csm: Tensor, acquired: Acquired, kernel: Kernel | None = None) -> "Plan":
-        """By given coil maps `(channel, e2, e1, ro)` of unit norm; kernel: None without acceleration."""
+        """By given coil maps.
+
+        Parameters
+        ----------
+        csm : Tensor
+            `(channel, e2, e1, ro)` complex64, with sum |csm|^2 = 1 in every pixel.
+        acquired : Acquired
+            Where k-space is sampled.
+        kernel : Kernel, optional
+            None without acceleration.
+        """
         unmixing, gmap = unmixed(csm, kernel)
         return cls(gmap, acquired, Combiner.plan(unmixing, acquired.scale, acquired.grid))
 
     def image(self, kspace: Tensor, acquired: Acquired | None = None) -> Tensor:
-        """The image `(e2, e1, ro)` complex64 in SNR units of k-space `(channel, stored e2, stored e1, ro)`.
+        """The image of one frame.
 
-        acquired: where this k-space differs from what the plan was made for in lines, averages or samples, as those of
-        interleaved repetitions and echoes do; on a grid of the same size and step.
+        Parameters
+        ----------
+        kspace : Tensor
+            `(channel, stored e2, stored e1, ro)` complex64, prewhitened.
+        acquired : Acquired, optional
+            Where this k-space differs from what the plan was made for in lines, averages or samples, as those of
+            interleaved repetitions and echoes do; on a grid of the same size and step.
+
+        Returns
+        -------
+        Tensor
+            `(e2, e1, ro)` complex64 in SNR units.
+
+        Raises
+        ------
+        ValueError
+            Where the grid of `acquired` has another size or step.
         """
         return self._sampling(acquired)[0].image(kspace)
 
     def spectrum(self, acquired: Acquired | None = None) -> Spectrum:
-        """How the image's noise is correlated."""
+        """How the image's noise is correlated.
+
+        Parameters
+        ----------
+        acquired : Acquired, optional
+            As `image` takes it.
+        """
         return self._sampling(acquired)[1]
 
     def _sampling(self, acquired: Acquired | None) -> tuple[Combiner, Spectrum]:

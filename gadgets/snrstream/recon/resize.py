@@ -13,12 +13,29 @@ Size = tuple[int, int, int]  # (e2, e1, ro)
 def resized(
     image: Tensor, gmap: Tensor, spectrum: Spectrum, n_over_fov: Size, n_kept: Size
 ) -> tuple[Tensor, Tensor, Spectrum]:
-    """The image on `n_over_fov` pixels over its field of view, and of these the central `n_kept`.
+    """The image on other numbers of pixels over its field of view, and of these the central ones.
 
-    image: `(e2, e1, ro)` complex64; gmap: the SD of its noise, float32. Returns all three with the shape `n_kept`.
     More pixels come by zeros around k-space, which is exact interpolation; fewer by leaving out the outer k-space.
     Pixel N // 2 stays in place. The noise keeps its SD, so that interpolated pixels keep their values, and pixels of
     coarser k-space gain SNR. The g-map is the SD of the interpolated noise: of uncorrelated noise exactly.
+
+    Parameters
+    ----------
+    image : Tensor
+        `(e2, e1, ro)` complex64 in SNR units.
+    gmap : Tensor
+        `(e2, e1, ro)` float32: the SD of its noise.
+    spectrum : Spectrum
+        How its noise is correlated.
+    n_over_fov : tuple of int
+        Pixels (e2, e1, ro) over the field of view.
+    n_kept : tuple of int
+        Pixels (e2, e1, ro) that are kept, no more than `n_over_fov`.
+
+    Returns
+    -------
+    image, gmap, spectrum : tuple
+        All three with the shape `n_kept`.
     """
     resampled = [axis for axis in range(3) if n_over_fov[axis] != image.shape[axis]]
     cropped = [axis for axis in range(3) if n_kept[axis] != n_over_fov[axis]]

@@ -9,12 +9,26 @@ from .lattice import Lattice
 
 
 def find_lattice(lines: np.ndarray, acceleration: tuple[int, int]) -> tuple[Lattice, tuple[int, int]]:
-    """The regular sampling with the net acceleration R1 R2 that holds most of `lines` `(line, 2)`, and one line of it.
+    """The regular sampling that holds most of the lines, and one line of it.
 
-    Any regular sampling of two dimensions, CAIPIRINHA's too whichever way it shifts, has the Hermite normal form
-    of a `Lattice`: every R2-th partition, every R1-th line of it, moved by `shift` from one partition to the
-    next. Of those that hold equally many lines, the one with the R2 that is told, then the largest R2, and least
-    shift. Lines of a single partition do not tell R2.
+    Any regular sampling of two dimensions, CAIPIRINHA's too whichever way it shifts, has the Hermite normal form of a
+    `Lattice`: every R2-th partition, every R1-th line of it, moved by `shift` from one partition to the next. Of those
+    that hold equally many lines, the one with the R2 that is told, then the largest R2, and least shift. Lines of a
+    single partition do not tell R2.
+
+    Parameters
+    ----------
+    lines : ndarray
+        `(line, 2)` int: pairs (e2, e1).
+    acceleration : tuple of int
+        (R1, R2), of which the product counts.
+
+    Returns
+    -------
+    lattice : Lattice
+        Of the net acceleration R1 R2.
+    first : tuple of int
+        A line (e2, e1) of it.
     """
     e2, e1 = lines[:, 0].astype(np.int64), lines[:, 1].astype(np.int64)
     net = acceleration[0] * acceleration[1]
@@ -35,7 +49,22 @@ def find_lattice(lines: np.ndarray, acceleration: tuple[int, int]) -> tuple[Latt
 
 
 def on_lattice(lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> np.ndarray:
-    """Bool `(line,)`: which `lines` `(line, 2)` belong to the lattice through the line `first`."""
+    """Which lines belong to a lattice.
+
+    Parameters
+    ----------
+    lines : ndarray
+        `(line, 2)` int: pairs (e2, e1).
+    lattice : Lattice
+        The regular sampling.
+    first : tuple of int
+        A line (e2, e1) of it.
+
+    Returns
+    -------
+    ndarray
+        `(line,)` bool.
+    """
     r1, r2 = lattice.acceleration
     e2, e1 = lines[:, 0] - first[0], lines[:, 1] - first[1]
     result: np.ndarray = (e2 % r2 == 0) & ((e1 - e2 // r2 * lattice.shift) % r1 == 0)
@@ -43,7 +72,20 @@ def on_lattice(lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> n
 
 
 def require_steps(lines: np.ndarray, lattice: Lattice) -> None:
-    """Raises ScanError where `lines` `(line, 2)` are all further apart than the lattice: there is more acceleration."""
+    """Refuse lines that are all further apart than the lattice: there is more acceleration.
+
+    Parameters
+    ----------
+    lines : ndarray
+        `(line, 2)` int: pairs (e2, e1).
+    lattice : Lattice
+        The sampling that is expected of them.
+
+    Raises
+    ------
+    ScanError
+        Where they are.
+    """
     order = np.lexsort((lines[:, 1], lines[:, 0]))
     within = np.diff(lines[order], axis=0)
     along_e1 = int(np.gcd.reduce(within[within[:, 0] == 0, 1], initial=0))
@@ -56,9 +98,21 @@ def require_steps(lines: np.ndarray, lattice: Lattice) -> None:
 
 
 def missing_lines(sampled: np.ndarray, expected: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
-    """Pairs `(line, 2)` of `expected` that are not `sampled`, both bool `(e2, e1)`.
+    """Lines that were expected and did not come.
 
     Corners are not expected of a scan that leaves out what lies beyond an ellipse (elliptical scanning).
+
+    Parameters
+    ----------
+    sampled, expected : ndarray
+        `(e2, e1)` bool.
+    centre : tuple of int
+        The line (e2, e1) that holds k = 0.
+
+    Returns
+    -------
+    ndarray
+        `(line, 2)` int: pairs (e2, e1).
     """
     missing = np.argwhere(expected & ~sampled)
     if sampled.shape[0] == 1 or len(missing) == 0:
@@ -71,15 +125,36 @@ def missing_lines(sampled: np.ndarray, expected: np.ndarray, centre: tuple[int, 
 
 
 def covered(lines: Tensor, lattice: Lattice) -> Tensor:
-    """Values of acquired lines, `(e2, e1)` float32, 0 elsewhere, given to the lines that GRAPPA makes around them."""
+    """Values of acquired lines, given to the lines that GRAPPA makes around them.
+
+    Parameters
+    ----------
+    lines : Tensor
+        `(e2, e1)` float32, not negative, 0 where nothing was acquired.
+    lattice : Lattice
+        The sampling that the acquired ones follow.
+
+    Returns
+    -------
+    Tensor
+        `(e2, e1)` float32: the largest value within a cell.
+    """
     r1, r2 = lattice.acceleration
     return F.max_pool2d(lines[None, None], (2 * r2 - 1, 2 * r1 - 1), stride=1, padding=(r2 - 1, r1 - 1))[0, 0]
 
 
 def central_block(sampled: np.ndarray) -> tuple[slice, slice]:
-    """The largest rectangle (e2, e1) around k = 0 that is true throughout in bool `sampled` `(e2, e1)`.
+    """The largest rectangle around k = 0 that was sampled throughout.
 
-    Empty slices where k = 0, at index N // 2, is not among them.
+    Parameters
+    ----------
+    sampled : ndarray
+        `(e2, e1)` bool, with k = 0 at index N // 2.
+
+    Returns
+    -------
+    tuple of slice
+        Along e2 and e1; empty where k = 0 was not sampled.
     """
     z, y = (n // 2 for n in sampled.shape)
     best, block = 0, (slice(0, 0), slice(0, 0))
@@ -99,6 +174,16 @@ def central_block(sampled: np.ndarray) -> tuple[slice, slice]:
 
 
 def central_window(block: slice, size: int, most: int) -> slice:
-    """Of the lines `block` along an axis of `size`, `most` or what there is: those around k = 0, at index size // 2."""
+    """Of the lines of a block along one axis, those around k = 0.
+
+    Parameters
+    ----------
+    block : slice
+        The lines that there are.
+    size : int
+        Of the axis, with k = 0 at size // 2.
+    most : int
+        How many are wanted; all that there are, where they are fewer.
+    """
     first = max(block.start, min(size // 2 - most // 2, block.stop - most))
     return slice(first, min(block.stop, first + most))

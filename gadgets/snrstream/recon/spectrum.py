@@ -12,9 +12,15 @@ from torch import Tensor
 class Spectrum:
     """SD of the noise at every sample of an image's k-space, relative: 1 everywhere is white noise.
 
-    It is the product of two float32 tensors, each of mean square 1, so that an image of unit noise keeps an SD
-    of 1: lines `(e2, e1)` for the phase encodes and samples `(ro,)` for the readout. Index `N // 2` holds
-    k = 0. Zero where nothing was acquired, or a filter lets nothing pass.
+    It is the product of two tensors, each of mean square 1, so that an image of unit noise keeps an SD of 1. Index `N
+    // 2` holds k = 0. Zero where nothing was acquired, or a filter lets nothing pass.
+
+    Parameters
+    ----------
+    lines : Tensor
+        `(e2, e1)` float32, of the phase encodes.
+    samples : Tensor
+        `(ro,)` float32, of the readout.
     """
 
     lines: Tensor
@@ -22,12 +28,26 @@ class Spectrum:
 
     @classmethod
     def of(cls, lines: Tensor, samples: Tensor) -> "Spectrum":
-        """From any non-negative values, which are scaled to a mean square of 1."""
+        """From any non-negative values, which are scaled to a mean square of 1.
+
+        Parameters
+        ----------
+        lines : Tensor
+            `(e2, e1)` real.
+        samples : Tensor
+            `(ro,)` real.
+        """
         return cls(*(part.float() / part.float().square().mean().sqrt() for part in (lines, samples)))
 
     @classmethod
     def white(cls, shape: tuple[int, int, int]) -> "Spectrum":
-        """For an image of `shape` (e2, e1, ro)."""
+        """Of white noise.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the image: (e2, e1, ro).
+        """
         return cls(torch.ones(shape[:2]), torch.ones(shape[2]))
 
     @functools.cached_property
@@ -38,7 +58,7 @@ class Spectrum:
         """
         power = self.lines.square().double()
         along_e2, along_e1, along_ro = power.mean(dim=1), power.mean(dim=0), self.samples.square().double()
-        return tuple(_lag_1(axis) for axis in (along_e2, along_e1, along_ro))  # type: ignore[return-value]
+        return _lag_1(along_e2), _lag_1(along_e1), _lag_1(along_ro)
 
 
 def _lag_1(power: Tensor) -> float:

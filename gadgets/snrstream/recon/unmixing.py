@@ -17,14 +17,29 @@ ROWS_AT_ONCE = 32  # bounds the memory of the intermediate product
 def unmixing_coefficients(kernel: Kernel | None, csm: Tensor, first_column: int = 0, n_ro: int | None = None) -> Tensor:
     """Signal-preserving coefficients u with `image = sum_c u_c * (coil image of the zero-filled k-space)_c`.
 
-    kernel: the GRAPPA kernel, or None where all lines were acquired (then u = conj(csm)).
-    csm: coil sensitivity maps `(channel, e2, e1, ro)` complex64, normalised so that sum |csm|^2 = 1.
-    first_column, n_ro: where the pixels of `csm` lie along a readout of `n_ro`, if they are not all of it.
-    Returns `(channel, e2, e1, ro)` complex64.
+    In k-space the kernel takes the sample at `line + source, x + sample` to `line + target`; in image space a shift by
+    d is a phase `exp(-2 pi i d r / N)`. The zero-filled k-space vanishes off the sampled lines, so one kernel, the
+    identity plus all targets, serves every line wherever sampling starts.
 
-    In k-space the kernel takes the sample at `line + source, x + sample` to `line + target`; in image
-    space a shift by d is a phase `exp(-2 pi i d r / N)`. The zero-filled k-space vanishes off the sampled
-    lines, so one kernel, the identity plus all targets, serves every line wherever sampling starts.
+    Parameters
+    ----------
+    kernel : Kernel or None
+        The GRAPPA kernel, or None where all lines were acquired (then u = conj(csm)).
+    csm : Tensor
+        Coil sensitivity maps `(channel, e2, e1, ro)` complex64, normalised so that sum |csm|^2 = 1.
+    first_column : int
+        Where the pixels of `csm` begin along the readout, if they are not all of it.
+    n_ro : int, optional
+        Pixels of all of the readout; by default those of `csm`.
+
+    Returns
+    -------
+    Tensor
+        u: `(channel, e2, e1, ro)` complex64.
+
+    References
+    ----------
+    Breuer et al., MRM 62:739 (2009).
     """
     combine = csm.conj()
     if kernel is None:
@@ -52,15 +67,42 @@ def unmixing_coefficients(kernel: Kernel | None, csm: Tensor, first_column: int 
 
 
 def gfactor(unmixing: Tensor, acceleration: int) -> Tensor:
-    """Geometry factor `g = sqrt(sum_c |u_c|^2) / R` as float32 `(e2, e1, ro)`, for the net R = R1 R2.
+    """Geometry factor `g = sqrt(sum_c |u_c|^2) / R`.
 
     The loss sqrt(R) of measuring fewer lines is not part of g.
+
+    Parameters
+    ----------
+    unmixing : Tensor
+        u: `(channel, e2, e1, ro)` complex64.
+    acceleration : int
+        The net R = R1 R2.
+
+    Returns
+    -------
+    Tensor
+        `(e2, e1, ro)` float32.
+
+    References
+    ----------
+    Breuer et al., MRM 62:739 (2009).
     """
     return power(unmixing).sqrt() / acceleration
 
 
 def power(channels: Tensor) -> Tensor:
-    """`sum_c |x_c|^2` of complex `(channel, ...)`, real `(...)`."""
+    """`sum_c |x_c|^2`, without a copy of all channels.
+
+    Parameters
+    ----------
+    channels : Tensor
+        `(channel, ...)` complex.
+
+    Returns
+    -------
+    Tensor
+        `(...)` real, of the precision of the parts.
+    """
     parts = torch.view_as_real(channels)
     total = parts[0].square()
     for part in parts[1:]:
@@ -69,11 +111,22 @@ def power(channels: Tensor) -> Tensor:
 
 
 def snr_scale(acceleration: int, effective_acceleration: float) -> float:
-    """Scale of the aliased coil images, `sqrt(R_eff) / R`, R_eff being all samples of k-space over acquired ones.
+    """Scale of the aliased coil images, `sqrt(R_eff) / R`, with which the noise SD of the image is the g-factor.
 
-    With it the noise SD of the image is the g-factor, whatever was left out: lines by parallel imaging, partial
-    Fourier or a scan cut short, samples by an asymmetric echo. Samples with less noise than the others, averaged or
-    weighted ones, count by their noise power.
+    Whatever was left out: lines by parallel imaging, partial Fourier or a scan cut short, samples by an asymmetric
+    echo.
+
+    Parameters
+    ----------
+    acceleration : int
+        The net R = R1 R2.
+    effective_acceleration : float
+        R_eff: all samples of k-space over acquired ones. Samples with less noise than the others, averaged or weighted
+        ones, count by their noise power.
+
+    References
+    ----------
+    Kellman and McVeigh, MRM 54:1439 (2005).
     """
     return math.sqrt(effective_acceleration) / acceleration
 

@@ -29,13 +29,36 @@ def combine_in_slabs(
     step: int,
     watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[Tensor, Tensor]:
-    """The image and its g-map, `(e2, e1, ro)` complex64 and float32.
+    """The image and its g-map.
 
-    kspace: `(channel, stored e2, stored e1, ro)` complex64 on `grid`. kernel: None where all lines were acquired.
-    acs: calibration lines `(channel, partition, line, ro)` and their first line (e2, e1); None takes the
-    coil images themselves for `maps`, which makes coil maps of coil images `(channel, e2, e1, ro)`.
-    scale: of the image, as `snr_scale` gives it. margin: columns beside a slab that `maps` wants to see. step: grid
-    of `maps`, which is laid alike in all slabs. watch: passes the slabs' numbers on, for a progress bar.
+    Parameters
+    ----------
+    kspace : Tensor
+        `(channel, stored e2, stored e1, ro)` complex64, prewhitened.
+    grid : Grid
+        Where its lines lie.
+    kernel : Kernel or None
+        None where all lines were acquired.
+    acs : tuple or None
+        Calibration lines `(channel, partition, line, ro)` complex64 and the index (e2, e1) of their first; None takes
+        the coil images themselves for `maps`.
+    scale : float
+        Of the image, as `snr_scale` gives it.
+    maps : callable
+        Makes coil maps of coil images `(channel, e2, e1, ro)`: see `MapOptions.finder`.
+    margin : int
+        Columns beside a slab that `maps` wants to see.
+    step : int
+        Grid of `maps` in pixels, which is laid alike in all slabs.
+    watch : callable
+        Passes the slabs' numbers on, for a progress bar.
+
+    Returns
+    -------
+    image : Tensor
+        `(e2, e1, ro)` complex64 in SNR units, on the CPU.
+    gmap : Tensor
+        `(e2, e1, ro)` float32, on the CPU.
     """
     n_channels, n_ro = len(kspace), kspace.shape[-1]
     image = torch.empty(*grid.size, n_ro, dtype=kspace.dtype)

@@ -26,8 +26,21 @@ WHITENED_POWER = 0.5  # data that is fainter than unit noise was not whitened
 def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) -> tuple[str, ...]:
     """A warning where calibration lines hold noise alone, for bright images may be reconstructed by them.
 
-    kspace: `(channel, e2, e1, ro)` complex64. line_sd: `(e2, e1)`, the noise's SD in each line, above 0; sample_sd:
-    `(ro,)`, the same along the readout. what: the lines' name in the text.
+    Parameters
+    ----------
+    kspace : Tensor
+        `(channel, e2, e1, ro)` complex64, the lines.
+    line_sd : Tensor
+        `(e2, e1)` float32: the noise's SD in each line, above 0.
+    sample_sd : Tensor
+        `(ro,)` float32: the same along the readout.
+    what : str
+        The lines' name in the text.
+
+    Returns
+    -------
+    tuple of str
+        The warning, or nothing.
     """
     noise_power = 2 * line_sd.square() * sample_sd.square().mean()
     strongest = float((kspace.abs().square().mean(dim=(0, 3)).cpu() / noise_power).max())
@@ -44,11 +57,32 @@ def calibration_block(
     device: torch.device,
     snr_units: bool = True,
 ) -> Calibration:
-    """The largest block of calibration `lines` around k = 0 in k-space of `size` (e2, e1), its central part if large.
+    """The largest block of calibration lines around k = 0, its central part if large.
 
-    Lines of the `image` stand in for those that are missing between calibration lines. name: what messages call
-    lines `(line, 2)`. snr_units: whether the data is prewhitened, so that noise is told from signal.
-    Raises ScanError where k = 0 is not acquired.
+    Parameters
+    ----------
+    lines : LineStore
+        The calibration lines; it is empty afterwards.
+    image : LineStore
+        Lines of the image, which stand in for those that are missing between calibration lines.
+    size : tuple of int
+        Lines (e2, e1) of k-space, with k = 0 at size // 2.
+    name : callable
+        What messages call lines `(line, 2)`.
+    device : torch.device
+        Where the block is to lie.
+    snr_units : bool
+        Whether the data is prewhitened, so that noise is told from signal.
+
+    Returns
+    -------
+    Calibration
+        `kspace`: `(channel, e2, e1, ro)` complex64, with the warnings for images that use it.
+
+    Raises
+    ------
+    ScanError
+        Where k = 0 is not acquired.
     """
     acquired = np.zeros(size, bool)
     acquired[tuple(lines.lines.T)] = True

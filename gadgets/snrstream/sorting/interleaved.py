@@ -23,7 +23,17 @@ MOST_ACS_LINES = 48  # central ones; a calibration takes time with each
 
 
 class Interleaved:
-    """Holds back the images of a slice until its repetitions have covered k-space; then gives all its calibration."""
+    """Holds back the images of a slice until its repetitions have covered k-space; then gives all its calibration.
+
+    Parameters
+    ----------
+    acceleration : tuple of int
+        (R1, R2): as many repetitions as their product cover k-space.
+
+    References
+    ----------
+    Breuer, Kellman, Griswold and Jakob, MRM 53:981 (2005).
+    """
 
     def __init__(self, acceleration: tuple[int, int]) -> None:
         self.n_needed = math.prod(acceleration)
@@ -31,7 +41,18 @@ class Interleaved:
         self.calibrations: dict[tuple[int, ...], Calibration] = {}
 
     def add(self, bucket: Bucket) -> Iterator[Bucket]:
-        """The buckets that can be reconstructed now. One with calibration lines of its own passes."""
+        """The buckets that can be reconstructed now.
+
+        Parameters
+        ----------
+        bucket : Bucket
+            The next image. One with calibration lines of its own passes.
+
+        Raises
+        ------
+        ScanError
+            Where four times as many repetitions as should do never cover the centre of k-space.
+        """
         idx = bucket.head.idx
         key = (idx.slice, idx.contrast, idx.phase, idx.set)
         if bucket.calibration is not None or self.n_needed == 1:
@@ -55,7 +76,13 @@ class Interleaved:
         yield _with(bucket, self.calibrations[key])
 
     def end(self) -> None:
-        """Raises ScanError where images are left that never got a calibration."""
+        """Tell the end of the scan.
+
+        Raises
+        ------
+        ScanError
+            Where images are left that never got a calibration.
+        """
         for key, waiting in self.waiting.items():
             raise ScanError(
                 f"interleaved calibration of slice {key[0]}: {len(waiting)} repetitions never cover the centre of "

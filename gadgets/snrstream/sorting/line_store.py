@@ -18,9 +18,14 @@ LARGEST = 1e12  # of whitened samples and of those in units of their own; square
 
 
 class LineStore:
-    """Lines `(e2, e1)` with their readouts, oversampling removed as they come in.
+    """Lines (e2, e1) with their readouts, oversampling removed as they come in.
 
-    n_encoded, n_pixels: samples of a full readout, and of one without oversampling.
+    Parameters
+    ----------
+    n_encoded : int
+        Samples of a full readout.
+    n_pixels : int
+        Those of one without oversampling.
     """
 
     def __init__(self, n_encoded: int, n_pixels: int) -> None:
@@ -52,7 +57,13 @@ class LineStore:
         return 8 * self._n_readouts * self.n_channels * self.n_pixels
 
     def fits(self, other: "LineStore") -> bool:
-        """Whether lines of `other` may stand in for lacking ones: same channels, readout and dwell time."""
+        """Whether lines of another store may stand in for lacking ones: same channels, readout and dwell time.
+
+        Parameters
+        ----------
+        other : LineStore
+            Those that may.
+        """
         mine = self.n_channels, self.readout, self._dwell_us
         return mine == (other.n_channels, other.readout, other._dwell_us)
 
@@ -62,7 +73,20 @@ class LineStore:
         return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
 
     def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
-        """Raises ScanError where the acquisition does not fit the ones before it, or the encoded readout."""
+        """Keep the readout of a line.
+
+        Parameters
+        ----------
+        line : tuple of int
+            (e2, e1), indices into k-space.
+        acquisition : ismrmrd.Acquisition
+            Of which the samples that are not discarded count.
+
+        Raises
+        ------
+        ScanError
+            Where the acquisition does not fit the ones before it, or the encoded readout.
+        """
         head = head_of(acquisition)
         if head.discard_pre + head.discard_post >= acquisition.data.shape[1]:
             raise ScanError(
@@ -107,10 +131,26 @@ class LineStore:
             self._flush()
 
     def take(self, rows: dict[tuple[int, int], int], n_rows: int) -> tuple[Tensor, Tensor]:
-        """The readouts of the lines that `rows` maps to a row: `(channel, n_rows, ro)` complex64.
+        """Give the readouts of lines away. The store is empty afterwards.
 
-        A line of several averages is their mean; rows without a line are zero. With it comes the noise's SD in each
-        row, float32 `(n_rows,)`: 1, less for a mean, 0 for rows without a line. The store is empty afterwards.
+        Parameters
+        ----------
+        rows : dict of tuple of int to int
+            The lines (e2, e1) that are wanted, and the row of each.
+        n_rows : int
+            Of the result.
+
+        Returns
+        -------
+        kspace : Tensor
+            `(channel, n_rows, ro)` complex64: a line of several averages is their mean; rows without a line are zero.
+        line_sd : Tensor
+            `(n_rows,)` float32, the noise's SD in each row: 1, less for a mean, 0 for rows without a line.
+
+        Raises
+        ------
+        ScanError
+            Where they would take too much memory.
         """
         if 8 * n_rows * self.n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(
@@ -139,7 +179,20 @@ class LineStore:
         return kspace, sd
 
     def copy(self, rows: dict[tuple[int, int], int], n_rows: int) -> Tensor:
-        """Some lines as `take` places them, any one average, which stay here."""
+        """Some lines as `take` places them, any one average, which stay here.
+
+        Parameters
+        ----------
+        rows : dict of tuple of int to int
+            The lines (e2, e1) that are wanted, and the row of each; those that are not here are left out.
+        n_rows : int
+            Of the result.
+
+        Returns
+        -------
+        Tensor
+            `(channel, n_rows, ro)` complex64, rows without a line zero.
+        """
         self._flush()
         kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
         together = torch.cat(self._blocks, dim=1)

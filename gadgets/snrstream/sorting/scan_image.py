@@ -1,6 +1,5 @@
 """One image of a scan while its lines come in, and the bucket that it becomes."""
 
-import dataclasses
 import logging
 import math
 
@@ -18,6 +17,7 @@ from ..wire.acquisitions import head_of, mask_of
 from ..wire.header import Encoding
 from .calibration_block import calibration_block
 from .line_store import LineStore
+from .oversampling import pixels_without_oversampling
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,17 @@ FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of
 class ScanImage:
     """Lines of one slice, contrast, phase, set and repetition. Lines are pairs (e2, e1) with k = 0 at size // 2.
 
-    lattice: of earlier images; where its lines fit, so does this one's.
+    Parameters
+    ----------
+    encoding : Encoding
+        What the header tells of k-space.
+    lattice : Lattice, optional
+        Of earlier images; where its lines fit, so does this one's.
+
+    Raises
+    ------
+    ScanError
+        Where k-space would have more lines than any.
     """
 
     def __init__(self, encoding: Encoding, lattice: Lattice | None = None) -> None:
@@ -42,7 +52,7 @@ class ScanImage:
             raise ScanError(f"encoded matrix has {ny} x {nz} lines; expected at most {MOST_LINES}")
         self.size = nz, ny
         self.shift = nz // 2 - encoding.centre[0], ny // 2 - encoding.centre[1]
-        n_pixels = _without_oversampling(encoding)
+        n_pixels = pixels_without_oversampling(encoding)
         self._image, self._calibration = LineStore(nx, n_pixels), LineStore(nx, n_pixels)
         self._both: set[tuple[int, int]] = set()  # image lines that are calibration lines too
         self._head: ismrmrd.AcquisitionHeader | None = None
@@ -61,7 +71,13 @@ class ScanImage:
         return self._image.n_bytes + self._calibration.n_bytes
 
     def add(self, acquisition: ismrmrd.Acquisition) -> None:
-        """Raises ScanError for a line outside of k-space, and what `LineStore.add` finds."""
+        """Keep a line, of the image or for its calibration, as the flags have it.
+
+        Raises
+        ------
+        ScanError
+            For a line outside of k-space, and what `LineStore.add` finds.
+        """
         head = head_of(acquisition)
         number = head.idx.kspace_encode_step_2, head.idx.kspace_encode_step_1
         line = number[0] + self.shift[0], number[1] + self.shift[1]
@@ -100,6 +116,18 @@ class ScanImage:
         """What `calibration_block` finds among its calibration lines; None where there are none, or no acceleration.
 
         Without acceleration an image is its own best calibration: no darker or coarser one shall stand in for it.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where it is to lie.
+        snr_units : bool
+            Whether the data is prewhitened.
+
+        Raises
+        ------
+        ScanError
+            Where the calibration lines do not hold k = 0.
         """
         if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
             return None
@@ -108,7 +136,27 @@ class ScanImage:
     def bucket(
         self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True
     ) -> Bucket:
-        """The image's data in place. Raises ScanError where lines do not follow the header's acceleration."""
+        """The image's data in place. Its lines are given away.
+
+        Parameters
+        ----------
+        calibration : Calibration or None
+            That the image is to be reconstructed by.
+        warnings : tuple of str
+            Those before its own.
+        device : torch.device
+            Where k-space is to lie.
+        snr_units : bool
+            Whether the data is prewhitened.
+
+        Raises
+        ------
+        ScanError
+            Where there are no lines, or too few, or they do not follow the header's acceleration, or hold next to no
+            signal.
+        """
+        if self._head is None or self._image.readout is None:
+            raise ScanError("an image has no lines of its own; expected some")
         lines, lattice, first = self._on_lattice()
         missing = self._missing(lines, lattice, first)
         if len(lines) < LEAST_SHARE * (len(lines) + len(missing)):
@@ -133,7 +181,6 @@ class ScanImage:
         kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
         nx, ny, nz = self.encoding.encoded_matrix
         fov = self.encoding.encoded_fov_mm
-        assert self._head is not None and self._image.readout is not None
         return Bucket(
             kspace=kspace,
             line_sd=sd.reshape(n_stored),
@@ -220,36 +267,3 @@ def _grid(size: tuple[int, int], lattice: Lattice, first: tuple[int, int]) -> Gr
     r1, r2 = lattice.acceleration
     step = (r2 if size[0] % r2 == 0 else 1, r1 if size[1] % r1 == 0 and lattice.shift == 0 else 1)
     return Grid(size, (first[0] % step[0], first[1] % step[1]), step)
-
-
-def has_oversampling(encoding: Encoding) -> bool:
-    """Whether the header tells of more samples than pixels along the readout."""
-    return _without_oversampling(encoding) < encoding.encoded_matrix[0]
-
-
-def as_acquired(encoding: Encoding, head: ismrmrd.AcquisitionHeader) -> Encoding:
-    """The encoding without readout oversampling where an image line lacks it, which the header does not tell.
-
-    Such a line reaches half the pixels from k = 0, to both sides or, of an asymmetric echo, to one.
-    """
-    n_pixels = _without_oversampling(encoding)
-    n_samples = head.number_of_samples - head.discard_pre - head.discard_post
-    centre = head.center_sample - head.discard_pre
-    reach = max(centre, n_samples - centre)
-    if n_samples > n_pixels or abs(reach - n_pixels / 2) > 1:
-        return encoding
-    return dataclasses.replace(
-        encoding,
-        encoded_matrix=(n_pixels, *encoding.encoded_matrix[1:]),
-        encoded_fov_mm=(encoding.recon_fov_mm[0], *encoding.encoded_fov_mm[1:]),
-    )
-
-
-def _without_oversampling(encoding: Encoding) -> int:
-    """Pixels of a readout over the field of view of the reconstruction, in the size they were encoded."""
-    nx, fov, wanted = encoding.encoded_matrix[0], encoding.encoded_fov_mm[0], encoding.recon_fov_mm[0]
-    if wanted > 1.01 * fov:
-        raise ScanError(
-            f"reconSpace is {wanted:g} mm wide along the readout, the encoded one {fov:g} mm; expected less"
-        )
-    return max(1, min(nx, round(nx * wanted / fov)))

@@ -1,5 +1,6 @@
 """Archive entries of raw scans: the scanner's own images, in SNR units."""
 
+import ismrmrd
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,9 @@ import torch
 from snrstream.chain.chain import Chain
 from snrstream.errors import ConfigurationError
 from snrstream.gadgets import accumulate, coil_combine, grappa, noise_adjust, taper
-from snrstream.items import ReconImage
+from snrstream.items import Bucket, ReconImage
+from snrstream.recon.combine import Grid
+from snrstream.recon.lattice import Lattice
 from snrtrain.archive import raw
 from snrtrain.archive.archive import Archive
 from snrtrain.metrics import tissue_level
@@ -98,3 +101,16 @@ def test_what_cannot_be_reconstructed_is_named(tmp_path):
         raw.check(tmp_path / "text.h5")
     with pytest.raises(ConfigurationError, match=r"none\.h5 does not exist"):
         raw.check(tmp_path / "none.h5")
+
+
+def test_a_scan_without_calibration_lines_calibrates_by_as_many_where_k_space_is_cut() -> None:
+    """On one side of k = 0 the scan has 4 lines: the other side makes up for them."""
+    acquired = torch.zeros(1, 128)
+    acquired[:, 60:] = 1
+    kspace = torch.zeros(2, 1, 128, 8, dtype=torch.complex64)
+    bucket = Bucket(
+        kspace, acquired, Grid((1, 128)), Lattice((1, 1)), torch.ones(8), None, (1.0, 1.0, 1.0),
+        ismrmrd.AcquisitionHeader(),
+    )  # fmt: skip
+    lines, start = raw.calibration(bucket)
+    assert start == (0, 60) and lines.shape[2] == raw.MOST_ACS_LINES

@@ -12,8 +12,8 @@ MANY = [f"subject{number}" for number in range(30)]
 
 
 def test_the_projects_volumes_are_split_as_they_were():
-    splits = assign(volumes.SPLITS, {}, {}, seed=3)
-    assert splits == volumes.SPLITS
+    splits = assign(volumes.OWN_SPLITS, {}, {}, seed=3)
+    assert splits == volumes.OWN_SPLITS
     assert splits["prisma_t1fl2d_sag_hfs"] == "validation"
     assert {name for name, split in splits.items() if split == "test"} == set(volumes.TEST)
 

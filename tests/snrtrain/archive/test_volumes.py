@@ -40,9 +40,9 @@ def test_thickness_averages_slices(folder):
 def test_thin_slices_are_averaged_to_a_slab_for_testing():
     data = np.arange(30, dtype=np.float32) * np.ones((8, 8, 1), np.float32)
     thin, thick = (volumes.Volume("ramp", data, (0.9, 0.9, edge)) for edge in (1.0, 5.0))
-    assert [float(image.mean()) for image in volumes.test_stack(thin, 3).slices] == [10.5, 14.5, 18.5]
-    assert [float(image.mean()) for image in volumes.test_stack(thick, 3).slices] == [13, 14, 15]
-    assert len(volumes.test_stack(thick, 99).slices) == 30
+    assert [float(image.mean()) for image in volumes.central_stack(thin, 3).slices] == [10.5, 14.5, 18.5]
+    assert [float(image.mean()) for image in volumes.central_stack(thick, 3).slices] == [13, 14, 15]
+    assert len(volumes.central_stack(thick, 99).slices) == 30
 
 
 def test_a_stack_is_of_neighbouring_slices_and_knows_their_heights():

@@ -54,8 +54,8 @@ def test_p_of_pairs() -> None:
 
 
 def test_gains_must_be_positive_and_grow() -> None:
-    def rows(*gains: float) -> list[sn2n.Row]:
-        return [sn2n.Row(float(n), "PSNR", 30.0, 30.0 + gain, gain, 0.1, 5) for n, gain in enumerate(gains)]
+    def rows(*gains: float) -> list[sn2n.LevelRow]:
+        return [sn2n.LevelRow(float(n), "PSNR", 30.0, 30.0 + gain, gain, 0.1, 5) for n, gain in enumerate(gains)]
 
     assert sn2n.missed(rows(0.5, 1.0, 2.0)) == ([], 5)
     assert sn2n.missed(rows(-0.1, 1.0))[0] == ["at 0 sigma PSNR gains -0.10 dB; expected above 0"]

@@ -13,9 +13,10 @@ import pytest
 from snrstream.errors import ConfigurationError, ModelError
 from snrtrain.commands import evaluate
 from snrtrain.evaluation import selection, snraware
+from snrtrain.evaluation.comparison import ComparisonRow
 from snrtrain.evaluation.peers import STATIC
 from snrtrain.evaluation.scenes import static_scenes
-from snrtrain.evaluation.snraware import Requirement, Row
+from snrtrain.evaluation.snraware import Requirement
 
 from .conftest import constant_model
 
@@ -120,10 +121,11 @@ def test_thin_slices_are_taken_as_they_are(volume_folder) -> None:
 
 
 def test_what_is_required() -> None:
-    def rows(slices: str, ours: float, bm4d_ms: float) -> list[Row]:
+    def rows(slices: str, ours: float, bm4d_ms: float) -> list[ComparisonRow]:
         place = ("a_t2", slices, 4, 10.0)
         return [
-            Row(*place, "network", ours, NAN, NAN, NAN, 10.0), Row(*place, "BM4D", 30.0, NAN, NAN, NAN, bm4d_ms)
+            ComparisonRow(*place, "network", ours, NAN, NAN, NAN, 10.0),
+            ComparisonRow(*place, "BM4D", 30.0, NAN, NAN, NAN, bm4d_ms)
         ]  # fmt: skip
 
     required = Requirement(thick=0.5, thin=0.0, speed=100.0)

@@ -9,8 +9,8 @@ from snrtrain.methods.noise_process import (
     RESOLUTION,
     NoiseRange,
     add_noise,
+    draw_kspace_filter,
     draw_sigma,
-    draw_window,
     gaussian_filter,
     partial_fourier_filter,
     resolution_filter,
@@ -61,9 +61,9 @@ def test_partial_fourier_cuts_one_side_and_resolution_both(fraction):
 
 def test_filters_are_drawn_independently_per_direction():
     generator = torch.Generator().manual_seed(3)
-    windows = [draw_window((SIZE, SIZE), NoiseRange(p_white=0.0), generator) for _ in range(20)]
+    windows = [draw_kspace_filter((SIZE, SIZE), NoiseRange(p_white=0.0), generator) for _ in range(20)]
     assert any(not torch.equal(window[SIZE // 2], window[:, SIZE // 2]) for window in windows)
-    assert draw_window((SIZE, SIZE), NoiseRange(p_white=1.0), generator) is None
+    assert draw_kspace_filter((SIZE, SIZE), NoiseRange(p_white=1.0), generator) is None
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.7, 32.0])

@@ -30,7 +30,7 @@ def clean() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def volume(clean) -> pairs.Volume:
+def volume(clean) -> pairs.VolumeScan:
     return simulated_pairs.scanned(clean, np.random.default_rng(5))
 
 
@@ -63,7 +63,7 @@ def tissue(images) -> np.ndarray:
 )
 @pytest.mark.parametrize("first", [(0, 0), (1, 1)])
 def test_halves_are_disjoint_and_together_the_lines_of_the_scan(lattice, sparse, first):
-    volume = pairs.Volume(torch.zeros(1, 16, 18, 4), lattice, first, torch.zeros(0), (0, 0))
+    volume = pairs.VolumeScan(torch.zeros(1, 16, 18, 4), lattice, first, torch.zeros(0), (0, 0))
     found, (one, other) = pairs.halves(volume)
     assert found == sparse
     assert not bool((one & other).any())

@@ -21,7 +21,7 @@ def disc() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def scan(disc) -> scanner.Scan:
+def scan(disc) -> scanner.SimulatedScan:
     """A flat scan of the disc with a smooth object phase, at SNR 40."""
     rng = np.random.default_rng(3)
     image = torch.polar(torch.from_numpy(disc), object_phase(disc.shape, rng))

@@ -224,7 +224,7 @@ def _mapped(place: Path, facts: dict[str, Any], name: str, dtype: type) -> np.nd
     path = place / f"{name}.npy"
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy's parser of headers has many of its own
+    except Exception as error:  # noqa: BLE001 - numpy's parser of headers has many of its own
         raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}; delete its folder") from None
     if array.ndim != 3 or 0 in array.shape or array.dtype != dtype or list(array.shape) != facts["arrays"].get(name):
         raise ConfigurationError(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from snrstream.recon.gmaps import unscanned_gmaps
+from snrstream.recon.grappa import kernel_reach
 from snrstream.recon.lattice import Lattice
+from snrstream.recon.plan import KERNEL
 
-MAP_GRID = 2  # distance in pixels of a stack's coil maps, as on the scanner
 LARGEST_G = 8.0  # a 99th percentile beyond this is a failed calibration, not a scan to learn from
 ALONG_E1 = tuple((r, 1) for r in range(2, 9))  # accelerations (R1, R2) of slices
 IN_BOTH = ((1, 2), (2, 2), (3, 2), (4, 2), (2, 3), (3, 3))  # of volumes, beside those along e1
@@ -25,6 +26,5 @@ def possible_gmaps(
 
 def _fits(lattice: Lattice, acs: Tensor) -> bool:
     """Whether the scanner's kernel, targets included, is within the calibration lines."""
-    reached = (*lattice.neighbours(4, 4), *lattice.missing())
-    spans = (max(r[axis] for r in reached) - min(r[axis] for r in reached) + 1 for axis in (0, 1))
+    spans = kernel_reach(lattice, KERNEL.n_lines, KERNEL.n_partitions)
     return all(span <= n for span, n in zip(spans, acs.shape[1:3], strict=True))

@@ -15,7 +15,8 @@ class Placed(Protocol):
     """What is to be made, and the folder for it."""
 
     @property
-    def place(self) -> Path: ...
+    def place(self) -> Path:
+        """The folder."""
 
 
 Task = TypeVar("Task", bound=Placed)

@@ -14,15 +14,16 @@ from snrstream.chain.chain import Chain
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.gadgets import accumulate, coil_combine, compress_channels, grappa, noise_adjust, taper
 from snrstream.items import Bucket, ReconImage
-from snrstream.recon.sampling import central_block
+from snrstream.recon.plan import MAPS
+from snrstream.recon.sampling import central_block, central_window
 from snrstream.wire.header import cartesian_encoding, parse_header
 from snrstream.wire.scan_file import ScanFile
 from snrtrain.archive.archive import DONE, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, MAP_GRID, possible_gmaps
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, possible_gmaps
 from snrtrain.archive.production import write, writing
 from snrtrain.metrics import tissue_level
 
-MOST_SLICES = 16  # of one entry
+MOST_OF_ENTRY = 16  # of one entry
 MOST_ACS_LINES = 32  # taken from the centre of a scan without calibration lines
 OF_VOLUMES = ((2, 1), (3, 1), (4, 1), *IN_BOTH)
 
@@ -121,8 +122,11 @@ def store(task: FileTask) -> None:
 
 
 def entries(path: Path, subject: str, licence: str, n_channels: int | None = None) -> Iterator[tuple[str, Entry]]:
-    """The entries of one file and their names: frames are the repetitions and phases of a slice, else the slices of a
-    repetition. Raises ConfigurationError as `buckets` does."""
+    """The entries of one file and their names.
+
+    Frames are the repetitions and phases of a slice, else the slices of a repetition. Raises ConfigurationError as
+    `buckets` does.
+    """
     source = f"{path.name} ({licence})"
     frames = list(_frames(path, n_channels))
     for axis, group in _grouped(frames):
@@ -179,8 +183,8 @@ def _grouped(frames: list[_Frame]) -> Iterator[tuple[str, list[_Frame]]]:
             stacks.setdefault((idx.contrast, idx.phase, idx.set, idx.repetition), []).append(group[0])
     for group in stacks.values():
         group.sort(key=_height)
-        for start in range(0, len(group), MOST_SLICES):
-            block = group[start : start + MOST_SLICES]
+        for start in range(0, len(group), MOST_OF_ENTRY):
+            block = group[start : start + MOST_OF_ENTRY]
             yield ("slice" if len(block) > 1 else "none"), block
 
 
@@ -198,7 +202,7 @@ def _gmaps(frame: _Frame) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     acs, start = calibration(bucket)
     wanted = [r for r in (OF_VOLUMES if n_e2 > 1 else ALONG_E1) if r != own]
     kept = [(frame.gmap.astype(np.float32), own)]
-    for acceleration, gmap in possible_gmaps(acs, start, (n_e2, n_e1), wanted, MAP_GRID).items():
+    for acceleration, gmap in possible_gmaps(acs, start, (n_e2, n_e1), wanted, MAPS.step).items():
         here = gmap[frame.partition].cpu().numpy()
         if np.quantile(here, 0.99) < LARGEST_G:
             kept.append((here, acceleration))
@@ -210,10 +214,7 @@ def calibration(bucket: Bucket) -> tuple[Tensor, tuple[int, int]]:
     if bucket.calibration is not None:
         return bucket.calibration.kspace, bucket.calibration.start
     found = central_block(bucket.line_sd.numpy() > 0)
-    z, y = (
-        slice(max(s.start, n // 2 - MOST_ACS_LINES // 2), min(s.stop, n // 2 + MOST_ACS_LINES // 2))
-        for s, n in zip(found, bucket.grid.size, strict=True)
-    )
+    z, y = (central_window(block, n, MOST_ACS_LINES) for block, n in zip(found, bucket.grid.size, strict=True))
     return bucket.kspace[:, z, y], (z.start, y.start)
 
 

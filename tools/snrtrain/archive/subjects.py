@@ -8,17 +8,16 @@ import numpy as np
 from snrstream.errors import ConfigurationError
 from snrtrain.archive.archive import SPLITS
 from snrtrain.archive.production import writing
-from snrtrain.archive.volumes import SPLITS as FIXED
-from snrtrain.archive.volumes import TEST
+from snrtrain.archive.volumes import OWN_SPLITS, TEST
 
-SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+SPLIT_SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, str], seed: int) -> dict[str, str]:
     """The split of each subject in `names`.
 
     In the order of their names, by `chosen`, what the user says; else as in the archive already (`known`), or in the
-    table of `volumes`; the others by `seed`, so that each split has one and the shares come near to `SHARES`.
+    table of `volumes`; the others by `seed`, so that each split has one and the shares come near to `SPLIT_SHARES`.
     Raises ConfigurationError for a choice that contradicts another or the archive, a test volume elsewhere than in
     test, and where subjects that nobody chose for leave a split empty.
     """
@@ -34,7 +33,7 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
             )
         if known.get(name, split) != split:
             raise ConfigurationError(f"--split {name}={split}; the archive has that subject in {known[name]} already")
-    said = {name: chosen.get(name) or known.get(name) or FIXED.get(name) for name in subjects}
+    said = {name: chosen.get(name) or known.get(name) or OWN_SPLITS.get(name) for name in subjects}
     splits = {name: split for name, split in said.items() if split}
     free = [name for name in subjects if name not in splits]
     everyone = {**known, **splits}
@@ -42,7 +41,7 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
     for index in np.random.default_rng(seed).permutation(len(free)):
         counts = {split: list(everyone.values()).count(split) for split in SPLITS}
         empty = [split for split in SPLITS if counts[split] == 0]
-        split = empty[0] if empty else max(SPLITS, key=lambda name: SHARES[name] * total - counts[name])
+        split = empty[0] if empty else max(SPLITS, key=lambda name: SPLIT_SHARES[name] * total - counts[name])
         everyone[free[index]] = splits[free[index]] = split
     lacking = [split for split in SPLITS if split not in everyone.values()]
     if lacking and not set(subjects) <= set(chosen) | set(known):

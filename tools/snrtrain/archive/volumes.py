@@ -18,7 +18,7 @@ from snrstream.errors import ConfigurationError
 
 TEST = ("sag_anon_mprage_skyra3T", "a_t2", "spine_t2star", "ge_irspgr_1p5")  # never trained or tuned on
 # Of the volumes that this project's own models were made with; all others are split by seed.
-SPLITS = {
+OWN_SPLITS = {
     "datalad_T1w_0p67mm": "train",
     "uih_t1gre3d_a": "train",
     "b_t2": "train",
@@ -196,7 +196,7 @@ def heights_of(volume: Volume, axis: int, positions: np.ndarray) -> tuple[float,
     return tuple(float(z) for z in above / (field_of_view / 2))
 
 
-def test_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> Stack:
+def central_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> Stack:
     """`n_slices` neighbouring slices around the middle, along the longest voxel edge.
 
     Those thinner than `slab_mm` are averaged to it (0: none): in a 1 mm volume the reference's own noise

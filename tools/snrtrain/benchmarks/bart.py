@@ -13,6 +13,7 @@ from .timing import seconds
 
 
 def installed() -> bool:
+    """Whether the command `bart` is on the path."""
     return shutil.which("bart") is not None
 
 
@@ -25,7 +26,9 @@ class Bart:
         self.start_seconds = seconds(lambda: self("version"), 10)
 
     def __call__(self, *command: str) -> None:
-        subprocess.run(["bart", *command], cwd=self.folder, env=self.environment, stdout=subprocess.DEVNULL, check=True)
+        """Run one command. Raises CalledProcessError where it fails."""
+        command = ("bart", *command)  # as the path has it
+        subprocess.run(command, cwd=self.folder, env=self.environment, stdout=subprocess.DEVNULL, check=True)
 
     def write(self, name: str, kspace: Tensor) -> str:
         """K-space `(channel, e2, e1, ro)`, which is BART's own order: readout first, first axis fastest."""

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from snrstream.denoising.manifest import load_manifest
-from snrstream.errors import ModelError
+from snrstream.errors import ConfigurationError, ModelError
 from snrstream.gadgets import denoise
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 from snrstream.recon.spectrum import Spectrum
 from snrstream.system.resources import folder
+from snrstream.system.safe_xml import parse_xml
 from snrstream.wire.header import parse_header
 from snrstream.wire.messages import ConfigFile, ConfigText
 
@@ -125,7 +126,8 @@ def latency_rows() -> Iterator[Row]:
 
 def without_denoising() -> bytes:
     """The pipeline's configuration less its gadget `denoise`."""
-    root = ET.parse(folder("pipelines") / f"{PIPELINE}.xml").getroot()
+    path = folder("pipelines") / f"{PIPELINE}.xml"
+    root = parse_xml(path.read_bytes(), path.name, ConfigurationError)
     for parent in root.iter("configuration"):
         for element in parent.findall("gadget[@name='denoise']"):
             parent.remove(element)

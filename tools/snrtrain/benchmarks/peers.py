@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snrstream.recon.acquired import Acquired
 from snrstream.recon.coil_maps import inati
-from snrstream.recon.combine import Combiner, Grid
-from snrstream.recon.grappa import calibrate
+from snrstream.recon.combine import Grid
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.unmixing import snr_scale, unmixing_coefficients
+from snrstream.recon.plan import Plan, fit_kernel
 
 from . import scans
 from .bart import Bart
@@ -28,6 +28,7 @@ FLOORS = {2: 40, 4: 90}  # frames while cgrappa makes one image's k-space
 
 
 def rows() -> Iterator[Row]:
+    """The rows of ours, and of each peer that is installed."""
     data = Slice(16)
     yield from ours(data)
     if has("pygrappa"):
@@ -41,6 +42,7 @@ def rows() -> Iterator[Row]:
 
 
 def has(peer: str, found: bool | None = None) -> bool:
+    """Whether the peer is installed; says so where it is not. found: for one that is no package of Python."""
     found = importlib.util.find_spec(peer) is not None if found is None else found
     if not found:
         print(f"{peer} is not installed: its rows are left out")
@@ -52,6 +54,7 @@ def _image(data: Slice, r: int, lines: Tensor) -> object:
 
 
 def ours(data: Slice) -> Iterator[Row]:
+    """Maps and images of ours, beside which the peers stand."""
     yield Row(f"{data.name}: maps, ours, every pixel", ratio(lambda: inati(data.images), data.bare))
     yield Row(f"{data.name}: maps, ours, 2 x 2 grid", ratio(lambda: inati(data.images, step=2), data.bare))
     for r in FLOORS:
@@ -66,7 +69,7 @@ def double(kspace: Tensor) -> np.ndarray:
 
 
 def pygrappa_2d(data: Slice) -> Iterator[Row]:
-    """cgrappa calibrates in every call, and has no coil combination.
+    """Images by cgrappa, which calibrates in every call, and has no coil combination.
 
     What it takes without calibration is told by a call with few columns, which calibrates as much: the time of
     the other columns, stretched to all.
@@ -98,9 +101,9 @@ def pygrappa_3d() -> Iterator[Row]:
     lines, zero_filled = full[:, ::2, ::2].contiguous(), torch.zeros_like(full)
     zero_filled[:, ::2, ::2] = lines
 
-    def plan() -> Combiner:
-        unmixing = unmixing_coefficients(calibrate(acs, lattice), csm)
-        return Combiner.plan(unmixing, snr_scale(4, 4), Grid(shape[:2], (0, 0), (2, 2)))
+    def plan() -> Plan:
+        kernel = fit_kernel(acs, (2, 12), shape[:2], lattice)
+        return Plan.with_maps(csm, Acquired.every(Grid(shape[:2], (0, 0), (2, 2)), lattice, shape[2]), kernel)
 
     from pygrappa import mdgrappa
 
@@ -117,6 +120,7 @@ def pygrappa_3d() -> Iterator[Row]:
 
 
 def sigpy(data: Slice) -> Iterator[Row]:
+    """Maps by ESPIRiT and images by SENSE with given maps."""
     from sigpy.mri.app import EspiritCalib, SenseRecon
 
     found: list[np.ndarray] = []

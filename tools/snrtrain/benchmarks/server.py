@@ -28,6 +28,7 @@ def server() -> Iterator[tuple[int, int]]:
 
 
 def wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
+    """The port that the log of the process names. Raises ConnectionFailed where there is none in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         log.seek(0)

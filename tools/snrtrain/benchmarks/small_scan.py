@@ -35,7 +35,7 @@ def gadgetron_messages(seed: int = 0) -> dict[str, list[Any]]:
         gadgetron_objects.image_array(pixels, [{"GADGETRON_DataRole": role}], **size, image_series_index=series)
         for role, series in (("Gfactor", 20), ("Image", 1))
     ]
-    sent = {
+    sent: dict[str, list[Any]] = {
         "accumulate": [gadgetron_objects.bucket(lines, [_waveform()])],
         "grappa": [gadgetron_objects.recon_data(lines, 1, N_E1)],
         "kspace_filter": arrays,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -133,6 +134,7 @@ def stream(
 
 def number(messages: bytearray, size: int, repetition: int) -> None:
     """Encoded acquisitions of `size` bytes each get another repetition in their headers, in place."""
-    fields = ismrmrd.AcquisitionHeader.idx.offset, ismrmrd.EncodingCounters.repetition.offset
-    for start in range(2 + sum(fields), len(messages), size):  # after the message's identifier
+    idx: Any = ismrmrd.AcquisitionHeader.idx  # of a class of ctypes: where the field lies
+    repetitions: Any = ismrmrd.EncodingCounters.repetition
+    for start in range(2 + idx.offset + repetitions.offset, len(messages), size):  # after the message's identifier
         struct.pack_into("<H", messages, start, repetition)

@@ -20,6 +20,7 @@ class Row:
     floor: float | None = None
 
     def verdict(self) -> str:
+        """What was expected of the value, and whether it was missed."""
         parts = []
         if self.limit is not None:
             parts.append(f"limit {self.limit:g}" + ("  MISSED" if self.value > self.limit else ""))
@@ -29,6 +30,7 @@ class Row:
 
 
 def show(rows: Sequence[Row]) -> None:
+    """Print the rows in columns."""
     width = max(len(row.what) for row in rows)
     for row in rows:
         print(f"{row.what:<{width}}  {row.value:8.2f}  {row.verdict()}".rstrip())

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import BinaryIO, cast
 
 import ismrmrd
 import numpy as np
@@ -75,7 +76,7 @@ def _ours(sock: socket.socket) -> int:
 
 def _ismrmrd(buffering: int, sock: socket.socket) -> int:
     with sock.makefile("rb", buffering=buffering) as stream:
-        return sum(1 for _ in ProtocolDeserializer(stream).deserialize())
+        return sum(1 for _ in ProtocolDeserializer(cast(BinaryIO, stream)).deserialize())
 
 
 def _bare(size: int, sock: socket.socket) -> int:

@@ -57,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def recon(only: str | None) -> list[Row]:
+    """The rows of the reconstruction, or `only` those of `2d`, `3d` or `peers`."""
     rows: list[Row] = []
     if only in (None, "2d"):
         rows += stages.rows_2d(16) + stages.rows_2d(32)

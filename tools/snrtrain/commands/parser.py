@@ -10,4 +10,5 @@ class Parser(argparse.ArgumentParser):
     """argparse's, but for mistakes: one line as for everything else that is wrong, not the usage and status 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise ConfigurationError, which the command prints."""
         raise ConfigurationError(f"{message} (see {self.prog} --help)")

@@ -29,6 +29,7 @@ INTERRUPTED = "interrupted; the same command goes on from here"
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Make an archive. Raises ConfigurationError where it cannot."""
     options = _parser().parse_args(arguments)
     least_of = {"workers": 1, "channels": 1, "images": 0, "stacks": 0, "series": 0, "count": 0, "seed": 0}
     for name, least in least_of.items():

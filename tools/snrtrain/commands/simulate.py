@@ -21,6 +21,7 @@ from snrtrain.simulation.scan_file import write
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Write a simulated scan. Raises ConfigurationError where it cannot."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("object", help="'phantom' (Shepp-Logan) or a NIfTI volume")
     parser.add_argument("--output", type=Path, required=True, help="ISMRMRD file, replaced if it exists")

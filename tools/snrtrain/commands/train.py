@@ -50,6 +50,7 @@ class Told(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Train, or export, or both. Raises ConfigurationError or ModelError where it cannot."""
     options = _parser().parse_args(arguments)
     for name, least in (("threads", 1), ("workers", 0)):
         if not least <= getattr(options, name) <= MOST_THREADS:

@@ -26,7 +26,7 @@ WHITE, FILTERED = "white", "filtered"
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One model; white: its PSNR under white noise, the other figures under the method's."""
 
     model: str = tables.column("model")
@@ -39,6 +39,7 @@ class Row:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     parser.add_argument("models", nargs="+", help="folders, or names in models/; the full method first")
     selection.add_options(parser)
     parser.add_argument("--n-slices", type=outputs.positive_int, default=3, help="of each volume (%(default)s)")
@@ -92,20 +93,20 @@ def measure(
     return scores, {n: x[len(x) // 2].abs().numpy() for n, x in {"clean": clean, **images}.items()}
 
 
-def row(name: str, kind: str, found: dict[tuple[str, str], list[Scores]]) -> Row:
+def row(name: str, kind: str, found: dict[tuple[str, str], list[Scores]]) -> AblationRow:
     """The means of one model. kind: its input."""
 
     def mean(of: str, noise: str, measure: str) -> float:
         return float(np.mean([getattr(score, measure) for score in found[of, noise]]))
 
     psnr = mean(name, FILTERED, "psnr")
-    return Row(
+    return AblationRow(
         name, kind, psnr, psnr - mean("noisy", FILTERED, "psnr"), mean(name, FILTERED, "ssim"),
         mean(name, FILTERED, "nrmse"), mean(name, WHITE, "psnr"),
     )  # fmt: skip
 
 
-def missed(rows: list[Row], full: str) -> tuple[list[str], int]:
+def missed(rows: list[AblationRow], full: str) -> tuple[list[str], int]:
     """A line for each model that is not below the full method."""
     ours = next(row for row in rows if row.model == full)
     others = [row for row in rows if row.model != full]

@@ -26,7 +26,7 @@ PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One method on one scene; gain: over noisy, in dB; ms: a frame."""
 
     volume: str = tables.column("volume")
@@ -60,24 +60,24 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
                         help="processes (%(default)s); all methods of a scene are timed in the same")  # fmt: skip
 
 
-def check(options: argparse.Namespace) -> list[Row]:
+def check(options: argparse.Namespace) -> list[ComparisonRow]:
     """The rows of an earlier run, where one is named.
 
     Raises ConfigurationError where it has none, or peers would run nowhere; all before the scenes, which take minutes.
     """
     if not set(options.peer_snr) <= set(options.snr):
         raise ConfigurationError(f"--peer-snr is {options.peer_snr}; expected some of --snr {options.snr}")
-    return tables.read_csv(Row, options.peers_of) if options.peers_of else []
+    return tables.read_csv(ComparisonRow, options.peers_of) if options.peers_of else []
 
 
 def compare(
-    scenes: Sequence[Scene], model: Model, axis: str, known: Sequence[Row], options: argparse.Namespace
-) -> list[Row]:
+    scenes: Sequence[Scene], model: Model, axis: str, known: Sequence[ComparisonRow], options: argparse.Namespace
+) -> list[ComparisonRow]:
     """All rows; draws the scenes at the last acceleration and the first SNR with peers.
 
     known: rows of an earlier run. Raises ConfigurationError where they are of other images.
     """
-    rows: list[Row] = []
+    rows: list[ComparisonRow] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
     cases = [(scene, r, snr) for scene in scenes for r in options.acceleration for snr in options.snr]
     work = functools.partial(measure_case, axis, options, known, model if options.workers == 1 else None)
@@ -91,8 +91,12 @@ def compare(
 
 
 def measure_case(
-    axis: str, options: argparse.Namespace, known: Sequence[Row], model: Model | None, case: tuple[Scene, int, float]
-) -> tuple[list[Row], dict[str, np.ndarray]]:
+    axis: str,
+    options: argparse.Namespace,
+    known: Sequence[ComparisonRow],
+    model: Model | None,
+    case: tuple[Scene, int, float],
+) -> tuple[list[ComparisonRow], dict[str, np.ndarray]]:
     """See `measure`. known: rows of an earlier run, whose peers are not run again.
 
     model: opened anew where it is not given, for no other process can be handed one.
@@ -116,7 +120,7 @@ def measure_case(
 
 def measure(
     scene: Scene, acceleration: int, snr: float, ours: Denoiser, alpha: float, peers: Mapping[str, Denoiser], seed: int
-) -> tuple[list[Row], dict[str, np.ndarray]]:
+) -> tuple[list[ComparisonRow], dict[str, np.ndarray]]:
     """The rows of one scene at one noise level, and the magnitudes of its middle slice by method."""
     clean, noisy = scene.noisy(snr, acceleration, np.random.default_rng(seed))
     gmap = scene.gmaps[acceleration]
@@ -129,9 +133,12 @@ def measure(
     scores = {name: Scores.of(image, clean, scene.mask) for name, (image, _) in answers.items()}
     before = scores[NOISY].psnr
     place = (scene.name, scene.slices, acceleration, snr)
-    rows = [Row(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1]) for name, s in scores.items()]
+    rows = [
+        ComparisonRow(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1])
+        for name, s in scores.items()
+    ]
     most = ceiling(before, clean, snr * own_noise(scene.truth, scene.mask), scene.mask)
-    rows.append(Row(*place, CEILING, most, most - before, math.nan, math.nan, math.nan))
+    rows.append(ComparisonRow(*place, CEILING, most, most - before, math.nan, math.nan, math.nan))
     images = {"clean": clean, **{name: image for name, (image, _) in answers.items()}}
     return rows, {name: image[len(image) // 2].abs().numpy() for name, image in images.items()}
 
@@ -141,7 +148,7 @@ def trained_on(scenes: Sequence[Scene], model: Model) -> list[str]:
     return [scene.name for scene in scenes if training_data.is_known(scene.file, [model])]
 
 
-def text(rows: Sequence[Row], model: str, trained: Sequence[str]) -> str:
+def text(rows: Sequence[ComparisonRow], model: str, trained: Sequence[str]) -> str:
     """A table for each measure, methods side by side. trained: names of scenes to be marked."""
     index = ("volume", "slices", "acceleration", "snr")
     rows = [replace(row, volume=row.volume + training_data.MARK * (row.volume in trained)) for row in rows]

@@ -13,6 +13,7 @@ from .scenes import archived_series, moving_scenes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     comparison.add_options(parser, "time")
     parser.add_argument("--archive", type=Path, help="take its series instead of volumes")
 

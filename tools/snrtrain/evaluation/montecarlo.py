@@ -36,7 +36,7 @@ NOISY, NETWORK = "noisy", "network"
 
 
 @dataclass(frozen=True)
-class Row:
+class ReplicaRow:
     """noise: mean SD over repetitions in the object. fall: that of the noisy image over it; also in the tissues."""
 
     image: str = tables.column("image")
@@ -54,6 +54,7 @@ class Row:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     parser.add_argument("scan", type=Path, help="ISMRMRD file")
     parser.add_argument("--reference", type=Path, help="the same object fully sampled")
     parser.add_argument("--pipeline", default="grappa_snr", help="whose gadgets reconstruct (default %(default)s)")
@@ -121,7 +122,7 @@ def scaled_reference(full: Tensor, noisy: Tensor) -> Tensor:
 
 def row(
     name: str, spreads: dict[str, Spread], found: dict[str, Tensor], reference: Tensor | None, marked: Regions
-) -> Row:
+) -> ReplicaRow:
     """One image's line."""
     parts = (marked.object, marked.bright, marked.dark)
     signal, noise, before = (
@@ -135,12 +136,12 @@ def row(
     snr, snr_bright, snr_dark = (s / n for s, n in zip(signal, noise, strict=True))
     cnr = 2 * (signal[1] - signal[2]) / (noise[1] + noise[2])
     psnr, ssim, edges = quality
-    return Row(
+    return ReplicaRow(
         name, noise[0], fall, fall_bright, fall_dark, snr, snr_bright, snr_dark, cnr, psnr, ssim, edges
     )  # fmt: skip
 
 
-def missed_requirements(rows: list[Row], least_fall: float, least_edges: float) -> tuple[list[str], int]:
+def missed_requirements(rows: list[ReplicaRow], least_fall: float, least_edges: float) -> tuple[list[str], int]:
     """What the network at alpha 0 falls short of, and how many requirements were looked at."""
     named = {row.image: row for row in rows}
     noisy, ours = named[NOISY], named[NETWORK]

@@ -13,6 +13,7 @@ FOLDER = Path("out/evaluate")  # which git ignores: pictures of the volumes' hea
 
 
 def add_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Give the sub-command `name` the options that say where its results go."""
     parser.add_argument("--markdown", type=Path, default=FOLDER / f"{name}.md", help="the table (default %(default)s)")
     parser.add_argument("--csv", type=Path, default=FOLDER / f"{name}.csv", help="its rows (default %(default)s)")
     parser.add_argument("--picture", type=Path, default=FOLDER / f"{name}.png", help="default %(default)s")

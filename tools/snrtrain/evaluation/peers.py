@@ -35,8 +35,8 @@ def smooth_phase(images: Tensor) -> Tensor:
 
     s: 0.2 of the largest k along each axis.
     """
-    window = [torch.exp(-torch.linspace(-1, 1, n).square() / (2 * PHASE_SD**2)) for n in images.shape[-2:]]
-    smooth = to_image(to_kspace(images) * window[0][:, None] * window[1])
+    taper = [torch.exp(-torch.linspace(-1, 1, n).square() / (2 * PHASE_SD**2)) for n in images.shape[-2:]]
+    smooth = to_image(to_kspace(images) * taper[0][:, None] * taper[1])
     return torch.polar(torch.ones(images.shape), smooth.angle())
 
 

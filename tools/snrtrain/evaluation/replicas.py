@@ -74,6 +74,7 @@ class Spread:
         self._n, self._mean, self._squares = 0, torch.zeros(()), torch.zeros(())
 
     def add(self, image: torch.Tensor) -> None:
+        """Count an image, complex or real."""
         magnitude = image.abs().double()
         self._n += 1
         off = magnitude - self._mean
@@ -82,8 +83,10 @@ class Spread:
 
     @property
     def mean(self) -> torch.Tensor:
+        """Of the magnitude, float64."""
         return self._mean
 
     @property
     def sd(self) -> torch.Tensor:
+        """Of the magnitude, float64; NaN of fewer than two images."""
         return (self._squares / (self._n - 1)).sqrt() if self._n > 1 else torch.full_like(self._mean, math.nan)

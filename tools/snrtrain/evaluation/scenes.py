@@ -12,7 +12,7 @@ from torch import Tensor
 from snrstream.errors import ConfigurationError
 from snrtrain.archive import volumes
 from snrtrain.archive.archive import Archive
-from snrtrain.methods.noise_process import NoiseRange, draw_window, unit_noise
+from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
 from snrtrain.metrics import object_mask, reference_level
 from snrtrain.simulation import dynamic, scanner
 from snrtrain.simulation.coils import loop_sensitivities, stack_sensitivities
@@ -53,7 +53,7 @@ class Scene:
         """The same under noise that went through k-space filters, drawn for each slice, as training draws them."""
         clean, gmap = self.truth * snr, self.gmaps[acceleration]
         shape = (gmap.shape[0], gmap.shape[1])
-        noise = [unit_noise(shape, draw_window(shape, FILTERED, generator), generator) for _ in clean]
+        noise = [unit_noise(shape, draw_kspace_filter(shape, FILTERED, generator), generator) for _ in clean]
         return clean, clean + gmap * torch.stack(noise)
 
 

@@ -20,6 +20,7 @@ class Scores:
 
     @classmethod
     def of(cls, image: Tensor, clean: Tensor, mask: Tensor) -> "Scores":
+        """Of an image against the `clean` one, of the same shape, where `mask` is true."""
         measures = (magnitude_psnr, magnitude_ssim, magnitude_nrmse)
         return cls(*(measure(image, clean, mask) for measure in measures))
 

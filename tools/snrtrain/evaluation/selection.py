@@ -34,8 +34,8 @@ def chosen(options: argparse.Namespace) -> tuple[Path, list[str]]:
 
 
 def middle_slices(volume: volumes.Volume, n_slices: int, slab_mm: float = volumes.SLAB_MM) -> volumes.Stack:
-    """See `volumes.test_stack`. Raises ConfigurationError where slices are too small to be measured."""
-    stack = volumes.test_stack(volume, n_slices, slab_mm)
+    """See `volumes.central_stack`. Raises ConfigurationError where slices are too small to be measured."""
+    stack = volumes.central_stack(volume, n_slices, slab_mm)
     height, width = stack.slices.shape[1:]
     if min(height, width) < SMALLEST_SIDE:
         raise ConfigurationError(

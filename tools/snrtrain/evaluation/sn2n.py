@@ -43,7 +43,7 @@ LEAST_GAIN = 0.005  # dB, which the table shows as 0
 
 
 @dataclass(frozen=True)
-class Row:
+class LevelRow:
     """Means over slices."""
 
     added: float = tables.column("added noise, sigma", "g")
@@ -79,10 +79,12 @@ class Case:
     reference: Tensor
 
     def blend(self, alpha: float) -> Tensor:
+        """The original with the weight alpha, the denoised with the rest."""
         return alpha * self.original + (1 - alpha) * self.denoised
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     selection.add_options(parser, VOLUMES)
     parser.add_argument("--archive", type=Path, help="take its test pairs instead of volumes")
     network.add_option(parser)
@@ -169,12 +171,12 @@ def archived(model: Model, folder: Path) -> Iterator[Case]:
         raise ConfigurationError(f"archive {folder} has no pair with a reference in test/; expected some")
 
 
-def level_rows(added: float, original: list[list[float]], denoised: list[list[float]]) -> list[Row]:
+def level_rows(added: float, original: list[list[float]], denoised: list[list[float]]) -> list[LevelRow]:
     """A row for each measure, of lists `[slice][measure]`."""
     rows = []
     for measure, before, after in zip(MEASURES, np.transpose(original), np.transpose(denoised), strict=True):
         means = float(before.mean()), float(after.mean())
-        rows.append(Row(added, measure, *means, means[1] - means[0], paired_p(before, after), len(before)))
+        rows.append(LevelRow(added, measure, *means, means[1] - means[0], paired_p(before, after), len(before)))
     return rows
 
 
@@ -183,7 +185,7 @@ def paired_p(before: np.ndarray, after: np.ndarray) -> float:
     return 1.0 if np.allclose(before, after, rtol=ROUNDING, atol=0) else float(stats.wilcoxon(before, after).pvalue)
 
 
-def missed(rows: list[Row]) -> tuple[list[str], int]:
+def missed(rows: list[LevelRow]) -> tuple[list[str], int]:
     """Lines for gains in PSNR that are not positive, or not above that at the next smaller added noise."""
     gains = [row for row in rows if row.measure == "PSNR"]
     lines = [
@@ -201,7 +203,7 @@ def missed(rows: list[Row]) -> tuple[list[str], int]:
 
 
 def write_pictures(path: Path, alpha_rows: list[AlphaRow], shown: dict[str, dict[str, np.ndarray]]) -> None:
-    """alpha's curve at `path`, the middle slices beside it."""
+    """The curve over alpha at `path`, the middle slices beside it."""
     lines: dict[str, list[float]] = {}
     for row in alpha_rows:
         lines.setdefault(f"{row.added:g} sigma added", []).append(row.psnr)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import comparison, network, outputs, selection
-from .comparison import NETWORK, Row
+from .comparison import NETWORK, ComparisonRow
 from .scenes import static_scenes
 
 RIVAL = "BM4D"
@@ -28,7 +28,7 @@ class Requirement:
     thin: float
     speed: float
 
-    def missed(self, rows: Sequence[Row]) -> tuple[list[str], int]:
+    def missed(self, rows: Sequence[ComparisonRow]) -> tuple[list[str], int]:
         """A line for each scene that falls short, and how many were judged: those on which BM4D ran."""
         found = {(r.volume, r.slices, r.acceleration, r.snr, r.method): r for r in rows}
         rivals = [row for row in rows if row.method == RIVAL]
@@ -48,6 +48,7 @@ class Requirement:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the sub-command its options."""
     comparison.add_options(parser, "slice")
     parser.add_argument(
         "--slices", nargs="+", choices=("thick", "thin"), default=["thick", "thin"], help="which (both)"

@@ -9,14 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snrstream.recon.coil_maps import calibration_images, inati
-from snrstream.recon.combine import Combiner, Grid
-from snrstream.recon.fft import centred_slice, to_image, to_kspace
-from snrstream.recon.grappa import calibrate
+from snrstream.recon.acquired import Acquired
+from snrstream.recon.fft import centred_slice, to_kspace
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.unmixing import gfactor, snr_scale, unmixing_coefficients
+from snrstream.recon.plan import Plan
 from snrtrain.archive import volumes
-from snrtrain.archive.gmaps import MAP_GRID
 from snrtrain.metrics import reference_level
 from snrtrain.simulation import scanner
 from snrtrain.simulation.coils import stack_sensitivities
@@ -41,22 +38,19 @@ class Undersampled:
     reference: Tensor
 
     def image(self, level: float) -> tuple[Tensor, Tensor, float]:
-        """The reconstruction with `level` sigma of noise added: image in SNR units, g-map, and what turns the former
-        into units of `reference`.
+        """The reconstruction with `level` sigma of noise added.
 
-        The scanner's: GRAPPA and maps from the noisy calibration lines; whitened by the noise that there is.
+        The scanner's: GRAPPA and maps from the noisy calibration lines; whitened by the noise that there is. Returns
+        the image in SNR units, the g-map, and what turns the former into units of `reference`.
         """
         sd = math.sqrt(1 + level**2)
         kspace = (self.clean + self.noise + level * self.added) / sd
-        n_e1 = kspace.shape[2]
+        _, n_e2, n_e1, n_ro = kspace.shape
         imaging, _ = sampled_lines(n_e1, ACCELERATION, N_ACS)
-        size, lines = (kspace.shape[1], n_e1), centred_slice(min(N_ACS, n_e1), n_e1)
-        acs = kspace[:, :, lines]
-        maps = inati(calibration_images(to_image(acs, dims=(-1,)), (0, lines.start), size), step=MAP_GRID)
-        unmixing = unmixing_coefficients(calibrate(acs, Lattice((ACCELERATION, 1))), maps)
-        scale = snr_scale(ACCELERATION, n_e1 / int(imaging.sum()))
-        image = Combiner.plan(unmixing, scale, Grid(size)).image(kspace * imaging[:, None])
-        return image, gfactor(unmixing, ACCELERATION), sd / scale
+        lines = centred_slice(min(N_ACS, n_e1), n_e1)
+        acquired = Acquired.of(imaging.expand(n_e2, -1), Lattice((ACCELERATION, 1)), n_ro)
+        plan = Plan.of(kspace[:, :, lines], (0, lines.start), acquired)
+        return plan.image(kspace * imaging[:, None]), plan.gmap, sd / acquired.scale
 
 
 def scan_volume(folder: Path, name: str, n_slices: int, snr: float, seed: int) -> Undersampled:

@@ -21,7 +21,7 @@ FRAMES = {
     "time": "Frames are neighbours in time and are denoised together, in any number",
     "slice": "Frames are neighbouring slices and are denoised together, in any number",
 }
-METHODS = {
+PRINCIPLES = {
     "snraware": "Supervised, on images in SNR units whose noise is made as the reconstruction makes it: filtered in "
     "k-space, scaled by g-maps.",
     "sn2n": "Self-supervised: the lines of k-space along kz are split into two halves, each is completed by GRAPPA and "
@@ -91,7 +91,7 @@ def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -
         for title, text in (
             ("Input", f" `[{layout}]` float32: {TAKES[manifest['input']].format(manifest['n_frames'])}."),
             ("Size", f": H and W are multiples of {manifest['divisor']}. {frames}."),
-            ("Method", f": {training['method']}. {METHODS[recipe['method']]}"),
+            ("Method", f": {training['method']}. {PRINCIPLES[recipe['method']]}"),
             ("Data", f": {'; '.join(facts.data)}. Validated on {facts.validated_on}."),
             ("Range", f": {', '.join(ranges) or 'not recorded'}. Outside it, expect less."),
             (

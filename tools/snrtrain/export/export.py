@@ -26,7 +26,7 @@ from snrtrain.export.receptive_field import receptive_field
 from snrtrain.networks import build, divisor
 from snrtrain.recipe import restored
 
-METHODS = {
+PAPERS = {
     "snraware": "SNRAware (Xue et al. 2025, arXiv 2503.18162)",
     "sn2n": "MR-self Noise2Noise (Jung et al. 2022, doi 10.1007/s00330-022-09243-y)",
 }
@@ -114,7 +114,7 @@ def _manifest(
         "default_alpha": max(curve, key=curve.__getitem__),
         "noise_reduction": 1.0,
         "training": {
-            "method": METHODS[recipe.method],
+            "method": PAPERS[recipe.method],
             "data": list(facts.data),
             "steps": checkpoint["steps_before"] + checkpoint["step"],
             "commit": checkpoint["commit"],

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Batch:
-    """input: the network's, by its contract. target: of its answer's shape. gmap: that the loss divides both by,
-    `(N, 1, ...)`; ones where the method knows none. All float32."""
+    """What the network gets, and what its answer should be. All float32.
+
+    input: by the network's contract. target: of its answer's shape. gmap: that the loss divides both by, `(N, 1, ...)`;
+    ones where the method knows none.
+    """
 
     input: Tensor
     target: Tensor

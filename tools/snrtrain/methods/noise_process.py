@@ -62,18 +62,18 @@ def resolution_filter(size: int, fraction: float) -> Tensor:
 
 def draw_filter(size: int, limits: NoiseRange, generator: torch.Generator) -> Tensor:
     """The product of randomly chosen filters for one direction, float32 `(size,)`, not rescaled."""
-    window = torch.ones(size)
+    weights = torch.ones(size)
     if _happens(limits.p_gaussian, generator):
-        window = window * gaussian_filter(size, _choose(GAUSSIAN_SIGMAS, generator))
+        weights = weights * gaussian_filter(size, _choose(GAUSSIAN_SIGMAS, generator))
     if _happens(limits.p_partial_fourier, generator):
         cut = partial_fourier_filter(size, _choose(PARTIAL_FOURIER, generator))
-        window = window * (cut.flip(0) if _happens(0.5, generator) else cut)
+        weights = weights * (cut.flip(0) if _happens(0.5, generator) else cut)
     if _happens(limits.p_resolution, generator):
-        window = window * resolution_filter(size, _choose(RESOLUTION, generator))
-    return window
+        weights = weights * resolution_filter(size, _choose(RESOLUTION, generator))
+    return weights
 
 
-def draw_window(shape: tuple[int, ...], limits: NoiseRange, generator: torch.Generator) -> Tensor | None:
+def draw_kspace_filter(shape: tuple[int, ...], limits: NoiseRange, generator: torch.Generator) -> Tensor | None:
     """One k-space filter `(e1, ro)`, drawn independently for each direction; None for white noise."""
     if _happens(limits.p_white, generator):
         return None
@@ -81,17 +81,22 @@ def draw_window(shape: tuple[int, ...], limits: NoiseRange, generator: torch.Gen
     return e1[:, None] * ro[None, :]
 
 
-def unit_noise(shape: tuple[int, ...], window: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Complex64 noise `(e1, ro)` with SD 1 per part, filtered by `window` `(e1, ro)` and rescaled."""
+def unit_noise(shape: tuple[int, ...], kspace_filter: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Complex64 noise `(e1, ro)` with SD 1 per part, filtered by `kspace_filter` `(e1, ro)` and rescaled."""
     noise = torch.complex(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
-    if window is None:
+    if kspace_filter is None:
         return noise
     # White noise through a filter w keeps mean(w^2) of its variance (Parseval).
-    return to_image(to_kspace(noise) * (window / window.square().mean().sqrt()))
+    return to_image(to_kspace(noise) * (kspace_filter / kspace_filter.square().mean().sqrt()))
 
 
 def add_noise(
-    signal: Tensor, gmap: Tensor, sigma: float, window: Tensor | None, own_noise: bool, generator: torch.Generator
+    signal: Tensor,
+    gmap: Tensor,
+    sigma: float,
+    kspace_filter: Tensor | None,
+    own_noise: bool,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Noisy and clean image of one signal, in SNR units: the noise SD is `gmap` per part.
 
@@ -101,28 +106,28 @@ def add_noise(
     complex64.
     """
     scale = (sigma**2 + 1) ** -0.5
-    added = sigma * unit_noise(signal.shape, window, generator)
+    added = sigma * unit_noise(signal.shape, kspace_filter, generator)
     if not own_noise:
-        added = added + unit_noise(signal.shape, window, generator)
+        added = added + unit_noise(signal.shape, kspace_filter, generator)
     return (signal + added * gmap) * scale, signal * scale
 
 
 def draw_sigma(limits: NoiseRange, generator: torch.Generator) -> float:
-    """sigma ~ U(0, sigma_max)."""
+    """Draw sigma ~ U(0, sigma_max)."""
     return limits.sigma_max * float(torch.rand((), generator=generator))
 
 
 def _cut(size: int, start: int, kept: int, taper_left: bool) -> Tensor:
-    window = torch.zeros(size)
-    window[start : start + kept] = 1.0
+    weights = torch.zeros(size)
+    weights[start : start + kept] = 1.0
     if kept == size:
-        return window
+        return weights
     width = max(1, round(TAPER * kept))
     edge = torch.sin(torch.pi / 2 * (torch.arange(width) + 0.5) / width).square()
-    window[start + kept - width : start + kept] *= edge.flip(0)
+    weights[start + kept - width : start + kept] *= edge.flip(0)
     if taper_left:
-        window[start : start + width] *= edge
-    return window
+        weights[start : start + width] *= edge
+    return weights
 
 
 def _choose(values: tuple[float, ...], generator: torch.Generator) -> float:

@@ -5,7 +5,6 @@ k-space is split along kz (e2) into alternate lines; a 3 (ro) x 2 x 2 GRAPPA ker
 the original, fills both halves, and the same coil maps combine them.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,24 +15,25 @@ from torch import Tensor
 
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.items import Bucket
-from snrstream.recon.coil_maps import walsh
+from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Grid
-from snrstream.recon.grappa import NOISE_FROM, Kernel, calibrate
+from snrstream.recon.grappa import Kernel
 from snrstream.recon.lattice import Lattice
+from snrstream.recon.plan import KernelOptions, MapOptions, fit_kernel
 from snrstream.recon.sampling import on_lattice
-from snrstream.recon.unmixing import snr_scale
 from snrstream.recon.volume import combine_in_slabs
 from snrtrain.archive import raw
 from snrtrain.archive.archive import Pair
 from snrtrain.archive.production import write
 
-WINDOW, MAP_GRID = 7, 2  # of the coil maps, as at the scanner
-MARGIN = WINDOW // 2 + MAP_GRID
-KERNEL = {"n_samples": 3, "n_lines": 2, "n_partitions": 2}
+MAPS = MapOptions("walsh")
+# Not regularised by noise: that costs residual aliasing, which the network would take for anatomy, and noise is what it
+# takes away.
+KERNEL_OF_HALVES = KernelOptions(n_lines=2, n_partitions=2, n_samples=3, regularisation="tikhonov")
 
 
 @dataclass(frozen=True)
-class Volume:
+class VolumeScan:
     """A prewhitened scan in 3D.
 
     kspace: `(channel, e2, e1, ro)` complex64, zero where nothing was acquired. first: one line (e2, e1) of the
@@ -48,10 +48,11 @@ class Volume:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Of k-space: lines along e2 and e1."""
         return self.kspace.shape[1], self.kspace.shape[2]
 
 
-def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
+def split(volume: VolumeScan, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
     """The images of the two halves, and of all lines: magnitudes `(e2, e1, ro)` float32.
 
     In SNR units of the image of all lines: its noise SD is g, that of the halves sqrt(2) times their own g. full: fully
@@ -59,12 +60,13 @@ def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
     Raises ScanError where the calibration lines are too few for the kernels.
     """
     sparse, masks = halves(volume)
-    half = _kernel(volume, sparse, **KERNEL)
-    whole = _kernel(volume, volume.lattice) if volume.lattice.acceleration != (1, 1) else None
+    calibration = volume.acs, volume.start, volume.size
+    half = fit_kernel(*calibration, sparse, KERNEL_OF_HALVES)
+    whole = fit_kernel(*calibration, volume.lattice) if volume.lattice.acceleration != (1, 1) else None
     on = masks[0] | masks[1]  # calibration lines between those of the lattice do not count
     acquired = on & (volume.kspace[0].abs().amax(dim=-1) > 0)
     # The scale of the whole also for its halves, so that they show its intensities.
-    scale = snr_scale(math.prod(volume.lattice.acceleration), math.prod(volume.size) / int(acquired.sum()))
+    scale = Acquired.of(acquired, volume.lattice, volume.kspace.shape[-1]).scale
     wanted: list[tuple[Tensor, Kernel | None]] = [
         (volume.kspace * mask[..., None], kernel) for mask, kernel in ((masks[0], half), (masks[1], half))
     ]
@@ -74,12 +76,12 @@ def split(volume: Volume, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
     for kspace, kernel in wanted:
         maps.begin()
         acs = volume.acs, volume.start
-        image, _ = combine_in_slabs(kspace, Grid(volume.size), kernel, acs, scale, maps, MARGIN, MAP_GRID)
+        image, _ = combine_in_slabs(kspace, Grid(volume.size), kernel, acs, scale, maps, MAPS.margin, MAPS.step)
         images.append(image.abs().numpy())
     return tuple(images)
 
 
-def halves(volume: Volume) -> tuple[Lattice, tuple[Tensor, Tensor]]:
+def halves(volume: VolumeScan) -> tuple[Lattice, tuple[Tensor, Tensor]]:
     """The lattice of every other acquired partition, and which lines belong to each half: two bool `(e2, e1)`."""
     (r1, r2), shift = volume.lattice.acceleration, volume.lattice.shift
     sparse = Lattice((r1, 2 * r2), 2 * shift % r1)
@@ -115,7 +117,7 @@ def from_raw(path: Path, subject: str, licence: str, n_channels: int | None = No
         yield Pair(subject, f"{path.name} ({licence})", first, second, plain, None)
 
 
-def volume_of(bucket: Bucket) -> Volume:
+def volume_of(bucket: Bucket) -> VolumeScan:
     """All of k-space of a bucket, which may hold the acquired lines alone."""
     n_channels, _, _, n_ro = bucket.kspace.shape
     (z0, y0), (step_z, step_y) = bucket.grid.first, bucket.grid.step
@@ -124,22 +126,14 @@ def volume_of(bucket: Bucket) -> Volume:
     kspace[:, z0::step_z, y0::step_y][:, :n_z, :n_y] = bucket.kspace
     z, y = (bucket.line_sd > 0).nonzero()[0].tolist()
     acs, start = raw.calibration(bucket)
-    return Volume(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)
-
-
-def _kernel(volume: Volume, lattice: Lattice, **kernel: int) -> Kernel:
-    """The scanner's; or one of a size of its own, which is not regularised by noise: that costs residual aliasing,
-    which the network would take for anatomy, and noise is what it takes away."""
-    centre = volume.size[0] // 2 - volume.start[0], volume.size[1] // 2 - volume.start[1]
-    by_noise = not kernel and math.prod(lattice.acceleration) >= NOISE_FROM
-    return calibrate(volume.acs, lattice, size=volume.size if by_noise else None, centre=centre, **kernel)
+    return VolumeScan(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)
 
 
 class _SameMaps:
     """Coil maps by Walsh's method, slab after slab; found in the first pass, and the same in those that follow."""
 
     def __init__(self, acs: Tensor) -> None:
-        self.reference = int(torch.linalg.vector_norm(acs.flatten(1), dim=1).argmax())
+        self.find = MAPS.finder(acs)
         self.found: list[Tensor] = []
         self.slab = 0
 
@@ -148,6 +142,6 @@ class _SameMaps:
 
     def __call__(self, coils: Tensor) -> Tensor:
         if self.slab == len(self.found):
-            self.found.append(walsh(coils, window=WINDOW, step=MAP_GRID, reference=self.reference))
+            self.found.append(self.find(coils))
         self.slab += 1
         return self.found[self.slab - 1]

@@ -16,7 +16,7 @@ from torch import Tensor
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
 from snrtrain.archive.archive import Entry, sound
-from snrtrain.methods.noise_process import NoiseRange, add_noise, draw_sigma, draw_window, resolution_filter
+from snrtrain.methods.noise_process import NoiseRange, add_noise, draw_kspace_filter, draw_sigma, resolution_filter
 
 Place = tuple[list[int], slice, slice]
 
@@ -63,17 +63,17 @@ def draw_patch(entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange, g
     gmap = torch.ones(clean.shape[1:])
     if _uniform(generator) >= patch.p_uniform_g:
         gmap = _draw_gmap(entries[draw_integer(len(entries), generator)], patch.size, generator)
-    window = draw_window((patch.size, patch.size), noise, generator)
+    kspace_filter = draw_kspace_filter((patch.size, patch.size), noise, generator)
     if min(entry.resolution) < 1:  # a zero-filled scan: its noise is as smooth as its signal
         e1, ro = (resolution_filter(patch.size, share) for share in entry.resolution)
-        window = e1[:, None] * ro
-        window = window.T if turn & 4 else window
+        kspace_filter = e1[:, None] * ro
+        kspace_filter = kspace_filter.T if turn & 4 else kspace_filter
     signal = clean
     if not entry.own_noise:
         low, high = (math.log(bound) for bound in patch.amplitude)
         signal = clean * (math.exp(low + (high - low) * _uniform(generator)) / entry.snr)
     sigma = draw_sigma(noise, generator)
-    frames = [add_noise(frame, gmap, sigma, window, entry.own_noise, generator) for frame in signal]
+    frames = [add_noise(frame, gmap, sigma, kspace_filter, entry.own_noise, generator) for frame in signal]
     noisy, target = (torch.stack(parts) for parts in zip(*frames, strict=True))
     return Patch(noisy, target, gmap.expand(clean.shape))
 

@@ -32,6 +32,7 @@ class Sn2n:
             _check_held_out(pair, 2 * divisor)
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
+        """Patches of slices, and of one half what the other is to give."""
         drawn = [self._draw(generator) for _ in range(n_patches)]
         slices, label = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         return Batch(slices, label[:, None], torch.ones(n_patches, 1, 1, 1))
@@ -41,8 +42,11 @@ class Sn2n:
         return nn.functional.mse_loss(answer, batch.target)
 
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
-        """Of the plain reconstruction against the fully sampled one. Where that is not known, of one half against the
-        other: their noise is independent, so that the best network and the best alpha are the same."""
+        """Of the plain reconstruction against the fully sampled one.
+
+        Where that is not known, of one half against the other: their noise is independent, so that the best network and
+        the best alpha are the same.
+        """
         values = []
         for original, denoised, reference in self._denoised(network):
             image = alpha * original + (1 - alpha) * denoised
@@ -50,6 +54,7 @@ class Sn2n:
         return sum(values) / len(values)
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
+        """Original, denoised and reference of a few held-out slices."""
         return [list(row) for row, _ in zip(self._denoised(network), range(N_PICTURES), strict=False)]
 
     @torch.no_grad()

@@ -45,6 +45,7 @@ class Snraware:
         self._scans = [self._scan(number, held_out, generator) for number in range(recipe.n_validation)]
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
+        """Patches to which noise is added, and without it."""
         return self._batch([draw_patch(self._train, self._patch, self._noise, generator) for _ in range(n_patches)])
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
@@ -68,6 +69,7 @@ class Snraware:
         return sum(values) / len(values)
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
+        """Noisy, denoised and clean magnitudes of a few validation scans."""
         rows = []
         for (scan, denoised), _ in zip(self._denoised(network), range(N_PICTURES), strict=False):
             noisy, clean = scan.patch.noisy[scan.frame], scan.patch.clean[scan.frame]

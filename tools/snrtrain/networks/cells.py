@@ -23,7 +23,8 @@ class ConvCell(nn.Module):
         self.first = nn.Conv2d(n_channels, n_channels, 3, padding=1)
         self.second = zeroed(nn.Conv2d(n_channels, n_channels, 3, padding=1))
 
-    def forward(self, x: Tensor, n_frames: int) -> Tensor:
+    def forward(self, x: Tensor, n_frames: int) -> Tensor:  # noqa: ARG002 - all cells are called alike
+        """`(B * T, C, H, W)` to the same, each frame by itself."""
         change: Tensor = self.second(torch.relu(self.first(x)))
         return x + change
 
@@ -39,6 +40,7 @@ class Conv3dCell(nn.Module):
         self.second = zeroed(nn.Conv3d(n_channels, n_channels, 3, padding=1))
 
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
+        """`(B * T, C, H, W)` to the same, frames mixed by convolution."""
         n, c, h, w = x.shape
         stack = x.reshape(n // n_frames, n_frames, c, h, w).transpose(1, 2)
         change: Tensor = self.second(torch.relu(self.first(stack)))
@@ -68,6 +70,7 @@ class CnntCell(nn.Module):
         self.mixer = ConvCell(n_channels)
 
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
+        """`(B * T, C, H, W)` to the same, frames mixed by attention."""
         n, c, h, w = x.shape
         query = nn.functional.normalize(self._by_pixel(self.query(x), n_frames), dim=-1, eps=1e-6)
         key = nn.functional.normalize(self._by_pixel(self.key(x), n_frames), dim=-1, eps=1e-6)
@@ -102,6 +105,7 @@ class Block(nn.Module):
         self.cells = nn.ModuleList(CELLS[cell](n_channels) for _ in range(depth))
 
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
+        """`(B * T, C, H, W)` to the same, cell after cell."""
         for cell in self.cells:
             x = cell(x, n_frames)
         return x

@@ -63,6 +63,7 @@ class Twice(nn.Module):
         self.second_norm = nn.InstanceNorm2d(n_out, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, n_in, H, W)` to `(B, n_out, H, W)`."""
         x = torch.relu(self.first_norm(self.first(x)))
         answer: Tensor = torch.relu(self.second_norm(self.second(x)))
         return answer

@@ -84,7 +84,7 @@ class UNet(nn.Module):
             left.append(x)
             x = halve(x)
         x = self.bottom(x, n_frames)
-        for enlarge, block in zip(self.enlarge, self.up):  # noqa: B905
+        for enlarge, block in zip(self.enlarge, self.up):  # noqa: B905 - TorchScript knows no strict
             x = block(left.pop() + enlarge(x), n_frames)
         return x
 
@@ -97,4 +97,5 @@ class Doubling(nn.Module):
         self.spread = nn.Conv2d(n_in, 4 * n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, n_in, H, W)` to `(B, n_out, 2 H, 2 W)`."""
         return nn.functional.pixel_shuffle(self.spread(x), 2)

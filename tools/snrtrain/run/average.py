@@ -7,7 +7,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """torch's average of a network, in its `module` a copy that nothing trains.
+    """The average of a network, torch's, in its `module` a copy that nothing trains.
 
     decay: share of the average kept at each step, once the run is long. At first the average follows closely, or it
     would remember the untrained weights: after n steps it keeps min(decay, (2 + n) / (11 + n)) of itself. A run that

@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as parts:
             sums_hold = parts.testzip() is None  # torch does not look
         checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True) if sums_hold else None
-    except Exception:  # what a damaged file raises is anybody's guess
+    except Exception:  # noqa: BLE001 - what a damaged file raises is anybody's guess
         checkpoint = None
     if (
         not isinstance(checkpoint, dict)

@@ -28,7 +28,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no line search: it takes no closure
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - there is no line search
+        """Move all weights that have a gradient. closure: torch's; it is never called."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:

@@ -15,8 +15,11 @@ LARGEST_STRETCH = 0.4  # of a displacement's change from one pixel to the next: 
 
 
 def draw_series(image: Tensor, rng: Generator) -> Tensor:
-    """`(frame, e1, ro)` complex64 of a complex object `(e1, ro)`: 8 to 16 frames, that move in most of the series,
-    change contrast in most, and do one of them in all. The brightest stay about as bright as the image."""
+    """`(frame, e1, ro)` complex64 of a complex object `(e1, ro)`: 8 to 16 frames.
+
+    They move in most of the series, change contrast in most, and do one of them in all. The brightest stay about as
+    bright as the image.
+    """
     n_frames = int(rng.integers(FEWEST_FRAMES, MOST_FRAMES + 1))
     which = rng.choice(["motion", "contrast", "both"], p=[0.35, 0.2, 0.45])
     frames = image.numpy()[None].repeat(n_frames, axis=0)
@@ -29,8 +32,10 @@ def draw_series(image: Tensor, rng: Generator) -> Tensor:
 
 
 def draw_curves(n_frames: int, n_classes: int, rng: Generator) -> np.ndarray:
-    """Signal over time of each tissue class, `(class, frame)`, its largest magnitude 1; negative before the null of an
-    inversion recovery."""
+    """Signal over time of each tissue class, float32 `(class, frame)`, its largest magnitude 1.
+
+    Negative before the null of an inversion recovery.
+    """
     kind = rng.choice(["recovery", "agent", "echoes"])
     time = np.arange(n_frames) / (n_frames - 1)
     if kind == "recovery":  # 1 - 2 e exp(-t / T1), time in units of the longest inversion time
@@ -54,8 +59,11 @@ def contrast(magnitude: np.ndarray, curves: np.ndarray, rng: Generator) -> np.nd
 
 
 def memberships(magnitude: np.ndarray, n_classes: int, rng: Generator) -> np.ndarray:
-    """How much of each pixel is of each class, `(class, e1, ro)`, 1 in sum: hats around random levels of brightness,
-    overlapping as partial volumes do; a class may be far brighter in the series than it was in the image."""
+    """How much of each pixel is of each class, `(class, e1, ro)`, 1 in sum.
+
+    Hats around random levels of brightness, overlapping as partial volumes do; a class may be far brighter in the
+    series than it was in the image.
+    """
     levels = np.sort(rng.uniform(0.0, 1.2, size=n_classes)) + 1e-3 * np.arange(n_classes)
     smooth = ndimage.gaussian_filter(magnitude, 0.7)  # a volume's own noise is no tissue class
     return np.stack([np.interp(smooth, levels, row) for row in np.eye(n_classes)])

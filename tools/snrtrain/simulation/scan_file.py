@@ -48,7 +48,7 @@ def write(scan: RawScan, path: Path) -> None:
     path.unlink(missing_ok=True)
     dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)
     try:
-        dataset.write_xml_header(header(scan).toXML("utf-8"))
+        dataset.write_xml_header(xsd.ToXML(header(scan), "utf-8"))
         for acquisition in acquisitions(scan):
             dataset.append_acquisition(acquisition)
     finally:
@@ -135,7 +135,7 @@ def _acquisition(data: np.ndarray, dwell_us: float) -> ismrmrd.Acquisition:
     acquisition.available_channels = data.shape[0]
     acquisition.center_sample = data.shape[1] // 2
     acquisition.sample_time_us = dwell_us
-    acquisition.read_dir[:] = (1.0, 0.0, 0.0)
-    acquisition.phase_dir[:] = (0.0, 1.0, 0.0)
-    acquisition.slice_dir[:] = (0.0, 0.0, 1.0)
+    acquisition.read_dir = (1.0, 0.0, 0.0)
+    acquisition.phase_dir = (0.0, 1.0, 0.0)
+    acquisition.slice_dir = (0.0, 0.0, 1.0)
     return acquisition

@@ -13,21 +13,21 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
+from snrstream.recon.plan import MAPS, MapOptions
 from snrstream.recon.unmixing import power
-from snrtrain.archive.gmaps import MAP_GRID, possible_gmaps
+from snrtrain.archive.gmaps import possible_gmaps
 from snrtrain.methods.noise_process import resolution_filter
 from snrtrain.metrics import tissue_level
 from snrtrain.simulation.coils import loop_sensitivities
 from snrtrain.simulation.objects import remap
 from snrtrain.simulation.phantom import object_phase, white_noise
 
-MARGIN = 3  # half of inati's window: what a crop needs around it
+BESIDE = MAPS.window // 2  # pixels beside a crop that its maps see
 
 
 @dataclass(frozen=True)
-class Scan:
+class SimulatedScan:
     """A scan without acceleration, combined. g is 1.
 
     clean: `(e1, ro)`, or `(frame, e1, ro)` of a stack, complex64, its bright tissue near `snr`. noise: the same shape,
@@ -87,17 +87,17 @@ def pad_air(image: Tensor, shape: tuple[int, ...]) -> Tensor:
 def fully_sampled(
     image: Tensor, rng: Generator, snr: float, crop: int | None, n_channels: int,
     p_zero_filled: float = 0.2, flat: bool = False,
-) -> Scan:  # fmt: skip
+) -> SimulatedScan:  # fmt: skip
     """Scan a complex object `(e1, ro)` at R=1, with coils of its own; else as `scan_frames`."""
     sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
     scan = scan_frames(image[None], sensitivities[:, None], rng, snr, crop, p_zero_filled, flat, step=1)
-    return Scan(scan.clean[0], scan.noise[0], scan.snr, scan.resolution, scan.place)
+    return SimulatedScan(scan.clean[0], scan.noise[0], scan.snr, scan.resolution, scan.place)
 
 
 def scan_frames(
     frames: Tensor, sensitivities: Tensor, rng: Generator, snr: float, crop: int | None,
-    p_zero_filled: float = 0.2, flat: bool = False, step: int = MAP_GRID,
-) -> Scan:  # fmt: skip
+    p_zero_filled: float = 0.2, flat: bool = False, step: int = MAPS.step,
+) -> SimulatedScan:  # fmt: skip
     """Scan complex objects `(frame, e1, ro)` at R=1 and combine them with maps estimated from the noisy data.
 
     sensitivities: `(channel, frame, e1, ro)`, of slices; or `(channel, 1, e1, ro)`, of a series of one slice, whose
@@ -111,11 +111,11 @@ def scan_frames(
     if flat:
         sensitivities, rss = sensitivities / rss, torch.ones_like(rss)
     scale = snr / tissue_level(rss * frames.abs())
-    window, resolution = None, (1.0, 1.0)
+    kspace_filter, resolution = None, (1.0, 1.0)
     if rng.random() < p_zero_filled:
         resolution = (float(rng.uniform(0.55, 1.0)), float(rng.uniform(0.55, 1.0)))
         e1, ro = (resolution_filter(n, f) for n, f in zip(shape, resolution, strict=True))
-        window = e1[:, None] * ro
+        kspace_filter = e1[:, None] * ro
     n_acs = int(rng.integers(20, 49)) if rng.random() < 0.5 else None
     place = slice(0, shape[0]), slice(0, shape[1])
     if crop is not None:
@@ -127,24 +127,24 @@ def scan_frames(
         of_frame = sensitivities[:, min(number, sensitivities.shape[1] - 1)]
         coils = of_frame * (frame * scale)
         noise = white_noise(tuple(coils.shape), rng)
-        if window is not None:
-            coils = to_image(to_kspace(coils) * window)
-            noise = to_image(to_kspace(noise) * (window / window.square().mean().sqrt()))
+        if kspace_filter is not None:
+            coils = to_image(to_kspace(coils) * kspace_filter)
+            noise = to_image(to_kspace(noise) * (kspace_filter / kspace_filter.square().mean().sqrt()))
         if number < sensitivities.shape[1]:
             maps = _maps(coils + noise if n_acs is None else acs_image(coils + noise, n_acs), place, step)
         for combined, part in ((clean, coils), (kept, noise)):
             combined.append((maps.conj() * part[(slice(None), *place)]).sum(dim=0))
-    return Scan(torch.stack(clean), torch.stack(kept), snr, resolution, place)
+    return SimulatedScan(torch.stack(clean), torch.stack(kept), snr, resolution, place)
 
 
 def acs_image(coils: Tensor, n_lines: int) -> Tensor:
     """Coil images from the central `n_lines` of k-space alone, Hann window along e1."""
     n_e1 = coils.shape[1]
-    window = torch.zeros(n_e1)
+    taper = torch.zeros(n_e1)
     kept = centred_slice(min(n_lines, n_e1), n_e1)
     n_kept = kept.stop - kept.start
-    window[kept] = torch.sin(torch.pi * (torch.arange(n_kept) + 0.5) / n_kept).square()
-    return to_image(to_kspace(coils, dims=(-2,)) * window[:, None], dims=(-2,))
+    taper[kept] = torch.sin(torch.pi * (torch.arange(n_kept) + 0.5) / n_kept).square()
+    return to_image(to_kspace(coils, dims=(-2,)) * taper[:, None], dims=(-2,))
 
 
 def gmaps(image: Tensor, accelerations: tuple[int, ...], rng: Generator, snr: float, n_channels: int) -> list[Tensor]:
@@ -169,7 +169,7 @@ def coil_gmaps(
     partitions, lines = (centred_slice(min(n_lines, n), n) for n in size)
     dims = (-3, -2, -1) if size[0] > 1 else (-2, -1)
     acs = to_kspace(noisy, dims=dims)[:, partitions, lines]
-    step = 1 if size[0] == 1 else MAP_GRID
+    step = 1 if size[0] == 1 else MAPS.step
     return possible_gmaps(acs, (partitions.start, lines.start), size, accelerations, step)
 
 
@@ -178,7 +178,8 @@ def _maps(reference: Tensor, place: tuple[slice, slice], step: int) -> Tensor:
     rows, columns = (_widen(kept, size) for kept, size in zip(place, reference.shape[1:], strict=True))
     top, left = place[0].start - rows.start, place[1].start - columns.start
     height, width = (kept.stop - kept.start for kept in place)
-    return inati(reference[:, None, rows, columns], step=step)[:, 0, top : top + height, left : left + width]
+    around = reference[:, None, rows, columns]
+    return MapOptions(step=step).finder(around)(around)[:, 0, top : top + height, left : left + width]
 
 
 def _draw_crop(magnitude: Tensor, crop: int, rng: Generator) -> tuple[slice, slice]:
@@ -193,4 +194,4 @@ def _draw_crop(magnitude: Tensor, crop: int, rng: Generator) -> tuple[slice, sli
 
 
 def _widen(kept: slice, size: int) -> slice:
-    return slice(max(0, kept.start - MARGIN), min(size, kept.stop + MARGIN))
+    return slice(max(0, kept.start - BESIDE), min(size, kept.stop + BESIDE))

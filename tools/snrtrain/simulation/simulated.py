@@ -17,9 +17,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from snrstream.errors import ConfigurationError
+from snrstream.recon.plan import MAPS
 from snrtrain.archive import volumes
 from snrtrain.archive.archive import AXES, SPLITS, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, MAP_GRID
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G
 from snrtrain.simulation import dynamic, objects, scanner
 from snrtrain.simulation.coils import loop_sensitivities, stack_sensitivities
 
@@ -42,7 +43,9 @@ class Source:
     floor: bool = True
 
     def volume(self) -> volumes.Volume:
-        assert self.folder is not None
+        """The volume's data. Raises ConfigurationError where it cannot be read, ValueError for what is no volume."""
+        if self.folder is None:
+            raise ValueError(f"{self} is drawn; expected a volume")
         return _loaded(self.folder, self.subject, self.floor)
 
     def check(self) -> None:
@@ -106,7 +109,7 @@ def make(task: Task) -> Entry:
         image = draw_object(task.source, rng)
         frames = dynamic.draw_series(image, rng) if task.axis == "time" else image[None]
         sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
-        step = 1 if task.axis == "none" else MAP_GRID
+        step = 1 if task.axis == "none" else MAPS.step
         scan = scanner.scan_frames(frames, sensitivities[:, None], rng, snr, CROP, step=step)
         maps = _gmaps_of_slice(sensitivities * image, scan.place, rng)
     kept = [(np.ones((CROP, CROP), np.float32), (1, 1))]
@@ -142,7 +145,9 @@ def enlarged(gmap: np.ndarray, shape: tuple[int, ...], place: tuple[slice, slice
     return np.asarray(found, np.float32)
 
 
-def _scan_stack(volume: volumes.Volume, rng: Generator, snr: float, n_channels: int) -> tuple[scanner.Scan, Maps]:
+def _scan_stack(
+    volume: volumes.Volume, rng: Generator, snr: float, n_channels: int
+) -> tuple[scanner.SimulatedScan, Maps]:
     """Neighbouring slices of a volume; g-maps in the middle one, as of slices (ALONG_E1) and of a volume (IN_BOTH)."""
     stack = volumes.draw_stack(volume, rng)
     magnitude = np.ascontiguousarray(objects.remap(stack.slices, rng), dtype=np.float32)

@@ -83,14 +83,18 @@ def draw_coil_images(volume: volumes.Volume, rng: Generator) -> Tensor:
     return image * stack_sensitivities(n_channels, shape, [shrink * z for z in heights], rng, fewest_rings=2)
 
 
-def scanned(clean: Tensor, rng: Generator, lattice: Lattice = LATTICE) -> pairs.Volume:
-    """Fully sampled noise-free k-space `(channel, e2, e1, ro)` as a scan brings it: unit noise, the lines of the
-    lattice, and a block of calibration lines in the centre."""
+def scanned(clean: Tensor, rng: Generator, lattice: Lattice = LATTICE) -> pairs.VolumeScan:
+    """Fully sampled noise-free k-space `(channel, e2, e1, ro)` as a scan brings it.
+
+    With unit noise, the lines of the lattice, and a block of calibration lines in the centre.
+    """
     size = clean.shape[1], clean.shape[2]
     noisy = clean + white_noise(tuple(clean.shape), rng)
     partitions, lines = (centred_slice(min(N_ACS, n), n) for n in size)
     first = size[0] // 2 % lattice.acceleration[1], size[1] // 2 % lattice.acceleration[0]
-    volume = pairs.Volume(noisy, lattice, first, noisy[:, partitions, lines].clone(), (partitions.start, lines.start))
+    volume = pairs.VolumeScan(
+        noisy, lattice, first, noisy[:, partitions, lines].clone(), (partitions.start, lines.start)
+    )
     _, (one, other) = pairs.halves(volume)
     noisy *= (one | other)[..., None]
     return volume

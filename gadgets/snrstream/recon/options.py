@@ -1,0 +1,91 @@
+"""What can be chosen of a reconstruction: how kernels are fitted, and how coil maps are found."""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .coil_maps import inati, walsh
+from .grappa import NOISE_FROM, TIKHONOV
+from .lattice import Lattice
+
+
+@dataclass(frozen=True)
+class KernelOptions:
+    """How a GRAPPA kernel is fitted.
+
+    Parameters
+    ----------
+    n_lines, n_partitions, n_samples : int
+        Its size in acquired lines, acquired partitions and readout samples: see `calibrate`.
+    tikhonov : float
+        Regularisation, as a fraction of the mean diagonal of the normal equations.
+    regularisation : {"auto", "tikhonov", "noise"}
+        By `tikhonov` alone, or also by the `noise` that the kernel will meet, which has less noise and more residual
+        aliasing; `auto` takes `noise` from a net acceleration of 4 on, where k-space is in SNR units.
+    """
+
+    n_lines: int = 4
+    n_partitions: int = 4
+    n_samples: int = 5
+    tikhonov: float = TIKHONOV
+    regularisation: Literal["auto", "tikhonov", "noise"] = "auto"
+
+    def by_noise(self, lattice: Lattice, snr_units: bool) -> bool:
+        """Whether a kernel is regularised by noise.
+
+        Parameters
+        ----------
+        lattice : Lattice
+            That the kernel is for.
+        snr_units : bool
+            Whether the calibration lines are prewhitened.
+        """
+        if self.regularisation == "auto":
+            return snr_units and math.prod(lattice.acceleration) >= NOISE_FROM
+        return self.regularisation == "noise"
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How coil maps are found.
+
+    Parameters
+    ----------
+    method : {"inati", "walsh"}
+        They differ in the phase of the maps.
+    window : int
+        Edge in pixels of the neighbourhood from which a pixel of the maps is found, odd.
+    step : int
+        Distance in pixels of those found; the others are interpolated.
+    """
+
+    method: Literal["inati", "walsh"] = "inati"
+    window: int = 7
+    step: int = 2
+
+    @property
+    def margin(self) -> int:
+        """How many pixels beside a pixel count for its maps."""
+        return self.window // 2 + self.step
+
+    def finder(self, signal: Tensor) -> Callable[[Tensor], Tensor]:
+        """What makes maps of coil images `(channel, e2, e1, ro)`, of the whole or of any part in it.
+
+        Parameters
+        ----------
+        signal : Tensor
+            `(channel, ...)` complex64, all that there is: Walsh's phase is that of the channel with most of it,
+            everywhere.
+        """
+        if self.method == "inati":
+            return functools.partial(inati, window=self.window, step=self.step)
+        strongest = int(torch.linalg.vector_norm(signal.flatten(1), dim=1).argmax())
+        return functools.partial(walsh, window=self.window, step=self.step, reference=strongest)
+
+
+KERNEL, MAPS = KernelOptions(), MapOptions()
