@@ -32,6 +32,25 @@ def test_a_scan_through_the_module(module, raw_scan) -> None:
         assert image.data.tobytes() == wanted.data.tobytes() and image.meta == wanted.meta
 
 
+def test_an_image_leaves_before_the_next_repetition_is_sent(module, raw_scan) -> None:
+    """Gadgetron's own gadgets behind the module wait for it, and so does who looks at the screen."""
+    configuration = f'<configuration><gadget name="noise_adjust"/>{GADGETS}{FINISH}</configuration>'.encode()
+    link = Link(module, "module", patience=30)
+    answers = iter(link)
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        acquisitions = list(scan.acquisitions())
+        for message in [ConfigText(configuration), Header(scan.header_xml), *acquisitions]:
+            link.send(message)
+    first = [next(answers) for _ in range(2)]
+    for acquisition in acquisitions[1:]:
+        acquisition.idx.repetition = 1
+        link.send(acquisition)
+    link.send(Close())
+    second = list(answers)
+    assert [[image.repetition for image in images] for images in (first, second)] == [[0, 0], [1, 1]]
+    assert np.array_equal(first[0].data, second[0].data)
+
+
 @pytest.fixture
 def recorded(test_data) -> tuple[Path, Path]:
     """A session of Gadgetron with a module after its NoiseAdjust, and its own result."""

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -59,12 +59,6 @@ class Session:
         except ConnectionFailed:
             if self.has_scan:
                 raise  # others may go without CLOSE
-
-    def answers(self, messages: Iterable[Any]) -> list[Any]:
-        """All that `run` sends, for messages that are there already."""
-        sent: list[Any] = []
-        self.run(iter(messages), sent.append)
-        return sent
 
     def fault(self, text: str) -> Text | Fault:
         """The message that tells the peer of a failure, in its dialect."""
