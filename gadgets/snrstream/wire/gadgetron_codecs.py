@@ -47,8 +47,10 @@ def read_recon_data(source: Whole) -> ReconData:
 
 
 def read_image_array(source: Whole) -> ImageArray:
-    """Data is complex64 `(ro, e1, e2, channel, n, s, slice)`, headers an object array `(n, s, slice)`, meta one XML
-    text for each of them, the first axis fastest."""
+    """Data is complex64 `(ro, e1, e2, channel, n, s, slice)`, headers an object array `(n, s, slice)`.
+
+    Meta is one XML text for each of them, the first axis fastest.
+    """
     return ImageArray(
         data=_array(source, np.complex64),
         headers=_objects(source, ismrmrd.ImageHeader),

@@ -1,7 +1,13 @@
-"""The messages of an ISMRMRD session, beside ismrmrd's own Acquisition, Image and Waveform."""
+"""The messages of an ISMRMRD session: data, which are objects of ismrmrd and gadgetron, and what is said about it."""
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
+
+import ismrmrd
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
 
 CONFIG_FILE_SIZE = 1024
 
@@ -102,3 +108,10 @@ class Close:
 @dataclass(frozen=True)
 class Pause:
     """No message, but that the peer has sent nothing more so far: who waits for more would wait in vain for now."""
+
+
+Data: TypeAlias = ismrmrd.Acquisition | ismrmrd.Image | ismrmrd.Waveform | ReconData | ImageArray | AcquisitionBucket
+DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
+
+Words: TypeAlias = ConfigFile | ConfigText | Header | Close | Text | Query | Response | Fault | Dicom | Dependency
+Message: TypeAlias = Data | Words  # whatever travels
