@@ -41,7 +41,7 @@ def parse_xml(text: bytes | str, what: str, error: type[SnrstreamError]) -> ET.E
     try:
         # S314: what the parser is feared for is refused above, before it sees it.
         events = ET.iterparse(io.BytesIO(data), ("start", "end"))  # noqa: S314
-        _, root = next(events)  # which begins
+        root: ET.Element = next(events)[1]  # which begins
         depth = n_elements = 1
         for event, _ in events:
             depth += 1 if event == "start" else -1

@@ -9,7 +9,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -19,7 +18,7 @@ from snrstream.errors import ConnectionFailed, SnrstreamError
 from snrstream.hosts.session import Session
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
-from snrstream.wire.messages import Close
+from snrstream.wire.messages import Close, Message
 
 from . import small_scan
 
@@ -97,7 +96,8 @@ def mutated(parts: list[bytes], rng: np.random.Generator) -> bytes:
 
 
 def _run(data: bytes) -> str:
-    session, sent = Session("fuzz"), []
+    session = Session("fuzz")
+    sent: list[Message] = []
     try:
         session.run(_messages(data), sent.append)
     except SnrstreamError as exc:
@@ -106,7 +106,7 @@ def _run(data: bytes) -> str:
     return "images" if any(isinstance(answer, ismrmrd.Image) for answer in sent) else "nothing"
 
 
-def _messages(data: bytes) -> Iterator[Any]:
+def _messages(data: bytes) -> Iterator[Message]:
     """As a link hands them out."""
     decoder = Decoder()
     for start in range(0, len(data), CHUNK):
