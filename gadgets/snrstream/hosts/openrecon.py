@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..chain.chain import Chain
 from ..chain.parameters import replace_parameter
@@ -26,7 +25,7 @@ class Settings:
         Whether each must be a property, as with `snrstream send --set`. Consoles send parameters of their own.
     """
 
-    values: dict[str, Any]
+    values: dict[str, object]
     strict: bool = False
 
     def text(self) -> str:
@@ -75,7 +74,7 @@ def settings_of(text: str, expected: bool) -> Settings | None:
     return Settings(found, strict=content.get("strict") is True)
 
 
-def pipeline_name(parameters: dict[str, Any]) -> str | None:
+def pipeline_name(parameters: Mapping[str, object]) -> str | None:
     """Find the pipeline that a console's parameters name, as python-ismrmrd-server reads them.
 
     Parameters
@@ -92,7 +91,7 @@ def pipeline_name(parameters: dict[str, Any]) -> str | None:
     return names[0] if names else None
 
 
-def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, Any]) -> Chain:
+def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, object]) -> Chain:
     """Set properties of a chain's gadgets as a user of the command line sets them: each must be one.
 
     Parameters
@@ -122,7 +121,7 @@ def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, Any]) 
     return chain
 
 
-def adjusted(chain: Chain, parameters: Mapping[str, Any]) -> tuple[Chain, list[str]]:
+def adjusted(chain: Chain, parameters: Mapping[str, object]) -> tuple[Chain, list[str]]:
     """Set those properties of a chain's gadgets that a console's parameters name.
 
     A parameter that is no property of exactly one gadget is warned of and left alone, for a console may send ones of
@@ -154,7 +153,7 @@ def adjusted(chain: Chain, parameters: Mapping[str, Any]) -> tuple[Chain, list[s
     ]
 
 
-def _changed(chain: Chain, properties: Mapping[str, Any], origin: str) -> tuple[Chain, list[str]]:
+def _changed(chain: Chain, properties: Mapping[str, object], origin: str) -> tuple[Chain, list[str]]:
     """The chain with these properties, and the names of those that are not of exactly one gadget.
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. Of properties that exclude each
