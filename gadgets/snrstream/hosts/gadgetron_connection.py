@@ -23,7 +23,8 @@ class ModuleConnection:
     """In place of the package's `Connection`, which `python -m gadgetron` opens ahead of everything else.
 
     That one reads configuration and header at once, waits for ever where its peer is gone, and has a parser that
-    raises on headers that Gadgetron itself takes. This one leaves all messages to whom it is given to.
+    raises on headers that Gadgetron itself takes. This one leaves all messages to whom it is given to, and reads on while
+    what it sends is not taken, as the server does.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class ModuleConnection:
 
     def __init__(self, sock: socket.socket, begun: Iterable[Message] = ()) -> None:
         self._socket = sock
-        self._link = Link(sock, PEER)
+        self._link = Link(sock, PEER, spool=True, pauses=True)
         self.messages: Iterator[Message | Pause] = itertools.chain(begun, self._link)
 
     @classmethod
