@@ -27,11 +27,11 @@ class Options:
 
     Attributes
     ----------
-    clients
+    clients : int
         How many are served at once.
-    patience
+    patience : float
         Seconds that a client may send, or take, nothing.
-    keep_raw
+    keep_raw : Path or None
         The folder where raw data of scans that failed stays; None keeps none.
     """
 
@@ -47,13 +47,13 @@ def converse(sock: socket.socket, session: Session, options: Options, gate: Gate
 
     Parameters
     ----------
-    sock
+    sock : socket.socket
         Of the client; the caller closes it.
-    session
+    session : Session
         What is held.
-    options
+    options : Options
         How long the client is waited for, and where its raw data is kept.
-    gate
+    gate : Gate
         Once it is closed, no scan begins, and a client that is waited for is let go.
     """
     record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
@@ -123,13 +123,13 @@ def report(link: Link, session: Session, text: str, patience: float) -> None:
 
     Parameters
     ----------
-    link
+    link : Link
         To the client.
-    session
+    session : Session
         Which failed; it knows the words for its dialect.
-    text
+    text : str
         What is told.
-    patience
+    patience : float
         Seconds that a client which still sends may be silent.
     """
     seconds = math.inf if session.has_scan else max(DRAIN_SECONDS, patience)

@@ -23,19 +23,19 @@ class ModuleConnection:
     """In place of the package's `Connection`, which `python -m gadgetron` opens ahead of everything else.
 
     That one reads configuration and header at once, waits for ever where its peer is gone, and has a parser that
-    raises on headers that Gadgetron itself takes. This one leaves all messages to whom it is given to, and reads on while
-    what it sends is not taken, as the server does.
+    raises on headers that Gadgetron itself takes. This one leaves all messages to whom it is given to, and reads on
+    while what it sends is not taken, as the server does.
 
     Parameters
     ----------
-    sock
+    sock : socket.socket
         To Gadgetron. It is closed at the end of the context.
-    begun
+    begun : iterable of Message
         Messages that have been read from the socket already.
 
     Attributes
     ----------
-    messages
+    messages : iterator of Message or Pause
         Up to Gadgetron's CLOSE, as of `Link`.
     """
 
@@ -50,7 +50,7 @@ class ModuleConnection:
 
         Parameters
         ----------
-        connection
+        connection : Connection
             Whose socket is used from now on; it must read no more.
 
         Returns
@@ -78,7 +78,7 @@ class ModuleConnection:
 
         Parameters
         ----------
-        message
+        message : Message
             Any that can be encoded.
 
         Raises
@@ -93,7 +93,7 @@ class ModuleConnection:
 
         Parameters
         ----------
-        text
+        text : str
             Cut where it is long.
         """
         with contextlib.suppress(ConnectionFailed):

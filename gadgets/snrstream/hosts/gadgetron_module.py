@@ -32,7 +32,7 @@ def chain(connection: Union["Connection", ModuleConnection]) -> None:
 
     Parameters
     ----------
-    connection
+    connection : Connection or ModuleConnection
         What `python -m gadgetron` opened.
 
     Raises

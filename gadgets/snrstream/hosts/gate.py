@@ -24,7 +24,7 @@ class Gate:
 
         Parameters
         ----------
-        scan
+        scan : object
             Which one, until it leaves.
 
         Raises
@@ -60,7 +60,7 @@ class Gate:
 
         Parameters
         ----------
-        sock
+        sock : socket.socket
             With its time limit set.
 
         Raises

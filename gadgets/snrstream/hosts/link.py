@@ -19,27 +19,27 @@ class Link:
 
     Parameters
     ----------
-    sock
+    sock : socket.socket
         Connected. It stays the caller's to close.
-    peer
+    peer : str
         What errors and the log call the other end.
-    patience
+    patience : float or None
         Seconds that the peer may send nothing, or take nothing; None is for ever.
-    record
+    record : Record or None
         Is given all bytes that come, in order.
-    spool
+    spool : bool
         Whether what comes while `send` waits for the peer to take something is kept for later, for some peers read
         nothing before they have sent everything.
-    pauses
+    pauses : bool
         Whether iteration gives a `Pause` whenever it is about to wait for the peer.
-    gate
+    gate : Gate or None
         As long as it is set here, its closing ends every wait for the peer to send, by ConnectionFailed.
 
     Attributes
     ----------
-    closed_by_peer
+    closed_by_peer : bool
         Whether the peer's CLOSE has come.
-    has_header
+    has_header : bool
         Whether a scan's header came: set by draining, and by who takes it from an iteration.
     """
 
@@ -107,7 +107,7 @@ class Link:
 
         Parameters
         ----------
-        message
+        message : Message
             Any that can be encoded.
 
         Raises
@@ -136,9 +136,9 @@ class Link:
 
         Parameters
         ----------
-        silence
+        silence : float
             Seconds without a byte after which it gives up.
-        seconds
+        seconds : float
             After which it gives up in any case.
         """
         self._deadline = time.monotonic() + seconds
@@ -159,7 +159,7 @@ class Link:
 
         Parameters
         ----------
-        silence
+        silence : float
             Seconds without a byte after which it gives up; after ten times as long, it does so in any case.
         """
         try:

@@ -19,9 +19,9 @@ class Settings:
 
     Attributes
     ----------
-    values
+    values : dict[str, object]
         By property, and for consoles the pipeline's own name.
-    strict
+    strict : bool
         Whether each must be a property, as with `snrstream send --set`. Consoles send parameters of their own.
     """
 
@@ -44,9 +44,9 @@ def settings_of(text: str, expected: bool) -> Settings | None:
 
     Parameters
     ----------
-    text
+    text : str
         What came right after the header.
-    expected
+    expected : bool
         Whether it can be nothing but settings: what the user set would be lost if it were passed over.
 
     Returns
@@ -79,7 +79,7 @@ def pipeline_name(parameters: Mapping[str, object]) -> str | None:
 
     Parameters
     ----------
-    parameters
+    parameters : Mapping[str, object]
         By their ids.
 
     Returns
@@ -96,11 +96,11 @@ def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, object
 
     Parameters
     ----------
-    chain
+    chain : Chain
         Which stays as it is.
-    pipeline
+    pipeline : str
         What the chain is called.
-    properties
+    properties : Mapping[str, object]
         By their names.
 
     Returns
@@ -129,9 +129,9 @@ def adjusted(chain: Chain, parameters: Mapping[str, object]) -> tuple[Chain, lis
 
     Parameters
     ----------
-    chain
+    chain : Chain
         Which stays as it is.
-    parameters
+    parameters : Mapping[str, object]
         By their ids.
 
     Returns

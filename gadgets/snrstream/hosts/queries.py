@@ -15,7 +15,7 @@ def answer(query: str) -> str:
 
     Parameters
     ----------
-    query
+    query : str
         By the names of Gadgetron's own queries.
 
     Returns

@@ -21,9 +21,9 @@ class RawRecord:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where the file lies.
-    peer
+    peer : str
         Named in the file's name.
     """
 
@@ -44,7 +44,7 @@ class RawRecord:
 
         Parameters
         ----------
-        data
+        data : memoryview
             The next bytes.
         """
         self._n_came += len(data)
@@ -109,7 +109,7 @@ def record_folder(path: Path) -> Path:
 
     Parameters
     ----------
-    path
+    path : Path
         Of the folder.
 
     Returns

@@ -30,9 +30,9 @@ def serve(host: str, port: int, options: Options) -> None:
 
     Parameters
     ----------
-    host, port
+    host, port : str, int
         The address to listen on; port 0 takes one that is free, and the log tells which.
-    options
+    options : Options
         How clients are treated.
 
     Raises
@@ -59,7 +59,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Parameters
     ----------
-    host, port
+    host, port : str, int
         The address; port 0 takes one that is free.
 
     Returns
@@ -102,7 +102,7 @@ class Server:
 
     Parameters
     ----------
-    options
+    options : Options
         How they are treated.
     """
 
@@ -118,7 +118,7 @@ class Server:
 
         Parameters
         ----------
-        listener
+        listener : socket.socket
             Of which a client was announced.
         """
         try:

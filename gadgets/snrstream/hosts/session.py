@@ -48,16 +48,16 @@ class Session:
 
     Parameters
     ----------
-    peer
+    peer : str
         What errors and the log call the other end.
 
     Attributes
     ----------
-    begun
+    begun : bool
         Whether the peer has said anything.
-    has_scan
+    has_scan : bool
         Whether it has sent the header of a scan.
-    is_gadgetron
+    is_gadgetron : bool
         Whether it is a Gadgetron that dialled us as its external module, which takes other errors.
     """
 
@@ -70,9 +70,9 @@ class Session:
 
         Parameters
         ----------
-        messages
+        messages : iterator of Message or Pause
             From the peer's first to its last, which is the one ahead of its CLOSE, as they come.
-        send
+        send : Send
             Takes all that goes back to the peer before our CLOSE, each as soon as it is there. It may be called while
             the next message is asked for: queries are answered there and then, whatever the session is about, for
             their peer may wait for it.
@@ -96,7 +96,7 @@ class Session:
 
         Parameters
         ----------
-        text
+        text : str
             Cut where it is long.
 
         Returns

@@ -16,11 +16,11 @@ class Spool:
 
     Parameters
     ----------
-    sock
+    sock : socket.socket
         Which nobody else may read.
-    record
+    record : Record or None
         Is given each byte once, in order, as soon as it has come; may be set to None.
-    most
+    most : int
         How many bytes may be kept.
     """
 
@@ -56,7 +56,7 @@ class Spool:
 
         Parameters
         ----------
-        buffers
+        buffers : list[memoryview]
             Filled in this order, in full or in part.
 
         Returns

@@ -37,7 +37,7 @@ def encode_noise(noise: NoiseMeasurement) -> bytes:
 
     Parameters
     ----------
-    noise
+    noise : NoiseMeasurement
         The measurement.
 
     Returns
@@ -64,7 +64,7 @@ def decode_noise(data: bytes) -> NoiseMeasurement:
 
     Parameters
     ----------
-    data
+    data : bytes
         SFNDAM version 1, from a stranger.
 
     Returns

@@ -25,15 +25,15 @@ class NoiseMeasurement:
 
     Attributes
     ----------
-    covariance
+    covariance : np.ndarray
         `(channel, channel)` complex128, E[n n^H] as `noise_covariance` gives it.
-    n_samples
+    n_samples : int
         From how many samples.
-    dwell_us
+    dwell_us : float
         Dwell time, 0 where unknown.
-    bandwidth_ratio
+    bandwidth_ratio : float
         `relativeReceiverNoiseBandwidth` of its header.
-    labels
+    labels : tuple[str, ...]
         One coil name for each channel, or none.
 
     Raises
@@ -79,9 +79,9 @@ class NoiseMeasurement:
 
         Parameters
         ----------
-        labels
+        labels : sequence of str
             Coil names of the scan, in the order of its channels.
-        n_channels
+        n_channels : int
             How many channels the scan has.
 
         Returns
@@ -110,9 +110,9 @@ def measured_noise(noise: Sequence[ismrmrd.Acquisition], header: xsd.ismrmrdHead
 
     Parameters
     ----------
-    noise
+    noise : sequence of ismrmrd.Acquisition
         The acquisitions, at least one.
-    header
+    header : ismrmrdHeader
         Of their scan: the receivers' bandwidth ratio and the channels' labels.
 
     Returns
@@ -148,9 +148,9 @@ def check_dwell(what: str, dwell_us: float) -> None:
 
     Parameters
     ----------
-    what
+    what : str
         What has it, for the error.
-    dwell_us
+    dwell_us : float
         The dwell time in microseconds; 0 stands for unknown.
 
     Raises

@@ -23,7 +23,7 @@ def is_noise_query(text: bytes) -> bool:
 
     Parameters
     ----------
-    text
+    text : bytes
         The XML of the configuration, or whatever came in its place.
 
     Returns
@@ -42,7 +42,7 @@ def noise_summary(config_xml: bytes) -> bytes:
 
     Parameters
     ----------
-    config_xml
+    config_xml : bytes
         The configuration that asks, with the id of the measurement in its property `noise_file`.
 
     Returns

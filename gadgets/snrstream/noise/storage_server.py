@@ -31,11 +31,11 @@ def keep(measurement: str, noise: NoiseMeasurement, header: xsd.ismrmrdHeader) -
 
     Parameters
     ----------
-    measurement
+    measurement : str
         Its id.
-    noise
+    noise : NoiseMeasurement
         What is stored, for 48 hours.
-    header
+    header : ismrmrdHeader
         Of the scan that measured it: device, subject and session, without which the server keeps nothing.
     """
     _ask("store", measurement, header, encode_noise(noise))
@@ -46,9 +46,9 @@ def find(measurement: str, header: xsd.ismrmrdHeader | None) -> NoiseMeasurement
 
     Parameters
     ----------
-    measurement
+    measurement : str
         Its id.
-    header
+    header : ismrmrdHeader or None
         Of the scan that names it; None where only the id is known, of which device, subject and session are parts then.
 
     Returns

@@ -36,9 +36,9 @@ def keep(measurement: str, noise: NoiseMeasurement) -> None:
 
     Parameters
     ----------
-    measurement
+    measurement : str
         Its id, of at most 256 characters.
-    noise
+    noise : NoiseMeasurement
         What is kept for 48 hours.
     """
     if len(measurement) > LONGEST_ID:
@@ -62,7 +62,7 @@ def find(measurement: str) -> NoiseMeasurement | None:
 
     Parameters
     ----------
-    measurement
+    measurement : str
         Its id.
 
     Returns

@@ -26,9 +26,9 @@ def keep_noise(noise: NoiseMeasurement, header: xsd.ismrmrdHeader) -> None:
 
     Parameters
     ----------
-    noise
+    noise : NoiseMeasurement
         What the scan measured.
-    header
+    header : ismrmrdHeader
         Of the scan: its `measurementID`, without which nothing is kept.
     """
     measurement = measurement_id(header)
@@ -44,11 +44,11 @@ def kept_noise(named: str, header: xsd.ismrmrdHeader, n_channels: int) -> NoiseM
 
     Parameters
     ----------
-    named
+    named : str
         Its id.
-    header
+    header : ismrmrdHeader
         Of the scan.
-    n_channels
+    n_channels : int
         Of the scan's data.
 
     Returns
@@ -82,11 +82,11 @@ def whitening(
 
     Parameters
     ----------
-    noise
+    noise : NoiseMeasurement
         For the channels of the scan.
-    first
+    first : ismrmrd.Acquisition
         A line of the scan, for its dwell time.
-    header
+    header : ismrmrdHeader
         Of the scan.
 
     Returns

@@ -10,14 +10,14 @@ class Progress:
 
     Parameters
     ----------
-    description
+    description : str
         What stands before the bar.
-    total
+    total : int or None
         How many acquisitions are expected, where that is known.
 
     Attributes
     ----------
-    n_acquisitions, n_images
+    n_acquisitions, n_images : int
         How many have gone in and come out; counted whether or not a bar is drawn.
     """
 
@@ -48,9 +48,9 @@ def progress_bar(steps: Iterable[int], what: str) -> Iterable[int]:
 
     Parameters
     ----------
-    steps
+    steps : iterable of int
         What is gone through.
-    what
+    what : str
         What stands before the bar.
 
     Returns

@@ -14,11 +14,11 @@ def parse_xml(text: bytes | str, what: str, error: type[SnrstreamError]) -> ET.E
 
     Parameters
     ----------
-    text
+    text : bytes or str
         The XML.
-    what
+    what : str
         What an error calls it.
-    error
+    error : type[SnrstreamError]
         The class of that error.
 
     Returns
@@ -58,7 +58,7 @@ def local_name(element: ET.Element) -> str:
 
     Parameters
     ----------
-    element
+    element : ET.Element
         Of any namespace, or none.
 
     Returns

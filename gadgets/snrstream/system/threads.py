@@ -10,7 +10,7 @@ def limit_threads(n_threads: int) -> None:
 
     Parameters
     ----------
-    n_threads
+    n_threads : int
         For each scan.
     """
     import torch

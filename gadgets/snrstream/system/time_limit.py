@@ -23,7 +23,7 @@ def heed(given_up: concurrent.futures.Future[None]) -> None:
 
     Parameters
     ----------
-    given_up
+    given_up : concurrent.futures.Future[None]
         Done from the moment on at which nobody wants the work any more.
     """
     _here.given_up = given_up
@@ -38,13 +38,13 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
     Parameters
     ----------
-    limit_s
+    limit_s : float
         Seconds that it may take.
-    key
+    key : str
         What it works with, such as a model.
-    work
+    work : Callable[[], Result]
         What is done.
-    cancel
+    cancel : Callable[[], None]
         Tells the work to end, from another thread than the work's.
 
     Returns
@@ -100,7 +100,7 @@ def leave(status: int) -> NoReturn:
 
     Parameters
     ----------
-    status
+    status : int
         Of the process.
     """
     with _lock:

@@ -12,7 +12,7 @@ def head_of(acquisition: ismrmrd.Acquisition) -> ismrmrd.AcquisitionHeader:
 
     Parameters
     ----------
-    acquisition
+    acquisition : ismrmrd.Acquisition
         Whose header it is.
 
     Returns
@@ -28,11 +28,11 @@ def acquisition_of(head: ismrmrd.AcquisitionHeader, data: np.ndarray, trajectory
 
     Parameters
     ----------
-    head
+    head : ismrmrd.AcquisitionHeader
         Its counts must be those of the arrays, which are not looked at.
-    data
+    data : np.ndarray
         Samples `(channel, ro)` complex64, shared.
-    trajectory
+    trajectory : np.ndarray
         Points `(ro, dimension)` float32, shared.
 
     Returns
@@ -50,9 +50,9 @@ def with_data(acquisition: ismrmrd.Acquisition, data: np.ndarray) -> ismrmrd.Acq
 
     Parameters
     ----------
-    acquisition
+    acquisition : ismrmrd.Acquisition
         Whose header and trajectory are shared.
-    data
+    data : np.ndarray
         Samples of the same shape, `(channel, ro)` complex64.
 
     Returns
@@ -68,7 +68,7 @@ def mask_of(*flags: int) -> int:
 
     Parameters
     ----------
-    *flags
+    *flags : int
         As ismrmrd counts them, from 1.
 
     Returns

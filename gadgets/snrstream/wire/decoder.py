@@ -29,7 +29,7 @@ class Decoder:
 
     Parameters
     ----------
-    limits
+    limits : Limits
         The largest text and the largest data that a message may announce.
     """
 
@@ -46,7 +46,7 @@ class Decoder:
 
         Parameters
         ----------
-        data
+        data : bytes or bytearray or memoryview
             The peer's next bytes, cut anywhere.
 
         Yields
@@ -91,7 +91,7 @@ class Decoder:
 
         Parameters
         ----------
-        n_bytes
+        n_bytes : int
             How many bytes of the buffers have been filled.
 
         Yields

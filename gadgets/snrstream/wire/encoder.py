@@ -33,7 +33,7 @@ def encode(message: Message) -> bytes:
 
     Parameters
     ----------
-    message
+    message : Message
         Data, or what is said about it.
 
     Returns

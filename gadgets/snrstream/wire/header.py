@@ -26,19 +26,19 @@ class Encoding:
 
     Attributes
     ----------
-    encoded_matrix, recon_matrix
+    encoded_matrix, recon_matrix : tuple[int, int, int]
         In samples, and in pixels.
-    encoded_fov_mm, recon_fov_mm
+    encoded_fov_mm, recon_fov_mm : tuple[float, float, float]
         Field of view.
-    centre
+    centre : tuple[int, int]
         The line numbers (`kspace_encode_step_2`, `kspace_encode_step_1`) that hold k = 0.
-    first, last
+    first, last : tuple[int, int]
         The line numbers that the scan may acquire.
-    acceleration
+    acceleration : tuple[int, int]
         R1 along e1 and R2 along e2.
-    interleaved
+    interleaved : bool
         Whether the sampling moves from repetition to repetition, to calibrate on several (TGRAPPA).
-    n_averages
+    n_averages : int
         How often each line is acquired.
     """
 
@@ -61,7 +61,7 @@ def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
 
     Parameters
     ----------
-    text
+    text : bytes or str
         The XML, as bytes in UTF-8.
 
     Returns
@@ -128,7 +128,7 @@ def noise_bandwidth_ratio(header: xsd.ismrmrdHeader) -> float:
 
     Parameters
     ----------
-    header
+    header : ismrmrdHeader
         Of the scan.
 
     Returns
@@ -155,7 +155,7 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
 
     Parameters
     ----------
-    header
+    header : ismrmrdHeader
         Of the scan.
 
     Returns

@@ -13,7 +13,7 @@ def measurement_id(header: xsd.ismrmrdHeader) -> str | None:
 
     Parameters
     ----------
-    header
+    header : ismrmrdHeader
         Of the scan.
 
     Returns
@@ -30,7 +30,7 @@ def noise_dependency(header: xsd.ismrmrdHeader) -> str | None:
 
     Parameters
     ----------
-    header
+    header : ismrmrdHeader
         Of the scan.
 
     Returns
@@ -50,7 +50,7 @@ def coil_labels(header: xsd.ismrmrdHeader) -> tuple[str, ...]:
 
     Parameters
     ----------
-    header
+    header : ismrmrdHeader
         Of the scan.
 
     Returns
@@ -70,9 +70,9 @@ def storage_tags(header: xsd.ismrmrdHeader | None, measurement: str) -> dict[str
 
     Parameters
     ----------
-    header
+    header : ismrmrdHeader or None
         Of the scan; None where only the id is known.
-    measurement
+    measurement : str
         The id of the measurement.
 
     Returns

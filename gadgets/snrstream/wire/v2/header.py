@@ -26,7 +26,7 @@ def header_of(header: mrd.Header) -> xsd.ismrmrdHeader:
 
     Parameters
     ----------
-    header
+    header : mrd.Header
         Of an MRD v2 stream.
 
     Returns

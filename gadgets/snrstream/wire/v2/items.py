@@ -57,7 +57,7 @@ def acquisition_of(acquisition: mrd.Acquisition) -> ismrmrd.Acquisition:
 
     Parameters
     ----------
-    acquisition
+    acquisition : mrd.Acquisition
         Counters, times and numbers that it lacks become 0, a centre that it lacks becomes the middle sample.
 
     Returns
@@ -127,7 +127,7 @@ def image_item(image: ismrmrd.Image) -> mrd.StreamItem:
 
     Parameters
     ----------
-    image
+    image : ismrmrd.Image
         With its meta attributes, which stay texts.
 
     Returns
