@@ -28,6 +28,7 @@ from ..wire.messages import (
     Query,
     Response,
     Text,
+    data_of,
 )
 from . import openrecon
 from .queries import answer
@@ -152,7 +153,7 @@ class Session:
             for item in chain.run(self._items(messages, progress, warnings), header):
                 if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
                     continue  # Gadgetron's client fails at messages that it does not expect back
-                send(item)
+                send(data_of(item))
                 if isinstance(item, ismrmrd.Image):
                     progress.image()
         log.info("%d acquisitions in, %d images out", progress.n_acquisitions, progress.n_images)

@@ -25,6 +25,7 @@ from .messages import (
     Response,
     Text,
     Words,
+    not_sendable,
 )
 
 
@@ -85,7 +86,7 @@ def _words(message: Words) -> bytes:
             return _counted(MessageId.DICOM, file) + _long(name.encode()) + _long(meta)
         case Close():
             return _id(MessageId.CLOSE)
-    raise ProtocolError(f"a {type(message).__name__} cannot be sent; expected acquisitions, images or waveforms")
+    raise not_sendable(message)
 
 
 def _configuration_name(name: str) -> bytes:

@@ -9,6 +9,8 @@ from gadgetron.types.acquisition_bucket import AcquisitionBucket
 from gadgetron.types.image_array import ImageArray
 from gadgetron.types.recon_data import ReconData
 
+from ..errors import ProtocolError
+
 CONFIG_FILE_SIZE = 1024
 
 
@@ -115,3 +117,42 @@ DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageAr
 
 Words: TypeAlias = ConfigFile | ConfigText | Header | Close | Text | Query | Response | Fault | Dicom | Dependency
 Message: TypeAlias = Data | Words  # whatever travels
+
+
+def data_of(item: object) -> Data:
+    """Give what a chain ends with as data that can be sent.
+
+    Parameters
+    ----------
+    item : object
+        Of a chain's last gadget.
+
+    Returns
+    -------
+    Data
+        The same object.
+
+    Raises
+    ------
+    ProtocolError
+        Where it is none of the objects that travel.
+    """
+    if isinstance(item, DATA):
+        return item
+    raise not_sendable(item)
+
+
+def not_sendable(item: object) -> ProtocolError:
+    """Make the error for an object that is no message.
+
+    Parameters
+    ----------
+    item : object
+        Which should have been sent.
+
+    Returns
+    -------
+    ProtocolError
+        That names its class.
+    """
+    return ProtocolError(f"a {type(item).__name__} cannot be sent; expected acquisitions, images or waveforms")
