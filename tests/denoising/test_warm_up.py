@@ -12,10 +12,10 @@ import pytest
 
 from snrstream.chain import chain, trial_scan
 from snrstream.gadgets import denoise
-from snrstream.hosts.session import Session
 from snrstream.system.resources import folder
 from snrstream.wire.messages import ConfigFile, Header
 from snrtrain.benchmarks import small_scan
+from tests.sessions import answers_to
 
 SCAN = [ConfigFile("grappa_denoise"), Header(small_scan.HEADER)]
 N_CLIENTS = 4
@@ -47,7 +47,7 @@ def warnings_of(caplog) -> list[str]:
 
 
 def images() -> list[ismrmrd.Image]:
-    answers = Session("client").answers(itertools.chain(SCAN, small_scan.acquisitions()))
+    answers = answers_to(itertools.chain(SCAN, small_scan.acquisitions()))
     return [answer for answer in answers if isinstance(answer, ismrmrd.Image)]
 
 

@@ -25,11 +25,11 @@ from snrstream.hosts import conversation
 from snrstream.hosts.conversation import Options
 from snrstream.hosts.link import Link
 from snrstream.hosts.server import Server, listen
-from snrstream.hosts.session import Session
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrtrain.benchmarks import small_scan
+from tests.sessions import answers_to
 
 from .conftest import ENVIRONMENT, Running, running
 
@@ -57,7 +57,7 @@ def pixels(answers: list[Any]) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def expected() -> list[bytes]:
-    return pixels(Session("test").answers(SCAN))
+    return pixels(answers_to(SCAN))
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected
     assert kept.name.endswith(".mrd")
     messages = list(Decoder().receive(kept.read_bytes()))
     assert b"".join(map(encode, messages)) == b"".join(map(encode, [*scan, Close()]))
-    assert len(pixels(Session("again").answers(messages[:-1]))) == 6
+    assert len(pixels(answers_to(messages[:-1]))) == 6
 
 
 def test_a_scan_that_failed_is_kept_whole_though_it_pauses(tmp_path: Path, monkeypatch) -> None:

@@ -1,5 +1,6 @@
 """The chain as the external module of a Gadgetron: started as Gadgetron starts it, spoken to as it speaks."""
 
+import itertools
 import socket
 import struct
 from pathlib import Path
@@ -14,6 +15,7 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.header import parse_header
 from snrstream.wire.messages import Close, ConfigText, Header
 from snrstream.wire.scan_file import ScanFile
+from snrtrain.benchmarks import small_scan
 
 from .conftest import exchange
 
@@ -30,6 +32,38 @@ def test_a_scan_through_the_module(module, raw_scan) -> None:
     assert len(images) == 2
     for image, wanted in zip(images, expected, strict=True):
         assert image.data.tobytes() == wanted.data.tobytes() and image.meta == wanted.meta
+
+
+def test_an_image_leaves_before_the_next_repetition_is_sent(module, raw_scan) -> None:
+    """Gadgetron's own gadgets behind the module wait for it, and so does who looks at the screen."""
+    configuration = f'<configuration><gadget name="noise_adjust"/>{GADGETS}{FINISH}</configuration>'.encode()
+    link = Link(module, "module", patience=30)
+    answers = iter(link)
+    with ScanFile(raw_scan("brain_16ch_r3")) as scan:
+        acquisitions = list(scan.acquisitions())
+        for message in [ConfigText(configuration), Header(scan.header_xml), *acquisitions]:
+            link.send(message)
+    first = [next(answers) for _ in range(2)]
+    for acquisition in acquisitions[1:]:
+        acquisition.idx.repetition = 1
+        link.send(acquisition)
+    link.send(Close())
+    second = list(answers)
+    assert [[image.repetition for image in images] for images in (first, second)] == [[0, 0], [1, 1]]
+    assert np.array_equal(first[0].data, second[0].data)
+
+
+def test_a_gadgetron_that_reads_nothing_before_it_has_sent_everything(module) -> None:
+    """More goes back than the buffers between the two can hold: as many acquisitions, whitened, as were sent."""
+    noise, line = itertools.islice(small_scan.acquisitions(), 2)
+    large = ismrmrd.Acquisition(line.getHead(), np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32))
+    large.resize(number_of_samples=8192, active_channels=len(noise.data))
+    large.data[:] = 1
+    configuration = ConfigText(b'<configuration><gadget name="noise_adjust"/></configuration>')
+    link = Link(module, "module", patience=20)
+    for message in [configuration, Header(small_scan.HEADER), noise, *itertools.repeat(large, 200), Close()]:
+        link.send(message)
+    assert len(list(link)) == 200 and 200 * large.data.nbytes >= 50 << 20
 
 
 @pytest.fixture

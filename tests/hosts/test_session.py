@@ -1,7 +1,7 @@
 """Sessions in every dialect, without a socket."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import ismrmrd
@@ -13,17 +13,13 @@ from snrstream.hosts.session import Session
 from snrstream.system.resources import folder
 from snrstream.wire.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Query, Response, Text
 from snrtrain.benchmarks import fuzz, small_scan
+from tests.sessions import answers_to
 
 HEADER = Header(small_scan.HEADER)
 
 
-def run(messages: Iterable[Any]) -> list[Any]:
-    """What the peer gets; `messages` without its CLOSE."""
-    return Session("peer").answers(messages)
-
-
 def scan(*opening: Any) -> list[Any]:
-    return run([*opening, *small_scan.acquisitions()])
+    return answers_to([*opening, *small_scan.acquisitions()])
 
 
 def pixels(answers: list[Any]) -> list[np.ndarray]:
@@ -119,7 +115,7 @@ def test_texts_and_waveforms_among_the_data_do_no_harm(expected: list[Any]) -> N
     assert len(answers) == len(expected)  # Gadgetron's client fails at waveforms that come back
     module = ConfigText(b'<configuration><gadget name="accumulate"/></configuration>')
     lines = [a for a in small_scan.acquisitions() if not a.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)]
-    assert isinstance(run([module, HEADER, waveform, *lines])[0], ismrmrd.Waveform)
+    assert isinstance(answers_to([module, HEADER, waveform, *lines])[0], ismrmrd.Waveform)
 
 
 NOISE_SUMMARY = ConfigText(
@@ -160,7 +156,7 @@ def test_a_query_is_answered_before_the_next_message_is_asked_for(name: str) -> 
     Session("peer").run(asking(), sent.append)
     assert answered == [True] * (len(SESSIONS[name]) + 1)
     others = [type(answer) for answer in sent if not isinstance(answer, Response)]
-    assert others == [type(answer) for answer in run(SESSIONS[name])]
+    assert others == [type(answer) for answer in answers_to(SESSIONS[name])]
 
 
 def test_answers_to_queries(expected: list[Any]) -> None:
@@ -169,40 +165,40 @@ def test_answers_to_queries(expected: list[Any]) -> None:
     assert replies[0].text.startswith("snrstream ") and "CUDA devices" in replies[1].text
     assert_same(answers, expected)
     with pytest.raises(ProtocolError, match="unknown query 'x'; known: ismrmrd::version"):
-        run([Query(1, "x")])
+        answers_to([Query(1, "x")])
 
 
 def test_queries_without_end() -> None:
     flood = [Query(n, "gadgetron::info") for n in range(1001)]
     for messages in (flood, [ConfigFile("isalive"), *flood], [*SESSIONS["images"], *flood]):
         with pytest.raises(ProtocolError, match="more than 1000 queries in one session"):
-            run(messages)
+            answers_to(messages)
 
 
 @pytest.mark.parametrize("name", ["isalive.xml", "isalive", "grappa_snr", "openrecon"])
 def test_a_session_without_a_header_ends_well(name: str) -> None:
-    assert run([ConfigFile(name)]) == []
-    assert run([]) == []
+    assert answers_to([ConfigFile(name)]) == []
+    assert answers_to([]) == []
 
 
 def test_the_noise_query_of_gadgetrons_client() -> None:
-    (answer,) = run([NOISE_SUMMARY])
+    (answer,) = answers_to([NOISE_SUMMARY])
     assert isinstance(answer, Dependency) and b"failed" in answer.xml
 
 
 def test_a_query_for_all_noise_measurements() -> None:
-    (answer,) = run([ConfigFile("gtquery.xml")])
+    (answer,) = answers_to([ConfigFile("gtquery.xml")])
     assert isinstance(answer, Dependency) and b"<name>NoiseDependencies</name>" in answer.xml
 
 
 def test_a_gadgetron_that_dials_us_hears_of_faults_as_an_external_modules_host() -> None:
     session = Session("gadgetron")
     with pytest.raises(ConfigurationError, match="unknown gadget 'x'"):
-        session.answers([ConfigText(b'<configuration><gadget name="x"/></configuration>')])
+        answers_to([ConfigText(b'<configuration><gadget name="x"/></configuration>')], session)
     assert session.fault("no") == Fault("snrstream: no")
     session = Session("client")
     with pytest.raises(ConfigurationError, match="unknown pipeline"):
-        session.answers([ConfigFile("x")])
+        answers_to([ConfigFile("x")], session)
     assert session.fault("no") == Text("ERROR: no")
     with pytest.raises(ConnectionFailed, match="peer failed: out of memory"):
         scan(ConfigFile("grappa_snr"), HEADER, Fault("out of memory"))
@@ -228,7 +224,7 @@ def test_a_gadgetron_that_dials_us_hears_of_faults_as_an_external_modules_host()
 )  # fmt: skip
 def test_what_is_out_of_place(messages: list[Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
-        run(messages)
+        answers_to(messages)
 
 
 def test_mutated_sessions_end_in_images_or_in_an_error_of_ours() -> None:

@@ -1,12 +1,14 @@
 """What a real Gadgetron sees of snrstream: `chain`, the entry point of its external modules, and its own items as ours.
 
+- `items`: which of Gadgetron's items the first gadget of a chain takes, and as what.
+- `kspace`: acquisition buckets and recon data as acquisitions or buckets of ours.
+- `images`, `gmaps`: image arrays and images as images in SNR units, each with its g-map.
+
 <execute name="snrstream.gadgetron" target="chain" type="python"/>
 """
 
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """`chain`, when it is asked for: the adapters in this folder lie below the hosts, which run it."""
     if name == "chain":
         from ..hosts.gadgetron_module import chain

@@ -73,9 +73,9 @@ def _images_of(array: ImageArray) -> Iterator[ismrmrd.Image]:
             meta = ismrmrd.Meta.deserialize(array.meta[number]) if array.meta else ismrmrd.Meta()
         except ScanError:
             raise
-        except Exception as exc:  # whatever ismrmrd makes of another's XML
+        except Exception as exc:  # noqa: BLE001 - ismrmrd raises nearly anything on another's XML
             raise ScanError(f"attributes of image {number} of an array cannot be read: {exc}") from None
-        yield ismrmrd.Image(array.headers[n, s, slice_], data=pixels, meta=meta)
+        yield ismrmrd.Image(array.headers.item(n, s, slice_), data=pixels, meta=meta)
 
 
 def _is_accelerated(header: xsd.ismrmrdHeader) -> bool:
@@ -95,7 +95,7 @@ def _pixels(image: ismrmrd.Image) -> np.ndarray:
     if len(image.data) != 1 or image.data.size == 0:
         raise ScanError(f"{name(image)} has shape {image.data.shape}; expected pixels of one channel, combined")
     with np.errstate(all="ignore"):
-        pixels = (image.data[0] / (scale_ratio(image) or 1)).astype(np.complex64)
+        pixels: np.ndarray = (image.data[0] / (scale_ratio(image) or 1)).astype(np.complex64)
     if not np.isfinite(pixels).all():
         raise ScanError(f"{name(image)} has pixels that are NaN or infinite; expected none")
     return pixels

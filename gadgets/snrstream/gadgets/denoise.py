@@ -21,7 +21,7 @@ from ..errors import ConnectionFailed, ModelError, ModelTimeout, SnrstreamError
 from ..image_kind import ImageKind
 from ..items import ReconImage
 from ..system.resources import is_plain_name
-from ..system.time_limit import heed
+from ..system.time_limit import give_up_when
 from ..wire.messages import Pause
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class _Denoiser:
         self._unusable = ""  # why, for the rest of the scan
         self._overlaps = False
         self._given_up: Future[None] = Future()
-        self._worker = ThreadPoolExecutor(1, initializer=heed, initargs=(self._given_up,))
+        self._worker = ThreadPoolExecutor(1, initializer=give_up_when, initargs=(self._given_up,))
         self._at_work: tuple[list[Frame], Future[list[ReconImage]]] | None = None
         self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:

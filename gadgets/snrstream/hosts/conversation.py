@@ -7,10 +7,9 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import ConnectionFailed, SnrstreamError
-from ..wire.messages import Close, Header
+from ..wire.messages import Close, Header, Message, Pause
 from .gate import Gate
 from .link import Link
 from .raw_record import RawRecord
@@ -26,8 +25,14 @@ SILENCE_SECONDS = 2.0
 class Options:
     """How `serve` treats its clients.
 
-    clients: how many are served at once. patience: seconds that a client may send, or take, nothing.
-    keep_raw: the folder where raw data of scans that failed stays; None keeps none.
+    Attributes
+    ----------
+    clients : int
+        How many are served at once.
+    patience : float
+        Seconds that a client may send, or take, nothing.
+    keep_raw : Path or None
+        The folder where raw data of scans that failed stays; None keeps none.
     """
 
     clients: int = 8
@@ -36,9 +41,20 @@ class Options:
 
 
 def converse(sock: socket.socket, session: Session, options: Options, gate: Gate) -> None:
-    """Hold the session to its end. Raw data of a scan that fails is kept where the options say so.
+    """Hold a session to its end. Raw data of a scan that fails is kept where the options say so.
 
-    Once the gate is closed, no scan begins, and a client that is waited for is let go.
+    A failure is told to the client and the log; none is raised but a defect that nobody could tell of.
+
+    Parameters
+    ----------
+    sock : socket.socket
+        Of the client; the caller closes it.
+    session : Session
+        What is held.
+    options : Options
+        How long the client is waited for, and where its raw data is kept.
+    gate : Gate
+        Once it is closed, no scan begins, and a client that is waited for is let go.
     """
     record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
     recorded = record.write if record is not None else None
@@ -79,7 +95,7 @@ def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | Non
     return text
 
 
-def _admitted(link: Link, session: Session, gate: Gate) -> Iterator[Any]:
+def _admitted(link: Link, session: Session, gate: Gate) -> Iterator[Message | Pause]:
     """What comes, up to a scan's header as long as the gate is open; from there on it has no say."""
     messages = iter(link)
     for message in messages:
@@ -100,9 +116,21 @@ def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
 
 
 def report(link: Link, session: Session, text: str, patience: float) -> None:
-    """Tell the client, once it has sent all it has: before, it might not read, and a reset would take it away.
+    """Tell a client of its failure, once it has sent all it has.
 
-    One that pauses hears of it in the pause; what it sends afterwards is read on, as long as `patience` lasts.
+    Before, it might not read, and a reset would take the text away. One that pauses hears of it in the pause; what it
+    sends afterwards is read on.
+
+    Parameters
+    ----------
+    link : Link
+        To the client.
+    session : Session
+        Which failed; it knows the words for its dialect.
+    text : str
+        What is told.
+    patience : float
+        Seconds that a client which still sends may be silent.
     """
     seconds = math.inf if session.has_scan else max(DRAIN_SECONDS, patience)
     link.drain(SILENCE_SECONDS, seconds)

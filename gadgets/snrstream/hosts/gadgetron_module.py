@@ -28,7 +28,17 @@ def chain(connection: Union["Connection", ModuleConnection]) -> None:
     """Run the gadgets of the module's own `<configuration>` on everything that Gadgetron sends, to its CLOSE.
 
     A failure is reported as Gadgetron's error message, and its input read to the end, for a reset connection or a mere
-    CLOSE would look like success with images missing. Then the process ends: raises SystemExit with status 1.
+    CLOSE would look like success with images missing.
+
+    Parameters
+    ----------
+    connection : Connection or ModuleConnection
+        What `python -m gadgetron` opened.
+
+    Raises
+    ------
+    SystemExit
+        With status 1, after a failure: the process ends.
     """
     quiet_third_parties()
     if isinstance(connection, ModuleConnection):

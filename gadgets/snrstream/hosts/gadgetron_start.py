@@ -12,4 +12,5 @@ def take_over() -> None:
 
     from .gadgetron_connection import ModuleConnection
 
-    connection.Connection = ModuleConnection
+    # What is replaced is a name in the package, which mypy takes for a type that stays.
+    connection.Connection = ModuleConnection  # type: ignore[misc, assignment]

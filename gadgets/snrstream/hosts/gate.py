@@ -20,28 +20,55 @@ class Gate:
         self._bell, self._clapper = socket.socketpair()
 
     def enter(self, scan: object) -> None:
-        """This scan is about to begin. Raises ConnectionFailed where the gate is closed."""
+        """Begin a scan.
+
+        Parameters
+        ----------
+        scan : object
+            Which one, until it leaves.
+
+        Raises
+        ------
+        ConnectionFailed
+            Where the gate is closed.
+        """
         with self._lock:
             if not self._is_open:
                 raise ConnectionFailed(STOPPING)
             self._inside.add(scan)
 
     def leave(self, scan: object) -> None:
-        """This scan has ended, if it has begun at all."""
+        """End a scan, if it has begun at all."""
         with self._lock:
             self._inside.discard(scan)
 
     def close(self) -> int:
-        """No scan begins any more. Returns how many have begun and not ended."""
+        """Let no scan begin any more.
+
+        Returns
+        -------
+        int
+            How many have begun and not ended.
+        """
         with self._lock:
             self._is_open = False
             self._clapper.close()
             return len(self._inside)
 
     def wait_for(self, sock: socket.socket) -> None:
-        """Until `sock` can be read.
+        """Wait until a socket can be read.
 
-        Raises TimeoutError where that takes longer than its time limit, ConnectionFailed where the gate is closed.
+        Parameters
+        ----------
+        sock : socket.socket
+            With its time limit set.
+
+        Raises
+        ------
+        TimeoutError
+            Where that takes longer than its time limit.
+        ConnectionFailed
+            Where the gate is closed.
         """
         seconds = sock.gettimeout()
         poll = select.poll()
@@ -54,5 +81,5 @@ class Gate:
             raise TimeoutError
 
     def remove(self) -> None:
-        """Nobody waits any more."""
+        """Close for good, once nobody waits any more."""
         self._bell.close()

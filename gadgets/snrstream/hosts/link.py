@@ -5,12 +5,11 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from ..errors import ConnectionFailed, ProtocolError, SnrstreamError
 from ..wire.decoder import Decoder
 from ..wire.encoder import encode
-from ..wire.messages import Close, Header, Pause
+from ..wire.messages import Close, Header, Message, Pause
 from .gate import Gate
 from .spool import CHUNK, Record, Spool
 
@@ -18,12 +17,30 @@ from .spool import CHUNK, Record, Spool
 class Link:
     """One end of a connection. `send` and iteration may be used from two threads, unless it spools.
 
-    patience: seconds that the peer may send nothing, or take nothing; None is for ever.
-    record: is given all bytes that come, in order.
-    spool: what comes while `send` waits for the peer to take something is kept for later, for some peers read nothing
-    before they have sent everything.
-    pauses: iteration gives a `Pause` whenever it is about to wait for the peer.
-    gate: as long as it is set here, its closing ends every wait for the peer to send, by ConnectionFailed.
+    Parameters
+    ----------
+    sock : socket.socket
+        Connected. It stays the caller's to close.
+    peer : str
+        What errors and the log call the other end.
+    patience : float or None
+        Seconds that the peer may send nothing, or take nothing; None is for ever.
+    record : Record or None
+        Is given all bytes that come, in order.
+    spool : bool
+        Whether what comes while `send` waits for the peer to take something is kept for later, for some peers read
+        nothing before they have sent everything.
+    pauses : bool
+        Whether iteration gives a `Pause` whenever it is about to wait for the peer.
+    gate : Gate or None
+        As long as it is set here, its closing ends every wait for the peer to send, by ConnectionFailed.
+
+    Attributes
+    ----------
+    closed_by_peer : bool
+        Whether the peer's CLOSE has come.
+    has_header : bool
+        Whether a scan's header came: set by draining, and by who takes it from an iteration.
     """
 
     def __init__(
@@ -44,19 +61,28 @@ class Link:
         self._spool = Spool(sock, record)
         self._tells_pauses = pauses
         self._decoder = Decoder()
-        self._arrived: Iterator[Any] = iter(())  # of what has been read: to be used up before more is
+        self._arrived: Iterator[Message] = iter(())  # of what has been read: to be used up before more is
         self._is_garbled = False  # the bytes were no messages
         self._send_failure: str | None = None
         self.peer = peer
         self.gate = gate
         self.closed_by_peer = False
-        self.has_header = False  # whether a scan's header came: set by draining, and by who takes it from an iteration
+        self.has_header = False
 
-    def __iter__(self) -> Iterator[Any]:
-        """Messages up to the peer's CLOSE, which is not handed out. A later iteration goes on where this one stops.
+    def __iter__(self) -> Iterator[Message | Pause]:
+        """Take messages up to the peer's CLOSE. A later iteration goes on where this one stops.
 
-        Raises ProtocolError for bytes that are no messages, behind which nothing more is found, and for silence;
-        ConnectionFailed where the peer goes away without a CLOSE.
+        Yields
+        ------
+        Message or Pause
+            All but the CLOSE.
+
+        Raises
+        ------
+        ProtocolError
+            For bytes that are no messages, behind which nothing more is found, and for silence.
+        ConnectionFailed
+            Where the peer goes away without a CLOSE.
         """
         while not (self.closed_by_peer or self._is_garbled):
             try:
@@ -76,10 +102,21 @@ class Link:
                 raise ConnectionFailed(self._early_end())
             self._arrived = self._decoder.received(n_bytes)
 
-    def send(self, message: Any) -> None:
-        """Send one message. Raises ConnectionFailed where the peer is gone, or takes nothing, and ever after.
+    def send(self, message: Message) -> None:
+        """Send one message, and wait until it has been taken.
 
-        For a message that was sent in part would swallow the next.
+        Parameters
+        ----------
+        message : Message
+            Any that can be encoded.
+
+        Raises
+        ------
+        ConnectionFailed
+            Where the peer is gone, or takes nothing, and ever after, for a message that was sent in part would swallow
+            the next.
+        ProtocolError
+            For what cannot travel.
         """
         rest = memoryview(encode(message))
         if self._send_failure is not None:
@@ -95,9 +132,14 @@ class Link:
         raise ConnectionFailed(self._send_failure)
 
     def drain(self, silence: float, seconds: float = math.inf) -> None:
-        """Read on to the peer's CLOSE or end, so that what is sent next is not lost to a reset.
+        """Read on to the peer's CLOSE or end, so that what is sent next is not lost to a reset. Never raises.
 
-        Gives up when nothing has come for `silence` seconds, or after `seconds` in all. Never raises.
+        Parameters
+        ----------
+        silence : float
+            Seconds without a byte after which it gives up.
+        seconds : float
+            After which it gives up in any case.
         """
         self._deadline = time.monotonic() + seconds
         try:
@@ -113,7 +155,13 @@ class Link:
             self._socket.settimeout(self._patience)
 
     def finish(self, silence: float) -> None:
-        """After our CLOSE: wait for the peer's end, so that what it still sends does not reset what it reads."""
+        """After our CLOSE: wait for the peer's end, so that what it still sends does not reset what it reads.
+
+        Parameters
+        ----------
+        silence : float
+            Seconds without a byte after which it gives up; after ten times as long, it does so in any case.
+        """
         try:
             self._socket.shutdown(socket.SHUT_WR)
             self._socket.settimeout(silence)

@@ -9,9 +9,9 @@ from ..errors import ConnectionFailed, ProtocolError
 from ..wire.decoder import Decoder
 from ..wire.encoder import encode
 from ..wire.header import parse_header
-from ..wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Query, Text
+from ..wire.messages import DATA, Close, ConfigFile, ConfigText, Fault, Header, Query, Text
 from .pipe_ends import Sink
-from .session import DATA, LONGEST_TEXT
+from .session import LONGEST_TEXT
 
 log = logging.getLogger(__name__)
 

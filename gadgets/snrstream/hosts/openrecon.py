@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..chain.chain import Chain
 from ..chain.parameters import replace_parameter
@@ -16,24 +15,49 @@ PIPELINE_KEYS = ("customconfig", "config")  # under which a console names the pi
 
 @dataclass(frozen=True)
 class Settings:
-    """What a client wants of the pipeline's gadgets: values by property, and for consoles the pipeline's own name.
+    """What a client wants of the pipeline's gadgets.
 
-    strict: whether each must be a property, as with `snrstream send --set`. Consoles send parameters of their own.
+    Attributes
+    ----------
+    values : dict[str, object]
+        By property, and for consoles the pipeline's own name.
+    strict : bool
+        Whether each must be a property, as with `snrstream send --set`. Consoles send parameters of their own.
     """
 
-    values: dict[str, Any]
+    values: dict[str, object]
     strict: bool = False
 
     def text(self) -> str:
-        """As it travels, right after the header."""
+        """Write them as they travel, right after the header.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
         return json.dumps({"parameters": self.values, **({"strict": True} if self.strict else {})})
 
 
 def settings_of(text: str, expected: bool) -> Settings | None:
-    """The settings in a text such as `{"parameters": {"config": "grappa_denoise", "alpha": 0.5}}`.
+    """Read the settings in a text such as `{"parameters": {"config": "grappa_denoise", "alpha": 0.5}}`.
 
-    None where the text is something else; a ConfigurationError where they are `expected`, for what the user set would
-    be lost.
+    Parameters
+    ----------
+    text : str
+        What came right after the header.
+    expected : bool
+        Whether it can be nothing but settings: what the user set would be lost if it were passed over.
+
+    Returns
+    -------
+    Settings or None
+        None where the text is something else and may be.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the text is something else and settings are expected.
     """
     try:
         if len(text) > LONGEST:
@@ -50,17 +74,44 @@ def settings_of(text: str, expected: bool) -> Settings | None:
     return Settings(found, strict=content.get("strict") is True)
 
 
-def pipeline_name(parameters: dict[str, Any]) -> str | None:
-    """The pipeline that the parameters name, as python-ismrmrd-server reads them; None where they name none."""
+def pipeline_name(parameters: Mapping[str, object]) -> str | None:
+    """Find the pipeline that a console's parameters name, as python-ismrmrd-server reads them.
+
+    Parameters
+    ----------
+    parameters : Mapping[str, object]
+        By their ids.
+
+    Returns
+    -------
+    str or None
+        None where they name none.
+    """
     names = [str(parameters[key]) for key in PIPELINE_KEYS if parameters.get(key)]
     return names[0] if names else None
 
 
-def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, Any]) -> Chain:
-    """The chain with these properties of its gadgets in place of its own, as a user of the command line sets them.
+def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, object]) -> Chain:
+    """Set properties of a chain's gadgets as a user of the command line sets them: each must be one.
 
-    pipeline: what the chain is called. Raises ConfigurationError for a property that no gadget has, listing those
-    that there are, and for values that the gadget cannot take.
+    Parameters
+    ----------
+    chain : Chain
+        Which stays as it is.
+    pipeline : str
+        What the chain is called.
+    properties : Mapping[str, object]
+        By their names.
+
+    Returns
+    -------
+    Chain
+        With these properties in place of its own.
+
+    Raises
+    ------
+    ConfigurationError
+        For a property that no gadget has, listing those that there are, and for values that the gadget cannot take.
     """
     chain, unknown = _changed(chain, properties, "")
     if unknown:
@@ -70,11 +121,30 @@ def with_properties(chain: Chain, pipeline: str, properties: Mapping[str, Any]) 
     return chain
 
 
-def adjusted(chain: Chain, parameters: Mapping[str, Any]) -> tuple[Chain, list[str]]:
-    """The chain with those properties of its gadgets that a console's parameters name, and warnings for its images.
+def adjusted(chain: Chain, parameters: Mapping[str, object]) -> tuple[Chain, list[str]]:
+    """Set those properties of a chain's gadgets that a console's parameters name.
 
     A parameter that is no property of exactly one gadget is warned of and left alone, for a console may send ones of
-    its own. Raises ConfigurationError for values that the gadget cannot take.
+    its own.
+
+    Parameters
+    ----------
+    chain : Chain
+        Which stays as it is.
+    parameters : Mapping[str, object]
+        By their ids.
+
+    Returns
+    -------
+    chain : Chain
+        With these properties in place of its own.
+    warnings : list of str
+        For its images.
+
+    Raises
+    ------
+    ConfigurationError
+        For values that the gadget cannot take.
     """
     properties = {key: value for key, value in parameters.items() if key not in PIPELINE_KEYS}
     chain, unknown = _changed(chain, properties, ", parameter of the console")
@@ -83,7 +153,7 @@ def adjusted(chain: Chain, parameters: Mapping[str, Any]) -> tuple[Chain, list[s
     ]
 
 
-def _changed(chain: Chain, properties: Mapping[str, Any], origin: str) -> tuple[Chain, list[str]]:
+def _changed(chain: Chain, properties: Mapping[str, object], origin: str) -> tuple[Chain, list[str]]:
     """The chain with these properties, and the names of those that are not of exactly one gadget.
 
     A console's ids hold letters and digits only: `missingnoise` is `missing_noise`. Of properties that exclude each

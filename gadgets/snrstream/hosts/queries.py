@@ -11,7 +11,23 @@ from ..errors import ProtocolError
 
 
 def answer(query: str) -> str:
-    """The text that goes back. Names are those of Gadgetron's own queries. Raises ProtocolError for others."""
+    """Answer a question about this server.
+
+    Parameters
+    ----------
+    query : str
+        By the names of Gadgetron's own queries.
+
+    Returns
+    -------
+    str
+        The text that goes back.
+
+    Raises
+    ------
+    ProtocolError
+        For questions of other names, listing those that there are.
+    """
     if query not in _ANSWERS:
         raise ProtocolError(f"unknown query {query[:100]!r}; known: {', '.join(_ANSWERS)}")
     return _ANSWERS[query]()

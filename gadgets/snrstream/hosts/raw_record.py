@@ -16,9 +16,15 @@ log = logging.getLogger(__name__)
 class RawRecord:
     """The messages of one peer, as they came, in a file that `snrstream recon --from-stream` reads.
 
-    It ends in `.mrd.part` while the scan runs, and stays so where the process is killed.
+    It ends in `.mrd.part` while the scan runs, and stays so where the process is killed. A disk that is full, or gone,
+    ends the record with a warning, not the scan; what has been written stays.
 
-    A disk that is full, or gone, ends the record with a warning, not the scan; what has been written stays.
+    Parameters
+    ----------
+    folder : Path
+        Where the file lies.
+    peer : str
+        Named in the file's name.
     """
 
     def __init__(self, folder: Path, peer: str) -> None:
@@ -34,7 +40,13 @@ class RawRecord:
             self._stop(exc)
 
     def write(self, data: memoryview) -> None:
-        """More of what came."""
+        """Write more of what came.
+
+        Parameters
+        ----------
+        data : memoryview
+            The next bytes.
+        """
         self._n_came += len(data)
         if self._fault is not None:
             return  # behind a gap no message could be read
@@ -47,7 +59,13 @@ class RawRecord:
             self._stop(exc)
 
     def keep(self) -> str | None:
-        """The scan failed: where its raw data is, and how much where that is not all; None where there is none."""
+        """Keep the file, for the scan failed.
+
+        Returns
+        -------
+        str or None
+            Where its raw data is, and how much where that is not all; None where there is none.
+        """
         if self._path is None or not self._n_written:
             self.discard()
             return None
@@ -65,7 +83,7 @@ class RawRecord:
         return f"{path}: no more than the first {self._n_written} of {self._n_came} bytes ({self._fault})"
 
     def discard(self) -> None:
-        """The images are sent: the file goes."""
+        """Remove the file, for the images are sent."""
         if self._path is None:
             return
         path, self._path = self._path, None
@@ -87,7 +105,23 @@ class RawRecord:
 
 
 def record_folder(path: Path) -> Path:
-    """A folder to keep raw data in, made where there is none. Raises ConfigurationError where none can be written."""
+    """Make a folder to keep raw data in where there is none, and try whether it can be written.
+
+    Parameters
+    ----------
+    path : Path
+        Of the folder.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    ConfigurationError
+        Where no folder can be made there, or no file in it.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=path):

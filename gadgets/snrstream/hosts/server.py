@@ -26,7 +26,19 @@ MOST_REFUSALS = 16  # clients that wait, or are told that there is no room; more
 def serve(host: str, port: int, options: Options) -> None:
     """Serve until SIGTERM, each connection in a thread of its own; then take no more, and finish what runs.
 
-    Raises ConnectionFailed where the address cannot be bound. To be called from the main thread.
+    To be called from the main thread.
+
+    Parameters
+    ----------
+    host, port : str, int
+        The address to listen on; port 0 takes one that is free, and the log tells which.
+    options : Options
+        How clients are treated.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where the address cannot be bound.
     """
     with _termination() as terminated, listen(host, port) as listener:
         preload()
@@ -43,7 +55,23 @@ def serve(host: str, port: int, options: Options) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises ConnectionFailed where the address cannot be bound."""
+    """Listen on an address.
+
+    Parameters
+    ----------
+    host, port : str, int
+        The address; port 0 takes one that is free.
+
+    Returns
+    -------
+    socket.socket
+        By TCP.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where the address cannot be bound.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family, backlog=16)
@@ -57,7 +85,7 @@ def _termination() -> Iterator[socket.socket]:
     """A socket that can be read once SIGTERM has come; a second one interrupts."""
     ours, theirs = socket.socketpair()
 
-    def terminate(number: int, frame: object) -> None:
+    def terminate(_number: int, _frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         theirs.send(b"\0")
 
@@ -70,7 +98,13 @@ def _termination() -> Iterator[socket.socket]:
 
 
 class Server:
-    """The clients that are served, each in a thread."""
+    """The clients that are served, each in a thread.
+
+    Parameters
+    ----------
+    options : Options
+        How they are treated.
+    """
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -80,7 +114,13 @@ class Server:
         self._gate = Gate()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take the client that waits."""
+        """Take the client that waits. Where no more can be had, it is cut off; that is an error in the log.
+
+        Parameters
+        ----------
+        listener : socket.socket
+            Of which a client was announced.
+        """
         try:
             sock, address = listener.accept()
         except OSError as exc:  # out of descriptors: those who are here still run

@@ -2,14 +2,11 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import TypeAlias
 
 import ismrmrd
-from gadgetron.types.acquisition_bucket import AcquisitionBucket
-from gadgetron.types.image_array import ImageArray
-from gadgetron.types.recon_data import ReconData
 
 from ..chain.chain import Chain, named_chain, parse_chain
 from ..chain.configuration import is_of_module
@@ -18,38 +15,73 @@ from ..items import ScanWarning
 from ..noise.query import is_noise_query, noise_list, noise_summary
 from ..system.progress import Progress
 from ..wire.header import parse_header
-from ..wire.messages import ConfigFile, ConfigText, Dependency, Fault, Header, Pause, Query, Response, Text
+from ..wire.messages import (
+    DATA,
+    ConfigFile,
+    ConfigText,
+    Data,
+    Dependency,
+    Fault,
+    Header,
+    Message,
+    Pause,
+    Query,
+    Response,
+    Text,
+    data_of,
+)
 from . import openrecon
 from .queries import answer
 
 log = logging.getLogger(__name__)
 
-DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
 MOST_QUERIES = 1000  # of one session
 LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
 DEFAULT_PIPELINE = "grappa_denoise"
 OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header
 IS_ALIVE, DEPENDENCIES = "isalive", "gtquery"  # of FIRE and Gadgetron's tools
 
+Send: TypeAlias = Callable[[Message], None]
+
 
 class Session:
     """One peer's session, whichever dialect it speaks.
 
-    begun: whether the peer has said anything. has_scan: whether it has sent the header of a scan.
-    is_gadgetron: whether it is a Gadgetron that dialled us as its external module, which takes other errors.
+    Parameters
+    ----------
+    peer : str
+        What errors and the log call the other end.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether the peer has said anything.
+    has_scan : bool
+        Whether it has sent the header of a scan.
+    is_gadgetron : bool
+        Whether it is a Gadgetron that dialled us as its external module, which takes other errors.
     """
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.begun = self.has_scan = self.is_gadgetron = False
 
-    def run(self, messages: Iterator[Any], send: Callable[[Any], None]) -> None:
-        """Hold the session, from the first of `messages` to the last, which is the one ahead of the peer's CLOSE.
+    def run(self, messages: Iterator[Message | Pause], send: Send) -> None:
+        """Hold the session to its end.
 
-        send: takes all that goes back to the peer before our CLOSE. It may be called while the next message is asked
-        for: queries are answered there and then, whatever the session is about, for their peer may wait for it.
+        Parameters
+        ----------
+        messages : iterator of Message or Pause
+            From the peer's first to its last, which is the one ahead of its CLOSE, as they come.
+        send : Send
+            Takes all that goes back to the peer before our CLOSE, each as soon as it is there. It may be called while
+            the next message is asked for: queries are answered there and then, whatever the session is about, for
+            their peer may wait for it.
 
-        Raises SnrstreamError where the peer asks for what cannot be had; `fault` is how to tell it.
+        Raises
+        ------
+        SnrstreamError
+            Where the peer asks for what cannot be had; `fault` is how to tell it.
         """
         messages = self._without_queries(messages, send)
         self._hold(messages, send)
@@ -60,18 +92,23 @@ class Session:
             if self.has_scan:
                 raise  # others may go without CLOSE
 
-    def answers(self, messages: Iterable[Any]) -> list[Any]:
-        """All that `run` sends, for messages that are there already."""
-        sent: list[Any] = []
-        self.run(iter(messages), sent.append)
-        return sent
-
     def fault(self, text: str) -> Text | Fault:
-        """The message that tells the peer of a failure, in its dialect."""
+        """Tell of a failure in the peer's dialect.
+
+        Parameters
+        ----------
+        text : str
+            Cut where it is long.
+
+        Returns
+        -------
+        Text or Fault
+            The message that tells the peer.
+        """
         text = text[:LONGEST_TEXT]
         return Fault(f"snrstream: {text}") if self.is_gadgetron else Text(f"ERROR: {text}")
 
-    def _without_queries(self, messages: Iterator[Any], send: Callable[[Any], None]) -> Iterator[Any]:
+    def _without_queries(self, messages: Iterator[Message | Pause], send: Send) -> Iterator[Message | Pause]:
         """The messages but queries, which are answered."""
         n_queries = 0
         for message in messages:
@@ -83,7 +120,7 @@ class Session:
                 raise ProtocolError(f"more than {MOST_QUERIES} queries in one session; expected fewer")
             send(Response(message.id, answer(message.text)))
 
-    def _hold(self, messages: Iterator[Any], send: Callable[[Any], None]) -> None:
+    def _hold(self, messages: Iterator[Message | Pause], send: Send) -> None:
         """The session without its queries. Messages that it has no use for may be left."""
         first = _next(messages)
         self.begun = True
@@ -116,12 +153,12 @@ class Session:
             for item in chain.run(self._items(messages, progress, warnings), header):
                 if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
                     continue  # Gadgetron's client fails at messages that it does not expect back
-                send(item)
+                send(data_of(item))
                 if isinstance(item, ismrmrd.Image):
                     progress.image()
         log.info("%d acquisitions in, %d images out", progress.n_acquisitions, progress.n_images)
 
-    def _chain(self, first: Any) -> tuple[Chain | None, str]:
+    def _chain(self, first: Message | None) -> tuple[Chain | None, str]:
         """The chain that the first message asks for, and what to call it; None for a peer that wants none (yet)."""
         match first:
             case None:
@@ -136,7 +173,9 @@ class Session:
                 return parse_chain(xml, "configuration of the client"), "the client's configuration"
         raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
 
-    def _items(self, messages: Iterator[Any], progress: Progress, warnings: list[str]) -> Iterator[Any]:
+    def _items(
+        self, messages: Iterator[Message | Pause], progress: Progress, warnings: list[str]
+    ) -> Iterator[Data | ScanWarning | Pause]:
         """The data of a scan, counted, behind warnings for its images; texts of the peer are logged."""
         for text in warnings:
             log.warning(text)
@@ -156,7 +195,7 @@ class Session:
                     raise ProtocolError(f"{_kind(message)} among the data; expected acquisitions, images or waveforms")
 
 
-def _next(messages: Iterator[Any]) -> Any:
+def _next(messages: Iterator[Message | Pause]) -> Message | None:
     """The next message; None at the peer's CLOSE."""
     return next((message for message in messages if not isinstance(message, Pause)), None)
 
@@ -177,5 +216,5 @@ def _adjusted(chain: Chain | None, name: str, settings: openrecon.Settings) -> t
     return chain, name, warnings
 
 
-def _kind(message: Any) -> str:
+def _kind(message: object) -> str:
     return type(message).__name__

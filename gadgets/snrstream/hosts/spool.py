@@ -14,8 +14,14 @@ Record = Callable[[memoryview], None]
 class Spool:
     """The one reader of a socket: what was kept comes first, then what the socket gives.
 
-    record: is given each byte once, in order, as soon as it has come; may be set to None.
-    most: bytes that may be kept.
+    Parameters
+    ----------
+    sock : socket.socket
+        Which nobody else may read.
+    record : Record or None
+        Is given each byte once, in order, as soon as it has come; may be set to None.
+    most : int
+        How many bytes may be kept.
     """
 
     def __init__(self, sock: socket.socket, record: Record | None = None, most: int = MOST_SPOOLED) -> None:
@@ -46,7 +52,23 @@ class Spool:
             self._kept.append(bytearray(data))
 
     def read_into(self, buffers: list[memoryview]) -> int:
-        """Fill the buffers in this order, in full or in part: how many bytes; 0 is the peer's end. Raises OSError."""
+        """Read what was kept, else what the socket gives, waiting for it.
+
+        Parameters
+        ----------
+        buffers : list[memoryview]
+            Filled in this order, in full or in part.
+
+        Returns
+        -------
+        int
+            How many bytes; 0 is the peer's end.
+
+        Raises
+        ------
+        OSError
+            As the socket does, TimeoutError among them.
+        """
         if self._kept:
             return self._give(buffers)
         if self._ended:

@@ -30,9 +30,20 @@ _SAMPLES, _DWELL, _BANDWIDTH = (
 
 
 def encode_noise(noise: NoiseMeasurement) -> bytes:
-    """The blob, which every Gadgetron with this layout reads: both generations of names are in it.
+    """Write a noise measurement as a blob.
 
-    Gadgetron refuses a covariance without a label for each channel, so that channels without get an empty one.
+    Both generations of names are in it, so that every Gadgetron with this layout reads it. Gadgetron refuses a
+    covariance without a label for each channel, so that channels without get an empty one.
+
+    Parameters
+    ----------
+    noise : NoiseMeasurement
+        The measurement.
+
+    Returns
+    -------
+    bytes
+        SFNDAM version 1.
     """
     n_channels = len(noise.covariance)
     meta: dict[str, Any] = {"channels": n_channels, "labels": list(noise.labels) or [""] * n_channels}
@@ -49,7 +60,23 @@ def encode_noise(noise: NoiseMeasurement) -> bytes:
 
 
 def decode_noise(data: bytes) -> NoiseMeasurement:
-    """The noise measurement of a blob. Raises ProtocolError where it is none."""
+    """Read the noise measurement of a blob.
+
+    Parameters
+    ----------
+    data : bytes
+        SFNDAM version 1, from a stranger.
+
+    Returns
+    -------
+    NoiseMeasurement
+        With our E[n n^H], and no labels where their number is not that of the channels.
+
+    Raises
+    ------
+    ProtocolError
+        Where it is none.
+    """
     try:
         magic, version, kind, n_dimensions, n_rows, n_columns, n_text = _HEAD.unpack_from(data)
         found = (magic, version, kind, n_dimensions, n_rows == n_columns)

@@ -21,11 +21,25 @@ MOST_ASYMMETRY = 1e-4  # of the largest variance; rounding to complex64 leaves 1
 
 @dataclass(frozen=True, eq=False)
 class NoiseMeasurement:
-    """covariance: `(channel, channel)` complex128, E[n n^H] as `noise_covariance` gives it, from `n_samples` samples.
+    """How the noise of the channels is correlated, and how it was measured.
 
-    dwell_us: dwell time, 0 where unknown. bandwidth_ratio: `relativeReceiverNoiseBandwidth` of its header.
-    labels: one coil name for each channel, or none.
-    Raises ScanError for values that no noise measurement has.
+    Attributes
+    ----------
+    covariance : np.ndarray
+        `(channel, channel)` complex128, E[n n^H] as `noise_covariance` gives it.
+    n_samples : int
+        From how many samples.
+    dwell_us : float
+        Dwell time, 0 where unknown.
+    bandwidth_ratio : float
+        `relativeReceiverNoiseBandwidth` of its header.
+    labels : tuple[str, ...]
+        One coil name for each channel, or none.
+
+    Raises
+    ------
+    ScanError
+        For values that no noise measurement has.
     """
 
     covariance: np.ndarray
@@ -58,10 +72,27 @@ class NoiseMeasurement:
             )
 
     def matched(self, labels: Sequence[str], n_channels: int) -> "NoiseMeasurement":
-        """The same for the channels of a scan, by label where both sides label every channel with a name of its own.
+        """Select the channels of a scan.
 
-        Without such labels the order is taken as it is. Channels that the scan does not have are left out.
-        Raises ScanError, naming channels or their numbers, where a channel of the scan has no noise here.
+        By label where both sides label every channel with a name of its own; without such labels the order is taken as
+        it is. Channels that the scan does not have are left out.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            Coil names of the scan, in the order of its channels.
+        n_channels : int
+            How many channels the scan has.
+
+        Returns
+        -------
+        NoiseMeasurement
+            With the scan's channels in the scan's order.
+
+        Raises
+        ------
+        ScanError
+            Naming channels or their numbers, where a channel of the scan has no noise here.
         """
         if not (_are_names(labels, n_channels) and _are_names(self.labels, len(self.covariance))):
             if len(self.covariance) != n_channels:
@@ -75,7 +106,25 @@ class NoiseMeasurement:
 
 
 def measured_noise(noise: Sequence[ismrmrd.Acquisition], header: xsd.ismrmrdHeader) -> NoiseMeasurement:
-    """Of a scan's noise acquisitions, at least one. Raises ScanError where they do not belong together."""
+    """Measure the noise by a scan's noise acquisitions.
+
+    Parameters
+    ----------
+    noise : sequence of ismrmrd.Acquisition
+        The acquisitions, at least one.
+    header : ismrmrdHeader
+        Of their scan: the receivers' bandwidth ratio and the channels' labels.
+
+    Returns
+    -------
+    NoiseMeasurement
+        From all samples of all of them.
+
+    Raises
+    ------
+    ScanError
+        Where they differ in channels or dwell time, or their samples are too few, or singular.
+    """
     counts = sorted({acquisition.active_channels for acquisition in noise})
     if len(counts) > 1:
         raise ScanError(f"noise measurements have {counts} channels; expected one count")
@@ -95,7 +144,20 @@ def measured_noise(noise: Sequence[ismrmrd.Acquisition], header: xsd.ismrmrdHead
 
 
 def check_dwell(what: str, dwell_us: float) -> None:
-    """Raises ScanError where `dwell_us` is no dwell time."""
+    """Check a dwell time.
+
+    Parameters
+    ----------
+    what : str
+        What has it, for the error.
+    dwell_us : float
+        The dwell time in microseconds; 0 stands for unknown.
+
+    Raises
+    ------
+    ScanError
+        Where it is none.
+    """
     if not 0 <= dwell_us <= LONGEST_DWELL_US:
         raise ScanError(f"{what} has a dwell time of {dwell_us} us; expected 0 (unknown) to {LONGEST_DWELL_US:g} us")
 

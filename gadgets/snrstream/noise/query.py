@@ -19,7 +19,18 @@ PREFIX = "GadgetronNoiseCovarianceMatrix_"
 
 
 def is_noise_query(text: bytes) -> bool:
-    """Whether a configuration asks for nothing but a stored noise measurement, as Gadgetron's client does."""
+    """Tell whether a configuration asks for nothing but a stored noise measurement, as Gadgetron's client does.
+
+    Parameters
+    ----------
+    text : bytes
+        The XML of the configuration, or whatever came in its place.
+
+    Returns
+    -------
+    bool
+        False for what is no XML, too.
+    """
     root = _parsed(text)
     return root is not None and [
         e.text for e in root.iter() if local_name(e) == "classname" and e.text != "DependencyQueryWriter"
@@ -27,9 +38,18 @@ def is_noise_query(text: bytes) -> bool:
 
 
 def noise_summary(config_xml: bytes) -> bytes:
-    """The answer, as ISMRMRD's C++ library writes it: attributes in alphabetical order, indented by tabs.
+    """Answer whether a noise measurement is kept, and how much noise it found.
 
-    Sigmas are the SD of complex noise samples, in raw units.
+    Parameters
+    ----------
+    config_xml : bytes
+        The configuration that asks, with the id of the measurement in its property `noise_file`.
+
+    Returns
+    -------
+    bytes
+        XML as ISMRMRD's C++ library writes it: attributes in alphabetical order, indented by tabs. Sigmas are the SD of
+        complex noise samples, in raw units.
     """
     measurement = _asked_for(config_xml)
     noise = noise_store.find(measurement) or storage_server.find(measurement, None) if measurement else None
@@ -49,7 +69,13 @@ def noise_summary(config_xml: bytes) -> bytes:
 
 
 def noise_list() -> bytes:
-    """The answer to who asks by the configuration `gtquery.xml` which measurements are kept."""
+    """Answer who asks by the configuration `gtquery.xml` which measurements are kept.
+
+    Returns
+    -------
+    bytes
+        XML with their names, or `Dummy` where there are none.
+    """
     names = [f"{PREFIX}{measurement}" for measurement in noise_store.measurements()]
     return _meta({"NoiseDependencies": names or ["Dummy"]})
 

@@ -27,15 +27,34 @@ MOST_BYTES = 1 << 24
 
 
 def keep(measurement: str, noise: NoiseMeasurement, header: xsd.ismrmrdHeader) -> None:
-    """Store `noise` of the scan with `header` under its id `measurement`. A failure is a warning in the log."""
+    """Store a noise measurement. A failure is a warning in the log.
+
+    Parameters
+    ----------
+    measurement : str
+        Its id.
+    noise : NoiseMeasurement
+        What is stored, for 48 hours.
+    header : ismrmrdHeader
+        Of the scan that measured it: device, subject and session, without which the server keeps nothing.
+    """
     _ask("store", measurement, header, encode_noise(noise))
 
 
 def find(measurement: str, header: xsd.ismrmrdHeader | None) -> NoiseMeasurement | None:
-    """The latest noise measurement under the id `measurement` that the scan with `header` names.
+    """Ask for the latest noise measurement under an id. A failure is a warning in the log.
 
-    header: None where only the id is known, of which device, subject and session are parts then. None where the
-    server has nothing, is not there or gives something else: a warning in the log.
+    Parameters
+    ----------
+    measurement : str
+        Its id.
+    header : ismrmrdHeader or None
+        Of the scan that names it; None where only the id is known, of which device, subject and session are parts then.
+
+    Returns
+    -------
+    NoiseMeasurement or None
+        None where no server is named, and where it has nothing, is not there or gives something else.
     """
     data = _ask("find", measurement, header)
     try:

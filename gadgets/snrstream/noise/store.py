@@ -30,9 +30,16 @@ _ENTRY = re.compile(r"[0-9a-f]{64}\.npz.*")  # with what a killed process left o
 
 
 def keep(measurement: str, noise: NoiseMeasurement) -> None:
-    """Write `noise` under the id `measurement`, in place of an earlier one; old entries go.
+    """Write a measurement, in place of an earlier one of its id; old entries go.
 
     Whatever goes wrong is a warning in the log, and nothing half-written stays.
+
+    Parameters
+    ----------
+    measurement : str
+        Its id, of at most 256 characters.
+    noise : NoiseMeasurement
+        What is kept for 48 hours.
     """
     if len(measurement) > LONGEST_ID:
         log.warning(
@@ -49,9 +56,19 @@ def keep(measurement: str, noise: NoiseMeasurement) -> None:
 
 
 def find(measurement: str) -> NoiseMeasurement | None:
-    """What is kept under the id `measurement`; None where nothing is, or nothing that can be used any more.
+    """Look up a measurement.
 
     A file that is no such entry is a warning in the log that names it.
+
+    Parameters
+    ----------
+    measurement : str
+        Its id.
+
+    Returns
+    -------
+    NoiseMeasurement or None
+        None where nothing is kept under the id, or nothing that can be used any more.
     """
     if len(measurement) > LONGEST_ID:
         return None
@@ -63,7 +80,7 @@ def find(measurement: str) -> NoiseMeasurement | None:
             raise ValueError("it holds another measurement")
     except FileNotFoundError:
         return None
-    except Exception as exc:  # numpy, zipfile and json raise nearly anything on damaged files
+    except Exception as exc:  # noqa: BLE001 - numpy, zipfile and json raise nearly anything on damaged files
         log.warning("noise measurement %.100r cannot be read from %s: %s", measurement, path, exc)
         return None
     if time.time() - written_at > LIFETIME_S:
@@ -73,7 +90,13 @@ def find(measurement: str) -> NoiseMeasurement | None:
 
 
 def measurements() -> list[str]:
-    """The ids of all that is kept and can be used, in alphabetical order."""
+    """List what is kept.
+
+    Returns
+    -------
+    list of str
+        The ids of all measurements that can be used, in alphabetical order.
+    """
     try:
         paths = [path for path in _folder().iterdir() if path.suffix == ".npz"]
     except (OSError, RuntimeError):  # RuntimeError: no home folder

@@ -22,7 +22,15 @@ RATIO_WORTH_A_WARNING = 0.01
 
 
 def keep_noise(noise: NoiseMeasurement, header: xsd.ismrmrdHeader) -> None:
-    """Keep a scan's own noise for later ones, under the scan's id. What goes wrong is a warning in the log."""
+    """Keep a scan's own noise for later ones, under the scan's id. What goes wrong is a warning in the log.
+
+    Parameters
+    ----------
+    noise : NoiseMeasurement
+        What the scan measured.
+    header : ismrmrdHeader
+        Of the scan: its `measurementID`, without which nothing is kept.
+    """
     measurement = measurement_id(header)
     if measurement is None:
         log.info("noise measurement is not kept for other scans: the header has no measurementID")
@@ -32,9 +40,26 @@ def keep_noise(noise: NoiseMeasurement, header: xsd.ismrmrdHeader) -> None:
 
 
 def kept_noise(named: str, header: xsd.ismrmrdHeader, n_channels: int) -> NoiseMeasurement:
-    """The noise measurement with the id `named`, for the channels of the scan with `header`.
+    """Find the noise measurement that a scan names: in the store, else in Gadgetron's storage server.
 
-    Raises ScanError where it is not stored, or does not have these channels.
+    Parameters
+    ----------
+    named : str
+        Its id.
+    header : ismrmrdHeader
+        Of the scan.
+    n_channels : int
+        Of the scan's data.
+
+    Returns
+    -------
+    NoiseMeasurement
+        For the channels of the scan, in their order.
+
+    Raises
+    ------
+    ScanError
+        Where it is not stored, or does not have these channels.
     """
     noise = noise_store.find(named) or storage_server.find(named, header)
     if noise is None:
@@ -51,10 +76,30 @@ def kept_noise(named: str, header: xsd.ismrmrdHeader, n_channels: int) -> NoiseM
 def whitening(
     noise: NoiseMeasurement, first: ismrmrd.Acquisition, header: xsd.ismrmrdHeader
 ) -> tuple[np.ndarray, list[str]]:
-    """The matrix `(channel, channel)` complex64 for lines with the dwell time of `first`, and warnings.
+    """Make the matrix that whitens a scan's data.
 
     As in Gadgetron, the bandwidth ratio is that of the scan's header, whichever scan measured the noise.
-    Raises ScanError where the covariance is singular.
+
+    Parameters
+    ----------
+    noise : NoiseMeasurement
+        For the channels of the scan.
+    first : ismrmrd.Acquisition
+        A line of the scan, for its dwell time.
+    header : ismrmrdHeader
+        Of the scan.
+
+    Returns
+    -------
+    matrix : np.ndarray
+        `(channel, channel)` complex64: `matrix @ data` has noise of SD 1 per real and imaginary part.
+    warnings : list of str
+        For the images: an unknown dwell time, another bandwidth ratio, a bias beyond 2 % for lack of samples.
+
+    Raises
+    ------
+    ScanError
+        Where the covariance is singular.
     """
     n_channels, n_samples = len(noise.covariance), noise.n_samples
     ratio = noise_bandwidth_ratio(header)

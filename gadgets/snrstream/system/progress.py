@@ -6,7 +6,20 @@ from tqdm import tqdm
 
 
 class Progress:
-    """A context manager; the counts `n_acquisitions` and `n_images` are kept whether or not it draws."""
+    """A scan's progress, as a context manager.
+
+    Parameters
+    ----------
+    description : str
+        What stands before the bar.
+    total : int or None
+        How many acquisitions are expected, where that is known.
+
+    Attributes
+    ----------
+    n_acquisitions, n_images : int
+        How many have gone in and come out; counted whether or not a bar is drawn.
+    """
 
     def __init__(self, description: str, total: int | None = None) -> None:
         self._bar = tqdm(total=total, desc=description, unit=" acquisitions", disable=None)
@@ -31,5 +44,18 @@ class Progress:
 
 
 def progress_bar(steps: Iterable[int], what: str) -> Iterable[int]:
-    """The steps one by one, with a bar of its own on stderr where that is a terminal."""
+    """Draw a bar of its own for a long step, on stderr where that is a terminal.
+
+    Parameters
+    ----------
+    steps : iterable of int
+        What is gone through.
+    what : str
+        What stands before the bar.
+
+    Returns
+    -------
+    Iterable of int
+        The steps one by one.
+    """
     return tqdm(steps, desc=what, leave=False, disable=None)

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 Result = TypeVar("Result")
 
@@ -18,19 +18,48 @@ _left_behind: list[tuple[str | None, threading.Thread]] = []  # under the keys t
 _lock = threading.Lock()
 
 
-def heed(given_up: concurrent.futures.Future[None]) -> None:
-    """From now on, end the work of this thread's calls of `within` when `given_up` is done."""
+def give_up_when(given_up: concurrent.futures.Future[None]) -> None:
+    """From now on, end the work of this thread's calls of `within` when it is given up.
+
+    Parameters
+    ----------
+    given_up : concurrent.futures.Future[None]
+        Done from the moment on at which nobody wants the work any more.
+    """
     _here.given_up = given_up
 
 
 def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callable[[], None]) -> Result:
-    """What `work` returns, or the exception that it raises, from a thread of its own.
+    """Do work in a thread of its own, which may take only so long.
 
-    After `limit_s` seconds, `cancel` tells the work to end. A thread that goes on for `GRACE_S` all the same is left
-    behind, for no thread can be ended from outside. Until it ends by itself, work of the same `key` is refused, so
-    that one scan after the other cannot pile up threads.
+    After the limit, `cancel` tells the work to end. A thread that goes on for `GRACE_S` all the same is left behind,
+    for no thread can be ended from outside. Until it ends by itself, work of the same `key` is refused, so that one
+    scan after the other cannot pile up threads.
 
-    Raises TimeoutError after the limit, RuntimeError where work is refused or given up (`heed`).
+    Parameters
+    ----------
+    limit_s : float
+        Seconds that it may take.
+    key : str
+        What it works with, such as a model.
+    work : Callable[[], Result]
+        What is done.
+    cancel : Callable[[], None]
+        Tells the work to end, from another thread than the work's.
+
+    Returns
+    -------
+    Result
+        What `work` returns.
+
+    Raises
+    ------
+    TimeoutError
+        After the limit.
+    RuntimeError
+        Where work is refused, or was given up by who called it (`give_up_when`).
+    Exception
+        What `work` raises.
     """
     with _lock:
         _left_behind[:] = [entry for entry in _left_behind if entry[1].is_alive()]
@@ -44,12 +73,12 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     def run() -> None:
         try:
             answer.set_result(work())
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, it is raised again in the caller's thread
             answer.set_exception(exc)
 
     worker = threading.Thread(target=run, daemon=True)
     worker.start()
-    ends = [answer] if given_up is None else [answer, given_up]
+    ends: list[concurrent.futures.Future[Any]] = [answer] if given_up is None else [answer, given_up]
     concurrent.futures.wait(ends, limit_s, concurrent.futures.FIRST_COMPLETED)
     if answer.done():
         return answer.result()
@@ -65,9 +94,14 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
 
 def leave(status: int) -> NoReturn:
-    """End the process with `status`, without the destructors of C++ libraries where a thread was left behind.
+    """End the process, without the destructors of C++ libraries where a thread was left behind.
 
     It still computes with what they would destroy: torch aborts then, and the status is lost.
+
+    Parameters
+    ----------
+    status : int
+        Of the process.
     """
     with _lock:
         computes = any(thread.is_alive() for _, thread in _left_behind)

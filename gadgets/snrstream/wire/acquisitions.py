@@ -8,24 +8,74 @@ import numpy as np
 
 
 def head_of(acquisition: ismrmrd.Acquisition) -> ismrmrd.AcquisitionHeader:
-    """The acquisition's own header: to read, not to change."""
+    """Give the acquisition's own header, without a copy.
+
+    Parameters
+    ----------
+    acquisition : ismrmrd.Acquisition
+        Whose header it is.
+
+    Returns
+    -------
+    ismrmrd.AcquisitionHeader
+        To read, not to change.
+    """
     return acquisition._head
 
 
 def acquisition_of(head: ismrmrd.AcquisitionHeader, data: np.ndarray, trajectory: np.ndarray) -> ismrmrd.Acquisition:
-    """`ismrmrd.Acquisition(head, data, trajectory)`, whose constructor defines three functions at every call."""
+    """Make `ismrmrd.Acquisition(head, data, trajectory)`, whose constructor defines three functions at every call.
+
+    Parameters
+    ----------
+    head : ismrmrd.AcquisitionHeader
+        Its counts must be those of the arrays, which are not looked at.
+    data : np.ndarray
+        Samples `(channel, ro)` complex64, shared.
+    trajectory : np.ndarray
+        Points `(ro, dimension)` float32, shared.
+
+    Returns
+    -------
+    ismrmrd.Acquisition
+        With these very objects.
+    """
     acquisition = object.__new__(ismrmrd.Acquisition)
     acquisition.__dict__.update(_head=head, _Acquisition__data=data, _Acquisition__traj=trajectory)
     return acquisition
 
 
 def with_data(acquisition: ismrmrd.Acquisition, data: np.ndarray) -> ismrmrd.Acquisition:
-    """The acquisition with other samples of the same shape; header and trajectory are shared with it."""
+    """Put other samples under the header of an acquisition.
+
+    Parameters
+    ----------
+    acquisition : ismrmrd.Acquisition
+        Whose header and trajectory are shared.
+    data : np.ndarray
+        Samples of the same shape, `(channel, ro)` complex64.
+
+    Returns
+    -------
+    ismrmrd.Acquisition
+        A new one; the given one stays as it is.
+    """
     return acquisition_of(head_of(acquisition), data, acquisition.traj)
 
 
 def mask_of(*flags: int) -> int:
-    """For `head.flags & mask`: any of these flags, which ismrmrd counts from 1."""
+    """Make a mask for `head.flags & mask`.
+
+    Parameters
+    ----------
+    *flags : int
+        As ismrmrd counts them, from 1.
+
+    Returns
+    -------
+    int
+        With the bit of each flag.
+    """
     return sum(1 << (flag - 1) for flag in flags)
 
 

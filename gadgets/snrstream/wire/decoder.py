@@ -5,7 +5,6 @@ outcome is messages or a ProtocolError.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from ..errors import ProtocolError
 from .acquisitions import COMPRESSED_FLAGS, acquisition_of
 from .gadgetron_sizes import GADGETRON_SIZES
-from .messages import MessageId
+from .messages import Message, MessageId
 from .parsers import PARSERS
 from .sizes import ACQUISITION_SHAPE, ACQUISITION_START, DEFAULT_LIMITS, SIZES, U16, Limits, message_name, too_long
 
@@ -23,9 +22,15 @@ ALL_SIZES = SIZES | GADGETRON_SIZES
 
 
 class Decoder:
-    """Bytes go in by `receive`, or without a copy: into `buffers`, which `received` is then told of.
+    """Turn the bytes of one peer into messages.
 
-    At the peer's end of file, call `finish`. Messages come as iterators, to be used up before more goes in.
+    Bytes go in by `receive`, or without a copy: into `buffers`, which `received` is then told of. At the peer's end of
+    file, call `finish`. Messages come as iterators, to be used up before more goes in.
+
+    Parameters
+    ----------
+    limits : Limits
+        The largest text and the largest data that a message may announce.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -36,8 +41,24 @@ class Decoder:
         self._acquisition: ismrmrd.Acquisition | None = None  # whose data is on its way
         self._rest = self._next = memoryview(b"")  # where the rest of it goes, and then the head of another one
 
-    def receive(self, data: bytes | bytearray | memoryview) -> Iterator[Any]:
-        """The messages that `data` completes, in order. Raises ProtocolError."""
+    def receive(self, data: bytes | bytearray | memoryview) -> Iterator[Message]:
+        """Take bytes, as many as have come.
+
+        Parameters
+        ----------
+        data : bytes or bytearray or memoryview
+            The peer's next bytes, cut anywhere.
+
+        Yields
+        ------
+        Message
+            The messages that `data` completes, in order.
+
+        Raises
+        ------
+        ProtocolError
+            For bytes that are no message, and for lengths beyond the limits.
+        """
         with memoryview(data) as view:
             start = 0
             while start < len(view):
@@ -50,7 +71,13 @@ class Decoder:
                 yield from self.received(n_bytes)
 
     def buffers(self) -> list[memoryview]:
-        """Where the next bytes go, to be filled in this order, in full or in part; never empty."""
+        """Tell where the next bytes go.
+
+        Returns
+        -------
+        list of memoryview
+            To be filled in this order, in full or in part; never empty.
+        """
         if self._acquisition is not None:
             return [self._rest, self._next]
         if self._start == self._end:
@@ -59,8 +86,24 @@ class Decoder:
             self._move()
         return [self._stage[self._end :]]
 
-    def received(self, n_bytes: int) -> Iterator[Any]:
-        """The messages that `n_bytes` more in `buffers` complete, in order. Raises ProtocolError."""
+    def received(self, n_bytes: int) -> Iterator[Message]:
+        """Go on with what has been written into `buffers`.
+
+        Parameters
+        ----------
+        n_bytes : int
+            How many bytes of the buffers have been filled.
+
+        Yields
+        ------
+        Message
+            The messages that they complete, in order.
+
+        Raises
+        ------
+        ProtocolError
+            As `receive` does.
+        """
         if self._acquisition is not None:
             n_rest = len(self._rest)
             if n_bytes < n_rest:
@@ -79,7 +122,13 @@ class Decoder:
             yield message
 
     def finish(self) -> None:
-        """Raises ProtocolError where the peer stopped in the middle of a message."""
+        """End the stream, at the peer's end of file.
+
+        Raises
+        ------
+        ProtocolError
+            Where the peer stopped in the middle of a message.
+        """
         if self._acquisition is not None:
             size = ACQUISITION_START + self._acquisition.traj.nbytes + self._acquisition.data.nbytes
             raise _cut("acquisition message", size - len(self._rest), size)
@@ -121,14 +170,14 @@ class Decoder:
         head = ismrmrd.AcquisitionHeader.from_buffer_copy(stage, begin + 2)
         trajectory = np.empty((samples, dimensions), np.float32)
         if n_trajectory:
-            memoryview(trajectory).cast("B")[:] = stage[begin + ACQUISITION_START : start]
+            trajectory.data.cast("B")[:] = stage[begin + ACQUISITION_START : start]
         self._needed = 2
         if end <= self._end:
             data = np.ndarray((channels, samples), np.complex64, bytearray(stage[start:end]))
             self._start = end
             return acquisition_of(head, data, trajectory)
         data = np.empty((channels, samples), np.complex64)
-        self._rest = memoryview(data).cast("B")
+        self._rest = data.data.cast("B")
         n_here = self._end - start
         if n_here:
             self._rest[:n_here] = stage[start : self._end]
@@ -138,7 +187,7 @@ class Decoder:
         self._start = self._end = 0
         return None
 
-    def _other(self, number: int) -> Any | None:
+    def _other(self, number: int) -> Message | None:
         """The staged message of another kind, or None where it is not all there."""
         staged = self._stage[self._start : self._end]
         if number not in ALL_SIZES:
@@ -156,12 +205,12 @@ class Decoder:
         return message
 
 
-def _parsed(number: int, view: memoryview) -> Any:
+def _parsed(number: int, view: memoryview) -> Message:
     try:
         return PARSERS[number](view)
     except ProtocolError:
         raise
-    except Exception as exc:  # whatever ismrmrd makes of hostile bytes
+    except Exception as exc:  # noqa: BLE001 - ismrmrd raises nearly anything on hostile bytes
         raise ProtocolError(f"{message_name(view)} cannot be read: {' '.join(str(exc).split())}") from None
 
 

@@ -1,7 +1,6 @@
 """Messages to bytes."""
 
 import struct
-from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -20,15 +19,34 @@ from .messages import (
     Dicom,
     Fault,
     Header,
+    Message,
     MessageId,
     Query,
     Response,
     Text,
+    Words,
+    not_sendable,
 )
 
 
-def encode(message: Any) -> bytes:
-    """The bytes of one message. Raises ProtocolError for what cannot travel."""
+def encode(message: Message) -> bytes:
+    """Give the bytes of one message, its id in front.
+
+    Parameters
+    ----------
+    message : Message
+        Data, or what is said about it.
+
+    Returns
+    -------
+    bytes
+        Little-endian. Pixels of 32-bit integers, which ismrmrd keeps in 64 bits, take 4 bytes each.
+
+    Raises
+    ------
+    ProtocolError
+        For an object that is no message, and for the name of a configuration that is too long for its field.
+    """
     match message:
         case ismrmrd.Acquisition():
             return _id(MessageId.ACQUISITION) + message.to_bytes()
@@ -42,11 +60,14 @@ def encode(message: Any) -> bytes:
             return _id(MessageId.IMAGE_ARRAY) + image_array_bytes(message)
         case AcquisitionBucket():
             return _id(MessageId.BUCKET) + bucket_bytes(message)
+    return _words(message)
+
+
+def _words(message: Words) -> bytes:
+    """Of a message that is no data."""
+    match message:
         case ConfigFile(name):
-            data = name.encode()
-            if len(data) >= CONFIG_FILE_SIZE:
-                raise ProtocolError(f"configuration name has {len(data)} bytes; expected under {CONFIG_FILE_SIZE}")
-            return _id(MessageId.CONFIG_FILE) + data.ljust(CONFIG_FILE_SIZE, b"\0")
+            return _id(MessageId.CONFIG_FILE) + _configuration_name(name)
         case ConfigText(xml):
             return _counted(MessageId.CONFIG_TEXT, xml)
         case Header(xml):
@@ -65,11 +86,18 @@ def encode(message: Any) -> bytes:
             return _counted(MessageId.DICOM, file) + _long(name.encode()) + _long(meta)
         case Close():
             return _id(MessageId.CLOSE)
-    raise ProtocolError(f"a {type(message).__name__} cannot be sent; expected acquisitions, images or waveforms")
+    raise not_sendable(message)
+
+
+def _configuration_name(name: str) -> bytes:
+    data = name.encode()
+    if len(data) >= CONFIG_FILE_SIZE:
+        raise ProtocolError(f"configuration name has {len(data)} bytes; expected under {CONFIG_FILE_SIZE}")
+    return data.ljust(CONFIG_FILE_SIZE, b"\0")
 
 
 def _image(image: ismrmrd.Image) -> bytes:
-    """ismrmrd keeps int32 pixels in 64 bits, and would send them so."""
+    """As ismrmrd writes it, but for int32 pixels, which it keeps in 64 bits and would send so."""
     data: bytes = image.to_bytes()
     if image.data_type != ismrmrd.DATATYPE_INT:
         return data

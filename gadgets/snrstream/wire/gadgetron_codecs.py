@@ -9,11 +9,11 @@ import ctypes
 import math
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeVar
 
 import ismrmrd
 import numpy as np
-from gadgetron.types.acquisition_bucket import AcquisitionBucket, AcquisitionBucketStats, bucket_meta
+from gadgetron.types.acquisition_bucket import AcquisitionBucket, AcquisitionBucketStats, bucket_meta, bundle_meta
 from gadgetron.types.image_array import ImageArray
 from gadgetron.types.recon_data import ReconBit, ReconBuffer, ReconData, SamplingDescription
 
@@ -24,6 +24,9 @@ from .gadgetron_sizes import BUCKET_META, MOST_ENCODINGS
 STATS = ("kspace_encode_step_1", "kspace_encode_step_2", "slice", "phase", "contrast", "repetition", "set", "segment",
          "average")  # fmt: skip
 _U64 = struct.Struct("<Q")
+
+Part = TypeVar("Part")
+Head = TypeVar("Head", bound=ctypes.Structure)
 
 
 class Whole:
@@ -47,8 +50,10 @@ def read_recon_data(source: Whole) -> ReconData:
 
 
 def read_image_array(source: Whole) -> ImageArray:
-    """Data is complex64 `(ro, e1, e2, channel, n, s, slice)`, headers an object array `(n, s, slice)`, meta one XML
-    text for each of them, the first axis fastest."""
+    """Data is complex64 `(ro, e1, e2, channel, n, s, slice)`, headers an object array `(n, s, slice)`.
+
+    Meta is one XML text for each of them, the first axis fastest.
+    """
     return ImageArray(
         data=_array(source, np.complex64),
         headers=_objects(source, ismrmrd.ImageHeader),
@@ -117,7 +122,7 @@ def _u64(source: Whole) -> int:
     return number
 
 
-def _optional(source: Whole, read: Callable[[Whole], Any]) -> Any:
+def _optional(source: Whole, read: Callable[[Whole], Part]) -> Part | None:
     return read(source) if source.read(1)[0] else None
 
 
@@ -136,13 +141,13 @@ def _array(source: Whole, dtype: type) -> np.ndarray:
     return _of(source, dtype, _shape(source)[::-1]).T
 
 
-def _heads(source: Whole, kind: Any, count: int) -> list[Any]:
+def _heads(source: Whole, kind: type[Head], count: int) -> list[Head]:
     size = ctypes.sizeof(kind)
     data = source.read(size * count)
     return [kind.from_buffer_copy(data, size * n) for n in range(count)]
 
 
-def _objects(source: Whole, kind: Any) -> np.ndarray:
+def _objects(source: Whole, kind: type[ctypes.Structure]) -> np.ndarray:
     shape = _shape(source)
     heads = np.empty(math.prod(shape), object)
     for n, head in enumerate(_heads(source, kind, heads.size)):
@@ -165,7 +170,7 @@ def _waveform(source: Whole) -> ismrmrd.Waveform:
     return ismrmrd.Waveform(head, _of(source, np.uint32, (head.channels, head.number_of_samples)))
 
 
-def _acquisitions(source: Whole, sizes: Any) -> list[ismrmrd.Acquisition]:
+def _acquisitions(source: Whole, sizes: bundle_meta) -> list[ismrmrd.Acquisition]:
     heads = _heads(source, ismrmrd.AcquisitionHeader, sizes.count)
     shapes = [(head.number_of_samples, head.trajectory_dimensions) for head in heads]
     _agree("trajectories", sizes.trajectory_bytes, (4 * math.prod(shape) for shape in shapes))
@@ -194,7 +199,7 @@ def _stats(source: Whole, n_bytes: int) -> list[AcquisitionBucketStats]:
     ]
 
 
-def _optional_bytes(part: Any, write: Callable[[Any], bytes]) -> bytes:
+def _optional_bytes(part: Part | None, write: Callable[[Part], bytes]) -> bytes:
     return b"\0" if part is None else b"\1" + write(part)
 
 

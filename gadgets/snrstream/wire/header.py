@@ -24,12 +24,22 @@ DEFAULT_NOISE_BANDWIDTH_RATIO = 0.793  # Siemens' receivers; what Gadgetron assu
 class Encoding:
     """The first encoding of a header. Triples are (readout, phase, partition): x, y, z. Pairs are (e2, e1).
 
-    encoded_matrix, recon_matrix: in samples and pixels; encoded_fov_mm, recon_fov_mm: field of view.
-    centre: the line numbers (`kspace_encode_step_2`, `kspace_encode_step_1`) that hold k = 0.
-    first, last: the line numbers that the scan may acquire.
-    acceleration: R1 along e1 and R2 along e2.
-    interleaved: whether the sampling moves from repetition to repetition, to calibrate on several (TGRAPPA).
-    n_averages: how often each line is acquired.
+    Attributes
+    ----------
+    encoded_matrix, recon_matrix : tuple[int, int, int]
+        In samples, and in pixels.
+    encoded_fov_mm, recon_fov_mm : tuple[float, float, float]
+        Field of view.
+    centre : tuple[int, int]
+        The line numbers (`kspace_encode_step_2`, `kspace_encode_step_1`) that hold k = 0.
+    first, last : tuple[int, int]
+        The line numbers that the scan may acquire.
+    acceleration : tuple[int, int]
+        R1 along e1 and R2 along e2.
+    interleaved : bool
+        Whether the sampling moves from repetition to repetition, to calibrate on several (TGRAPPA).
+    n_averages : int
+        How often each line is acquired.
     """
 
     encoded_matrix: tuple[int, int, int]
@@ -45,9 +55,24 @@ class Encoding:
 
 
 def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
-    """Parse the header's XML. Elements that the schema does not know are skipped; the namespace may be left out.
+    """Parse the header's XML.
 
-    Raises ScanError where it is not XML, not an ISMRMRD header, or a value has the wrong type.
+    Elements that the schema does not know are skipped, empty ones are taken as absent; the namespace may be left out.
+
+    Parameters
+    ----------
+    text : bytes or str
+        The XML, as bytes in UTF-8.
+
+    Returns
+    -------
+    ismrmrd.xsd.ismrmrdHeader
+        The header as ismrmrd's own classes.
+
+    Raises
+    ------
+    ScanError
+        Where it is not XML, not an ISMRMRD header, or a value has the wrong type.
     """
     root = parse_xml(text, "ISMRMRD header", ScanError)
     if root.tag == "ismrmrdHeader":
@@ -99,7 +124,23 @@ def _drop_empty(element: ET.Element) -> None:
 
 
 def noise_bandwidth_ratio(header: xsd.ismrmrdHeader) -> float:
-    """`relativeReceiverNoiseBandwidth`, or 0.793 where the header does not tell."""
+    """Read `relativeReceiverNoiseBandwidth`.
+
+    Parameters
+    ----------
+    header : ismrmrdHeader
+        Of the scan.
+
+    Returns
+    -------
+    float
+        The noise bandwidth of the receivers in units of the sampling bandwidth; 0.793 where the header does not tell.
+
+    Raises
+    ------
+    ScanError
+        Where it is not between 0 and 2.
+    """
     system = header.acquisitionSystemInformation
     ratio = system.relativeReceiverNoiseBandwidth if system is not None else None
     if ratio is None:
@@ -110,7 +151,23 @@ def noise_bandwidth_ratio(header: xsd.ismrmrdHeader) -> float:
 
 
 def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
-    """What the first encoding says. Raises ScanError where it is missing, or not Cartesian."""
+    """Read the first encoding of a Cartesian scan.
+
+    Parameters
+    ----------
+    header : ismrmrdHeader
+        Of the scan.
+
+    Returns
+    -------
+    Encoding
+        Checked: numbers are such that arrays of these sizes exist, and line numbers lie in the encoded matrix.
+
+    Raises
+    ------
+    ScanError
+        Where the encoding is missing, incomplete, not Cartesian, or has numbers that no scan has.
+    """
     if not header.encoding:
         raise ScanError("ISMRMRD header has no encoding section; expected one")
     encoding = header.encoding[0]

@@ -9,13 +9,35 @@ _STRUCTURED_ID = re.compile(r"([^_]*)_([^_]*)_([^_]*)_([^_]*)")
 
 
 def measurement_id(header: xsd.ismrmrdHeader) -> str | None:
-    """`measurementID` of this scan."""
+    """Read `measurementID`.
+
+    Parameters
+    ----------
+    header : ismrmrdHeader
+        Of the scan.
+
+    Returns
+    -------
+    str or None
+        None where the header has none.
+    """
     information = header.measurementInformation
     return information.measurementID or None if information is not None else None
 
 
 def noise_dependency(header: xsd.ismrmrdHeader) -> str | None:
-    """The id of the noise measurement that this scan names: the first `measurementDependency` of type Noise."""
+    """Read which noise measurement the scan names: the first `measurementDependency` of type Noise.
+
+    Parameters
+    ----------
+    header : ismrmrdHeader
+        Of the scan.
+
+    Returns
+    -------
+    str or None
+        The id of that measurement; None where the scan names none.
+    """
     information = header.measurementInformation
     for dependency in information.measurementDependency if information is not None else ():
         if (dependency.dependencyType or "").strip().lower() == "noise" and dependency.measurementID:
@@ -24,17 +46,44 @@ def noise_dependency(header: xsd.ismrmrdHeader) -> str | None:
 
 
 def coil_labels(header: xsd.ismrmrdHeader) -> tuple[str, ...]:
-    """`coilName` of the header's coil labels: their order is that of the channels."""
+    """Read `coilName` of the header's coil labels.
+
+    Parameters
+    ----------
+    header : ismrmrdHeader
+        Of the scan.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the channels; empty where the header has no labels.
+    """
     system = header.acquisitionSystemInformation
     return tuple(label.coilName or "" for label in system.coilLabel) if system is not None else ()
 
 
 def storage_tags(header: xsd.ismrmrdHeader | None, measurement: str) -> dict[str, str]:
-    """Subject, device and session under which Gadgetron's storage server keeps what belongs to `measurement`.
+    """Find subject, device and session under which Gadgetron's storage server keeps what belongs to a measurement.
 
-    As Gadgetron's IsmrmrdContextVariables finds them: patientID, deviceID and studyID, and what is missing of these
-    from the scan's own id, `DEVICE_SUBJECT_SESSION_MEASUREMENT`. Where that gives no subject, all of them from the
-    id `measurement`. Empty where there is no subject then: the server keeps nothing without one.
+    They are patientID, deviceID and studyID, and what is missing of these comes from the scan's own id,
+    `DEVICE_SUBJECT_SESSION_MEASUREMENT`. Where that gives no subject, all of them come from the id `measurement`.
+
+    Parameters
+    ----------
+    header : ismrmrdHeader or None
+        Of the scan; None where only the id is known.
+    measurement : str
+        The id of the measurement.
+
+    Returns
+    -------
+    dict
+        Under `subject`, `device` and `session`, those that are known. Empty where there is no subject: the server keeps
+        nothing without one.
+
+    References
+    ----------
+    IsmrmrdContextVariables of Gadgetron 4.7.
     """
     found: dict[str, str | None] = {}
     if header is not None:

@@ -1,7 +1,15 @@
-"""The messages of an ISMRMRD session, beside ismrmrd's own Acquisition, Image and Waveform."""
+"""The messages of an ISMRMRD session: data, which are objects of ismrmrd and gadgetron, and what is said about it."""
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
+
+import ismrmrd
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
+
+from ..errors import ProtocolError
 
 CONFIG_FILE_SIZE = 1024
 
@@ -102,3 +110,49 @@ class Close:
 @dataclass(frozen=True)
 class Pause:
     """No message, but that the peer has sent nothing more so far: who waits for more would wait in vain for now."""
+
+
+Data: TypeAlias = ismrmrd.Acquisition | ismrmrd.Image | ismrmrd.Waveform | ReconData | ImageArray | AcquisitionBucket
+DATA = (ismrmrd.Acquisition, ismrmrd.Image, ismrmrd.Waveform, ReconData, ImageArray, AcquisitionBucket)
+
+Words: TypeAlias = ConfigFile | ConfigText | Header | Close | Text | Query | Response | Fault | Dicom | Dependency
+Message: TypeAlias = Data | Words  # whatever travels
+
+
+def data_of(item: object) -> Data:
+    """Give what a chain ends with as data that can be sent.
+
+    Parameters
+    ----------
+    item : object
+        Of a chain's last gadget.
+
+    Returns
+    -------
+    Data
+        The same object.
+
+    Raises
+    ------
+    ProtocolError
+        Where it is none of the objects that travel.
+    """
+    if isinstance(item, DATA):
+        return item
+    raise not_sendable(item)
+
+
+def not_sendable(item: object) -> ProtocolError:
+    """Make the error for an object that is no message.
+
+    Parameters
+    ----------
+    item : object
+        Which should have been sent.
+
+    Returns
+    -------
+    ProtocolError
+        That names its class.
+    """
+    return ProtocolError(f"a {type(item).__name__} cannot be sent; expected acquisitions, images or waveforms")

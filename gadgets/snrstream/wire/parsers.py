@@ -1,7 +1,6 @@
 """A whole message's bytes to the message. What they raise, the decoder turns into a ProtocolError."""
 
 from collections.abc import Callable
-from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -9,7 +8,20 @@ import numpy as np
 from ..errors import ProtocolError
 from ..system.safe_xml import local_name, parse_xml
 from .gadgetron_codecs import Whole, read_bucket, read_image_array, read_recon_data
-from .messages import Close, ConfigFile, ConfigText, Dependency, Dicom, Fault, Header, MessageId, Query, Response, Text
+from .messages import (
+    Close,
+    ConfigFile,
+    ConfigText,
+    Dependency,
+    Dicom,
+    Fault,
+    Header,
+    Message,
+    MessageId,
+    Query,
+    Response,
+    Text,
+)
 from .sizes import IMAGE_HEAD, U32, U64
 
 
@@ -47,11 +59,11 @@ def _dicom(view: memoryview) -> Dicom:
     return Dicom(parts[0], parts[1].decode(errors="replace"), parts[2])
 
 
-PARSERS: dict[int, Callable[[memoryview], Any]] = {
+PARSERS: dict[int, Callable[[memoryview], Message]] = {
     MessageId.CONFIG_FILE: lambda view: ConfigFile(bytes(view[2:]).split(b"\0", 1)[0].decode()),
     MessageId.CONFIG_TEXT: lambda view: ConfigText(_bytes(view, 6)),
     MessageId.HEADER: lambda view: Header(_bytes(view, 6)),
-    MessageId.CLOSE: lambda view: Close(),
+    MessageId.CLOSE: lambda _: Close(),
     MessageId.TEXT: lambda view: Text(_text(view, 6)),
     MessageId.QUERY: lambda view: Query(U64.unpack_from(view, 10)[0], _text(view, 26)),
     MessageId.RESPONSE: lambda view: Response(U64.unpack_from(view, 2)[0], _text(view, 18)),

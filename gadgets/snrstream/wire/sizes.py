@@ -100,10 +100,10 @@ def _dicom(view: memoryview, limits: Limits) -> int:
 
 # Of all but acquisitions, which the decoder itself takes apart.
 SIZES: dict[int, Size] = {
-    MessageId.CONFIG_FILE: lambda view, limits: 2 + CONFIG_FILE_SIZE,
+    MessageId.CONFIG_FILE: lambda _view, _limits: 2 + CONFIG_FILE_SIZE,
     MessageId.CONFIG_TEXT: _counted(U32),
     MessageId.HEADER: _counted(U32),
-    MessageId.CLOSE: lambda view, limits: 2,
+    MessageId.CLOSE: lambda _view, _limits: 2,
     MessageId.TEXT: _counted(U32),
     MessageId.QUERY: _counted(U64, before=16),
     MessageId.RESPONSE: _counted(U64, before=8),

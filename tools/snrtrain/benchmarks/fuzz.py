@@ -9,7 +9,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -19,7 +18,7 @@ from snrstream.errors import ConnectionFailed, SnrstreamError
 from snrstream.hosts.session import Session
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
-from snrstream.wire.messages import Close
+from snrstream.wire.messages import Close, Message
 
 from . import small_scan
 
@@ -98,16 +97,17 @@ def mutated(parts: list[bytes], rng: np.random.Generator) -> bytes:
 
 def _run(data: bytes) -> str:
     session = Session("fuzz")
+    sent: list[Message] = []
     try:
-        n_images = sum(isinstance(answer, ismrmrd.Image) for answer in session.answers(_messages(data)))
+        session.run(_messages(data), sent.append)
     except SnrstreamError as exc:
         if "\n" in session.fault(str(exc)).text:
             raise RuntimeError(f"{exc!r} takes several lines; expected one") from exc
         return type(exc).__name__
-    return "images" if n_images else "nothing"
+    return "images" if any(isinstance(answer, ismrmrd.Image) for answer in sent) else "nothing"
 
 
-def _messages(data: bytes) -> Iterator[Any]:
+def _messages(data: bytes) -> Iterator[Message]:
     """As a link hands them out."""
     decoder = Decoder()
     for start in range(0, len(data), CHUNK):

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import enum
 import typing
-from typing import Any
+from typing import Any, TypeVar
 
 import mrd
 import numpy as np
@@ -18,11 +18,26 @@ from xsdata.models.datatype import XmlDate, XmlTime
 
 from ...errors import ScanError
 
+Record = TypeVar("Record")
+
 
 def header_of(header: mrd.Header) -> xsd.ismrmrdHeader:
-    """All fields of the ISMRMRD header, from v2's of the same names.
+    """Take over all fields of the ISMRMRD header, from v2's of the same names.
 
-    Raises ScanError for values that an ISMRMRD header has no word for.
+    Parameters
+    ----------
+    header : mrd.Header
+        Of an MRD v2 stream.
+
+    Returns
+    -------
+    ismrmrd.xsd.ismrmrdHeader
+        The same in ISMRMRD's words.
+
+    Raises
+    ------
+    ScanError
+        For values that an ISMRMRD header has no word for.
     """
     return _record(header, xsd.ismrmrdHeader)
 
@@ -32,12 +47,10 @@ def plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _record(source: Any, kind: type) -> Any:
+def _record(source: object, kind: type[Record]) -> Record:
     values = {plain(name): value for name, value in vars(source).items()}
     hints = typing.get_type_hints(kind)
-    return kind(
-        **{field.name: _value(values[plain(field.name)], hints[field.name]) for field in dataclasses.fields(kind)}
-    )
+    return kind(**{name: _value(values[plain(name)], hint) for name, hint in hints.items()})
 
 
 def _value(value: Any, hint: Any) -> Any:
@@ -49,7 +62,7 @@ def _value(value: Any, hint: Any) -> Any:
     kind = next((k for k in typing.get_args(hint) if k is not type(None)), hint)
     if isinstance(value, enum.Enum):
         return _word(value, kind)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _record(value, kind)
     if isinstance(value, datetime.date):
         return XmlDate.from_date(value)

@@ -53,10 +53,22 @@ IMAGES: dict[np.dtype, Any] = {
 
 
 def acquisition_of(acquisition: mrd.Acquisition) -> ismrmrd.Acquisition:
-    """The same acquisition; its samples `(channel, ro)` complex64 are shared.
+    """Give an acquisition of MRD v2 as ISMRMRD's.
 
-    Counters, times and numbers that are not there are 0, a centre that is not there is the middle sample. Raises
-    ScanError for numbers that ISMRMRD has no room for.
+    Parameters
+    ----------
+    acquisition : mrd.Acquisition
+        Counters, times and numbers that it lacks become 0, a centre that it lacks becomes the middle sample.
+
+    Returns
+    -------
+    ismrmrd.Acquisition
+        Its samples `(channel, ro)` complex64 are shared with the given one.
+
+    Raises
+    ------
+    ScanError
+        For numbers that ISMRMRD has no room for, and for a trajectory of another length than the samples.
     """
     head, data, trajectory = acquisition.head, acquisition.data, acquisition.trajectory
     n_channels, n_samples = data.shape
@@ -111,9 +123,22 @@ def _assign(target: ctypes.Structure, **values: Any) -> None:
 
 
 def image_item(image: ismrmrd.Image) -> mrd.StreamItem:
-    """The image with all its header says and its meta attributes, which stay texts.
+    """Give an ISMRMRD image as an item of MRD v2.
 
-    Raises ProtocolError for a type of pixels that MRD v2 does not have.
+    Parameters
+    ----------
+    image : ismrmrd.Image
+        With its meta attributes, which stay texts.
+
+    Returns
+    -------
+    mrd.StreamItem
+        With all that the image's header says.
+
+    Raises
+    ------
+    ProtocolError
+        For a type of pixels that MRD v2 does not have.
     """
     if image.data.dtype not in IMAGES:
         raise ProtocolError(f"an image of {image.data.dtype} cannot be written as MRD v2")
