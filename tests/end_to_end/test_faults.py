@@ -222,7 +222,7 @@ def test_raw_data_of_a_client_that_died_is_kept_as_far_as_it_came(tmp_path: Path
 
 def test_a_full_disk_where_raw_data_should_be_kept_costs_no_image(tmp_path: Path, expected, caplog) -> None:
     class Full(io.BytesIO):
-        def write(self, data: Any) -> int:
+        def write(self, data: Any) -> int:  # noqa: ARG002 as a file's
             raise OSError(28, os.strerror(28))
 
     with inside(Options(keep_raw=tmp_path)) as address, pytest.MonkeyPatch.context() as patch:

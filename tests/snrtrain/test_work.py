@@ -87,8 +87,7 @@ def test_results_come_in_the_order_of_their_cases_and_one_that_dies_is_told() ->
     assert {pid for *_, pid, _ in here} == {os.getpid()}
     apart = []
     with pytest.raises(ConfigurationError, match="one of --workers 2 was killed"):
-        for result in work.each(slow_first, [*cases, (-1, torch.ones(1))], 2):  # one pool for both: it takes seconds
-            apart.append(result)
+        apart.extend(work.each(slow_first, [*cases, (-1, torch.ones(1))], 2))  # one pool for both: it takes seconds
     assert [number for number, *_ in apart] == list(range(N_CASES))
     assert all(torch.equal(a[1], b[1]) for a, b in zip(here, apart, strict=True))
     assert os.getpid() not in {pid for *_, pid, _ in apart}

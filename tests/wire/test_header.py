@@ -66,10 +66,13 @@ def test_headers_of_other_writers(brain_xml: str) -> None:
     ],
 )  # fmt: skip
 def test_broken_headers(brain_xml: str, old: str, new: str, match: str) -> None:
-    with pytest.raises(ScanError, match=match):
+    def read() -> None:
         header = parse_header(brain_xml.replace(old, new))
         cartesian_encoding(header)
         noise_bandwidth_ratio(header)
+
+    with pytest.raises(ScanError, match=match):
+        read()
 
 
 def test_no_encoding(brain_xml: str) -> None:

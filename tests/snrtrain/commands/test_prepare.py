@@ -86,9 +86,10 @@ def test_what_is_finished_is_kept_and_the_rest_made_anew_by_any_number_of_proces
     assert "0 made" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in archive.glob("*/*/*/*")} == before
     again = tmp_path / "b"
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(work.tqdm, "update", interrupt)  # as the first of them is told of
-        prepared(folder, again, *options, "--workers", "2")
+        with pytest.raises(KeyboardInterrupt):
+            prepared(folder, again, *options, "--workers", "2")
     assert not active_children() and 1 <= len(list(again.glob("*/*/*/entry.json"))) < 3
     prepared(folder, again, *options)
     made = sorted(path.relative_to(again) for path in again.glob("*/*/*/*"))
