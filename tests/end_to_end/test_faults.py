@@ -9,7 +9,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrtrain.benchmarks import small_scan
+from tests.processes import forked, fresh
 
 from .conftest import ENVIRONMENT, Running, running
 
@@ -186,7 +186,7 @@ def test_kept_raw_data_is_reconstructed_from_a_pipe(tmp_path: Path, monkeypatch,
         monkeypatch.setattr(coil_combine, "process", broken)
         converse(address, SCAN)
     (kept,) = tmp_path.iterdir()
-    command = [sys.executable, "-m", "snrstream", "recon", "--from-stream", "--pipeline", "grappa_snr"]
+    command = forked("-m", "snrstream", "recon", "--from-stream", "--pipeline", "grappa_snr")
     with open(kept, "rb") as stdin:
         done = subprocess.run(command, stdin=stdin, env=ENVIRONMENT, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -322,7 +322,7 @@ def test_a_client_too_many_is_told_so_once_its_input_was_read(few: Running, expe
 
 def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
     """The scan that runs gets its images; nobody else is taken; the server ends with status 0."""
-    with running(tmp_path / "log") as found:
+    with running(tmp_path / "log", python=fresh) as found:
         idle, _ = dial(found.address)
         sock, link = dial(found.address)
         with sock, idle:
@@ -345,7 +345,7 @@ def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
 
 def test_many_scans_in_a_row_leave_nothing_behind(server, tmp_path: Path, expected: list[bytes]) -> None:
     """A short form of `make soak`: no descriptor stays open."""
-    with running(tmp_path / "log") as found:
+    with running(tmp_path / "log", python=fresh) as found:
         folder = Path(f"/proc/{found.process.pid}/fd")
         for number in range(30):
             assert pixels(converse(found.address, SCAN)) == expected
