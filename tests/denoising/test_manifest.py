@@ -106,10 +106,10 @@ def test_a_copied_manifest_does_not_pass_for_the_model_that_it_was_of(install) -
         load_manifest("tiny")
 
 
-def test_the_manifest_of_the_readme_is_one(install) -> None:
+def test_the_manifest_of_the_manual_is_one(install) -> None:
     place = install()
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    text = readme[readme.index('{"name": "NAME"') :].split("\n\n")[0]
+    page = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    text = page[page.index('{"name": "NAME"') :].split("\n\n")[0]
     manifest = json.loads(text.replace("NAME", "tiny").replace("model.pt", "model.onnx"))
     (place / "manifest.json").write_text(json.dumps(manifest))
     assert named_manifest("tiny")[0].patch == (16, 64, 64)
