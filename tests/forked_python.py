@@ -82,7 +82,7 @@ def _forked(client: socket.socket) -> Request:
 
 
 def run(arguments: list[str], environment: dict[str, str], folder: str) -> None:
-    """What `python ARGUMENTS` does, of `-m MODULE ...` and `-c CODE ...`."""
+    """What `python ARGUMENTS` does, of `-m MODULE ...`, `-c CODE ...` and `SCRIPT.py ...`."""
     import runpy
     from pathlib import Path
 
@@ -94,11 +94,16 @@ def run(arguments: list[str], environment: dict[str, str], folder: str) -> None:
     kind, what, *rest = arguments
     # As Python starts, it runs the lines of .pth files: this one looks at the start line.
     exec(Path(__file__).parents[1].joinpath("gadgets/snrstream_gadgetron.pth").read_text())  # noqa: S102 our own
-    sys.argv = [what if kind == "-m" else kind, *rest]
     if kind == "-m":
+        sys.argv = [what, *rest]
         runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
+    elif kind == "-c":
+        sys.argv = [kind, *rest]
         exec(what, {"__name__": "__main__"})  # noqa: S102 of a test
+    else:
+        sys.argv = arguments
+        sys.path[0] = os.path.dirname(os.path.abspath(kind))
+        runpy.run_path(kind, run_name="__main__")
 
 
 def _import_what_takes_long() -> None:

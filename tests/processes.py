@@ -19,8 +19,8 @@ def fresh(*arguments: str) -> list[str]:
 def forked(*arguments: str) -> list[str]:
     """In place of `fresh`, where a test is not about how a process starts.
 
-    arguments: `-m MODULE ...` or `-c CODE ...`. The process that is seen is not the one that works: it has its status
-    and its standard streams, and passes on its signals, but not what /proc tells of it.
+    arguments: `-m MODULE ...`, `-c CODE ...` or `SCRIPT.py ...`. The process that is seen is not the one that works:
+    it has its status and its standard streams, and passes on its signals, but not what /proc tells of it.
     """
     return [sys.executable, "-I", "-S", str(SCRIPT), "start", _address(), *arguments]
 

@@ -156,7 +156,7 @@ def test_a_model_that_hangs_is_stopped_and_its_thread_and_core_are_free(install,
     install(hanging_model())
     n_threads, start = threading.active_count(), time.monotonic()
     assert_not_denoised(scan(timeout_s=1.0), "failed on 1 x 13 x 18: no answer within 1 s")
-    assert 1 <= time.monotonic() - start < N_IMAGES / 2, "the limit of one image, and a margin for a busy machine"
+    assert 1 <= time.monotonic() - start < N_IMAGES, "the limit of one image, and a margin for a busy machine"
     assert len(warnings_of(caplog)) == 1
     assert threading.active_count() == n_threads
     used_s = time.process_time()

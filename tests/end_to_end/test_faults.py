@@ -320,6 +320,15 @@ def test_a_client_too_many_is_told_so_once_its_input_was_read(few: Running, expe
     assert pixels(converse(few.address, SCAN)) == expected
 
 
+def says(log: Path, text: str) -> None:
+    """Wait until a log has `text`."""
+    for _ in range(600):
+        if text in log.read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
 def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
     """The scan that runs gets its images; nobody else is taken; the server ends with status 0."""
     with running(tmp_path / "log", python=fresh) as found:
@@ -328,12 +337,9 @@ def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
         with sock, idle:
             for message in SCAN[:10]:
                 link.send(message)
-            time.sleep(0.5)
+            says(found.log, "scan with grappa_snr")
             found.process.send_signal(signal.SIGTERM)
-            for _ in range(50):
-                if "stopping; 1 scans to finish" in found.log.read_text():
-                    break
-                time.sleep(0.1)
+            says(found.log, "stopping; 1 scans to finish")
             with pytest.raises(ConnectionRefusedError):
                 dial(found.address)
             for message in [*SCAN[10:], Close()]:
@@ -351,7 +357,10 @@ def test_many_scans_in_a_row_leave_nothing_behind(server, tmp_path: Path, expect
             assert pixels(converse(found.address, SCAN)) == expected
             if number == 5:
                 before = len(list(folder.iterdir()))
-        time.sleep(0.5)
+        for _ in range(600):  # the last one's are closed after its client was told
+            if len(list(folder.iterdir())) <= before:
+                break
+            time.sleep(0.1)
         assert len(list(folder.iterdir())) <= before
 
 
