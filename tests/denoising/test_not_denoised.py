@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 from snrstream.gadgets import denoise, image_finish
 from snrstream.items import ReconImage
 from snrstream.system import time_limit
+from tests.processes import forked
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
 from .conftest import halving_model
@@ -196,7 +196,7 @@ def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(ins
     install(model(), name="stubborn")
     root = Path(__file__).parents[2]
     child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CHILD), str(models)],
+        forked("-c", textwrap.dedent(CHILD), str(models)),
         env={"PYTHONPATH": f"{GADGETS}:{root}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
