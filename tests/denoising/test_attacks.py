@@ -24,7 +24,7 @@ from .frame_model import FrameMean
 from .images import recon_image
 from .networks import torchscript
 
-PROMPT = 5.0  # seconds, for what would take a minute
+PROMPT = 30.0  # seconds on a busy machine, for what would take an hour
 
 
 class Told(nn.Module):
@@ -72,9 +72,9 @@ def test_a_scan_that_ends_early_ends_its_network_too(install) -> None:
     assert isinstance(next(out), Pause) and [next(out).kind for _ in range(2)] == 2 * [ImageKind.ORIGINAL]
     start = time.monotonic()
     out.close()
-    while threading.active_count() > before and time.monotonic() < start + 60:
+    while threading.active_count() > before:
+        assert time.monotonic() < start + PROMPT
         time.sleep(0.05)
-    assert time.monotonic() < start + PROMPT
     install()
     second = next(itertools.islice(run([recon_image()], alpha=0.0), 1, None))
     assert second.kind is ImageKind.DENOISED, "the next scan has its model"
@@ -92,11 +92,10 @@ def test_a_model_that_is_being_loaded_holds_up_no_other_and_those_who_want_it_as
     loading = threading.Thread(target=load)
     loading.start()
     time.sleep(0.5)
-    start = time.monotonic()
     assert load_model("tiny") is load_model("tiny")
     with pytest.raises(ModelTimeout, match=r"another scan has been loading it for 0.5 s \(timeout_s\)"):
         load_model("slow", 0.5)
-    assert time.monotonic() < start + PROMPT and loading.is_alive()
+    assert loading.is_alive()
     loading.join()
     while threading.active_count() > before:  # what was left behind would disturb the tests that follow
         time.sleep(0.1)
@@ -114,8 +113,7 @@ def test_a_scan_that_fails_has_a_second_for_each_original_that_left(use, frames,
 
     out = []
     with pytest.raises(ScanError, match="no more"):
-        for item in run(source(), frames=frames):
-            out.append(item)
+        out.extend(run(source(), frames=frames))  # what came before the error stays in it
     assert sum(item.kind is ImageKind.DENOISED for item in out if not isinstance(item, Pause)) == 4
 
 
@@ -176,7 +174,7 @@ def test_the_reason_of_a_torchscript_module_is_told_in_all_its_lines(install) ->
             return x[:, :2]
 
     data = io.BytesIO()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.save(torch.jit.script(Lines()), data)
     install(data.getvalue(), format="torchscript")
     _, second = run([recon_image(shape=(1, 12, 20))])

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 from snrstream.gadgets import denoise, image_finish
 from snrstream.items import ReconImage
 from snrstream.system import time_limit
+from tests.processes import forked
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
 from .conftest import halving_model
@@ -156,7 +156,7 @@ def test_a_model_that_hangs_is_stopped_and_its_thread_and_core_are_free(install,
     install(hanging_model())
     n_threads, start = threading.active_count(), time.monotonic()
     assert_not_denoised(scan(timeout_s=1.0), "failed on 1 x 13 x 18: no answer within 1 s")
-    assert 1 <= time.monotonic() - start < N_IMAGES / 2, "the limit of one image, and a margin for a busy machine"
+    assert 1 <= time.monotonic() - start < N_IMAGES, "the limit of one image, and a margin for a busy machine"
     assert len(warnings_of(caplog)) == 1
     assert threading.active_count() == n_threads
     used_s = time.process_time()
@@ -196,7 +196,7 @@ def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(ins
     install(model(), name="stubborn")
     root = Path(__file__).parents[2]
     child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CHILD), str(models)],
+        forked("-c", textwrap.dedent(CHILD), str(models)),
         env={"PYTHONPATH": f"{GADGETS}:{root}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

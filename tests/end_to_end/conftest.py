@@ -5,9 +5,8 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from snrstream.hosts.link import Link
 from snrstream.wire.messages import Close, ConfigText, Header
+from tests.processes import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "gadgets")}
@@ -30,13 +30,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(log: Path, *arguments: object) -> Iterator[Running]:
+def running(log: Path, *arguments: object, python: Callable[..., list[str]] = forked) -> Iterator[Running]:
     """A server with further arguments, until it is told to stop; it must not fail in between."""
     with open(log, "wb") as stderr:
-        command = [sys.executable, "-m", "snrstream", "serve", "--port", "0", *map(str, arguments)]
+        command = python("-m", "snrstream", "serve", "--port", "0", *map(str, arguments))
         process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
     try:
-        for _ in range(600):
+        for _ in range(1200):
             found = re.search(r"listening on ([\d.]+):(\d+)", log.read_text())
             if found:
                 break
@@ -63,11 +63,15 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int, Path]]:
 
 @contextlib.contextmanager
 def started_module(
-    log: Path, name: str = "snrstream.gadgetron", target: str = "chain", **environment: str
+    log: Path,
+    name: str = "snrstream.gadgetron",
+    target: str = "chain",
+    python: Callable[..., list[str]] = forked,
+    **environment: str,
 ) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
     """A module as Gadgetron starts it: the socket by which it dialled us, and its process. Its stderr goes to `log`."""
     with socket.create_server(("localhost", 0)) as listener, open(log, "wb") as stderr:
-        command = [sys.executable, "-m", "gadgetron", str(listener.getsockname()[1]), name, target]
+        command = python("-m", "gadgetron", str(listener.getsockname()[1]), name, target)
         process = subprocess.Popen(command, env=ENVIRONMENT | environment, stderr=stderr)
         try:
             listener.settimeout(60)

@@ -203,13 +203,9 @@ def test_ports(fails, brain, tmp_path) -> None:
     assert "cannot listen on no.such.host.invalid" in fails("serve", "--host", "no.such.host.invalid")
 
 
-def test_as_a_process_the_status_is_1_and_help_is_quick_to_import() -> None:
+def test_as_a_process_the_status_is_1() -> None:
     command = [sys.executable, "-m", "snrstream"]
     failed = subprocess.run(
         [*command, "recon", "no.h5", "--output", "o"], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and failed.stdout == ""
-    heavy = (
-        "import sys, snrstream.cli.main; sys.exit(bool({'torch', 'onnxruntime', 'pydicom', 'h5py'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", heavy], env=ENVIRONMENT).returncode == 0

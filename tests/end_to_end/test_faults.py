@@ -9,7 +9,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrtrain.benchmarks import small_scan
+from tests.processes import forked, fresh
 from tests.sessions import answers_to
 
 from .conftest import ENVIRONMENT, Running, running
@@ -186,7 +186,7 @@ def test_kept_raw_data_is_reconstructed_from_a_pipe(tmp_path: Path, monkeypatch,
         monkeypatch.setattr(coil_combine, "process", broken)
         converse(address, SCAN)
     (kept,) = tmp_path.iterdir()
-    command = [sys.executable, "-m", "snrstream", "recon", "--from-stream", "--pipeline", "grappa_snr"]
+    command = forked("-m", "snrstream", "recon", "--from-stream", "--pipeline", "grappa_snr")
     with open(kept, "rb") as stdin:
         done = subprocess.run(command, stdin=stdin, env=ENVIRONMENT, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -222,7 +222,7 @@ def test_raw_data_of_a_client_that_died_is_kept_as_far_as_it_came(tmp_path: Path
 
 def test_a_full_disk_where_raw_data_should_be_kept_costs_no_image(tmp_path: Path, expected, caplog) -> None:
     class Full(io.BytesIO):
-        def write(self, data: Any) -> int:
+        def write(self, data: Any) -> int:  # noqa: ARG002 as a file's
             raise OSError(28, os.strerror(28))
 
     with inside(Options(keep_raw=tmp_path)) as address, pytest.MonkeyPatch.context() as patch:
@@ -320,20 +320,26 @@ def test_a_client_too_many_is_told_so_once_its_input_was_read(few: Running, expe
     assert pixels(converse(few.address, SCAN)) == expected
 
 
+def says(log: Path, text: str) -> None:
+    """Wait until a log has `text`."""
+    for _ in range(600):
+        if text in log.read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
 def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
     """The scan that runs gets its images; nobody else is taken; the server ends with status 0."""
-    with running(tmp_path / "log") as found:
+    with running(tmp_path / "log", python=fresh) as found:
         idle, _ = dial(found.address)
         sock, link = dial(found.address)
         with sock, idle:
             for message in SCAN[:10]:
                 link.send(message)
-            time.sleep(0.5)
+            says(found.log, "scan with grappa_snr")
             found.process.send_signal(signal.SIGTERM)
-            for _ in range(50):
-                if "stopping; 1 scans to finish" in found.log.read_text():
-                    break
-                time.sleep(0.1)
+            says(found.log, "stopping; 1 scans to finish")
             with pytest.raises(ConnectionRefusedError):
                 dial(found.address)
             for message in [*SCAN[10:], Close()]:
@@ -345,13 +351,16 @@ def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
 
 def test_many_scans_in_a_row_leave_nothing_behind(server, tmp_path: Path, expected: list[bytes]) -> None:
     """A short form of `make soak`: no descriptor stays open."""
-    with running(tmp_path / "log") as found:
+    with running(tmp_path / "log", python=fresh) as found:
         folder = Path(f"/proc/{found.process.pid}/fd")
         for number in range(30):
             assert pixels(converse(found.address, SCAN)) == expected
             if number == 5:
                 before = len(list(folder.iterdir()))
-        time.sleep(0.5)
+        for _ in range(600):  # the last one's are closed after its client was told
+            if len(list(folder.iterdir())) <= before:
+                break
+            time.sleep(0.1)
         assert len(list(folder.iterdir())) <= before
 
 

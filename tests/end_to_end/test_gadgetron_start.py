@@ -19,6 +19,7 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigText, Fault, Header
 from snrstream.wire.scan_file import ScanFile
+from tests.processes import fresh
 
 from .conftest import ENVIRONMENT, exchange, started_module
 
@@ -143,7 +144,7 @@ def test_a_first_scan_without_a_compile_cache_writes_few_lines(scan, tmp_path) -
     gadgets = ("noise_adjust", "accumulate", "grappa", "coil_combine", "denoise")
     pipeline = f"<configuration>{''.join(f'<gadget name={name!r}/>' for name in gadgets)}</configuration>"
     log = tmp_path / "log"
-    with started_module(log, NUMBA_CACHE_DIR=str(tmp_path / "numba")) as (sock, process):
+    with started_module(log, python=fresh, NUMBA_CACHE_DIR=str(tmp_path / "numba")) as (sock, process):
         images = exchange(sock, pipeline, header, acquisitions)
     assert process.returncode == 0 and len(images) > 2
     assert any((tmp_path / "numba").rglob("*.nb?")), "nothing was compiled"

@@ -14,11 +14,12 @@ from snrstream.cli.main import main
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Header
 from tests.piped_scan import CLOSE, END_MARK, PipedScan, header_and_images
+from tests.processes import forked
 
 from .conftest import ENVIRONMENT
 from .test_stream import assert_identical, read_images
 
-COMMAND = [sys.executable, "-m", "snrstream", "recon", "--from-stream", "--pipeline"]
+COMMAND = ("recon", "--from-stream", "--pipeline")
 PATIENCE_S = 120
 
 
@@ -29,7 +30,7 @@ def scan(raw_scan) -> PipedScan:
 
 def run(data: bytes, pipeline: str = "grappa_snr", **options: object) -> subprocess.CompletedProcess[bytes]:
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, **options}
-    return subprocess.run([*COMMAND, pipeline], input=data, timeout=PATIENCE_S, **options)
+    return subprocess.run(forked("-m", "snrstream", *COMMAND, pipeline), input=data, timeout=PATIENCE_S, **options)
 
 
 def fails(data: bytes, match: str, **options: object) -> bytes:
@@ -119,7 +120,7 @@ def test_a_stdout_that_is_closed(scan) -> None:
 
 def test_version_2_without_its_package_names_it_and_version_1_does_without(scan) -> None:
     code = "import sys; sys.modules['mrd'] = None; from snrstream.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *COMMAND[3:], "grappa_snr"]
+    command = forked("-c", code, *COMMAND, "grappa_snr")
     done = subprocess.run(command, input=scan.version_2(0), capture_output=True, env=ENVIRONMENT)
     assert done.returncode == 1 and done.stdout == b""
     assert done.stderr.decode().splitlines() == [
@@ -143,7 +144,8 @@ def test_arguments_that_exclude_each_other(raw_scan, tmp_path, capfd) -> None:
 def _process() -> Iterator[subprocess.Popen[bytes]]:
     """A run with pipes to hold; killed where it takes too long, so that a read from it ends."""
     pipe = subprocess.PIPE
-    with subprocess.Popen([*COMMAND, "grappa_snr"], stdin=pipe, stdout=pipe, env=ENVIRONMENT) as process:
+    command = forked("-m", "snrstream", *COMMAND, "grappa_snr")
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=ENVIRONMENT) as process:
         watchdog = threading.Timer(PATIENCE_S, process.kill)
         watchdog.start()
         try:

@@ -95,8 +95,8 @@ def test_every_byte_arrives_once_and_in_order_at_both_ends(
             if answer is not None:
                 link.send(Text("y" * answer))
                 sent += encode(Text("y" * answer))
-        link.finish(5)
-        peer.join(10)
+        link.finish(60)
+        peer.join(60)
     data = [item for item in seen if not isinstance(item, Pause)]
     assert b"".join(map(encode, data)) == b"".join(map(encode, messages))
     assert recorded == stream and peer.received == sent
@@ -112,8 +112,8 @@ def test_what_comes_while_an_answer_is_sent_in_a_pause_is_read_next() -> None:
         peer.start()
         link.send(LARGE)
         assert [message for message in messages if message != Pause()] == later
-        link.finish(5)
-        peer.join(10)
+        link.finish(60)
+        peer.join(60)
     assert peer.received == encode(LARGE)
 
 
@@ -126,10 +126,10 @@ def test_patience_without_end_does_not_keep_a_link_from_reading_while_it_sends()
         theirs.sendall(stream)  # which raises TimeoutError where nobody reads
         peer = Peer(theirs, [], itertools.repeat("go on"))
         peer.start()
-        sender.join(10)
+        sender.join(60)
         assert list(link) == [LARGE]
-        link.finish(5)
-        peer.join(10)
+        link.finish(60)
+        peer.join(60)
     assert peer.received == encode(LARGE)
 
 
@@ -148,9 +148,9 @@ def test_an_end_that_comes_while_an_answer_is_sent_is_the_end_behind_what_came()
         for _ in range(2):  # also when asked again
             with pytest.raises(ConnectionFailed, match="peer went away without CLOSE"):
                 next(iter(link))
-        link.finish(5)
+        link.finish(60)
         timer.join()
-        peer.join(10)
+        peer.join(60)
     assert peer.received == encode(LARGE)
 
 
@@ -201,7 +201,7 @@ def test_draining_ends_in_time_though_the_peer_does_not() -> None:
         peer.start()
         begin = time.monotonic()
         link.drain(1, seconds=0.2)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 30  # where it would last for ever
         assert next(iter(link)) == Text("more")  # the limit was the drain's
         stopping.set()
         peer.join()

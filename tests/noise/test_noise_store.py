@@ -6,7 +6,6 @@ import os
 import resource
 import stat
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from snrstream.noise import store as noise_store
+from tests.processes import forked, fresh
 
 from ..end_to_end.conftest import ENVIRONMENT, ROOT
 from ..noise_measurements import assert_same, noise_measurement
@@ -175,17 +175,17 @@ for number in range(int(sys.argv[1])): noise_store.keep("id", noise)
 """
 
 
-def writer(store: Path, n_times: int, seed: int, **options) -> subprocess.Popen:
+def writer(store: Path, n_times: int, seed: int, python=forked, **options) -> subprocess.Popen:
     environment = ENVIRONMENT | {"SNRSTREAM_NOISE_STORE": str(store)}
     environment["PYTHONPATH"] += f":{ROOT}"
-    command = [sys.executable, "-c", WRITE, str(n_times), str(seed)]
+    command = python("-c", WRITE, str(n_times), str(seed))
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **options)
 
 
 def test_a_full_disk_leaves_nothing_half_written(store) -> None:
     """A limit on the size of files stands for the full disk: an entry of 64 channels has 65,536 bytes and more."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # noqa: E731
-    process = writer(store, 1, 0, preexec_fn=limit)
+    process = writer(store, 1, 0, fresh, preexec_fn=limit)
     _, errors = process.communicate()
     assert process.returncode == 0 and "noise measurement 'id' is not kept" in errors
     assert list(store.iterdir()) == []

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from snrtrain.commands import prepare
 from snrtrain.simulation import simulated, simulated_pairs
 from snrtrain.simulation.phantom import shepp_logan
 from tests import scans
+from tests.processes import forked
 from tests.recon.simulation import noisy_kspace
 from tests.snrtrain.raw_scan import write
 
@@ -179,7 +179,7 @@ def test_a_corrupt_volume_is_named_before_anything_is_made(folder, tmp_path):
         (tmp_path / f"{name}.nii.gz").write_bytes((folder / f"{name}.nii.gz").read_bytes())
     whole = (tmp_path / "carla.nii.gz").read_bytes()
     (tmp_path / "carla.nii.gz").write_bytes(whole[: len(whole) // 2])
-    command = [sys.executable, "tools/prepare.py", "volumes", str(tmp_path), "--archive", str(tmp_path / "archive")]
+    command = forked("tools/prepare.py", "volumes", str(tmp_path), "--archive", str(tmp_path / "archive"))
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith(f"prepare: volume {tmp_path / 'carla.nii.gz'} cannot be read: ")

@@ -28,6 +28,7 @@ from snrtrain.methods.batch import Batch
 from snrtrain.methods.snraware import Snraware
 from snrtrain.run.checkpoint import read
 from snrtrain.run.report import TITLE_HEIGHT
+from tests.processes import forked
 from tests.snrtrain import small_archive
 from tests.snrtrain.training_runs import SMALL_SN2N, SMOKE, SN2N, fit, same
 
@@ -118,17 +119,17 @@ def test_two_runs_of_one_seed_agree_and_of_another_do_not(run, trained_on, tmp_p
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, trained_on, tmp_path, number):
     folder = tmp_path / "run"
-    command = [
-        sys.executable, str(ROOT / "tools/train.py"), "--archive", str(trained_on), "--folder", str(folder),
+    command = forked(
+        str(ROOT / "tools/train.py"), "--archive", str(trained_on), "--folder", str(folder),
         "--threads", "1", "--device", "cpu", "--recipe", str(SMOKE), "name=tiny",
-    ]  # fmt: skip
+    )  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    for _ in range(600):
+    for _ in range(2400):
         if (folder / "log.csv").exists() and len(log(folder)) >= 1:
             break
         time.sleep(0.05)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=120)
     assert f"step {log(folder)[0]['step']} of 60, loss " in told and " s left" in told, "there is no terminal"
     assert process.returncode == 1 and told.strip().splitlines()[-1] == "train: interrupted; --resume goes on"
     assert "Traceback" not in told and read(folder / "last.pt")["step"] < 60

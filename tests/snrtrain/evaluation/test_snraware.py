@@ -3,7 +3,6 @@
 import argparse
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import nibabel
@@ -17,6 +16,7 @@ from snrtrain.evaluation.comparison import ComparisonRow
 from snrtrain.evaluation.peers import STATIC
 from snrtrain.evaluation.scenes import static_scenes
 from snrtrain.evaluation.snraware import Requirement
+from tests.processes import forked
 
 from .conftest import constant_model
 
@@ -180,7 +180,7 @@ def test_a_folder_is_measured_by_its_test_volumes_or_whole(volume_folder) -> Non
 
 
 def test_the_command_line_ends_with_one_line_and_status_1(tmp_path) -> None:
-    command = [sys.executable, str(ROOT / "tools/evaluate.py"), "snraware", "--volumes", str(tmp_path / "none")]
+    command = forked(str(ROOT / "tools/evaluate.py"), "snraware", "--volumes", str(tmp_path / "none"))
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
     assert ended.stderr.startswith("evaluate: volume folder") and ended.stderr.count("\n") == 1

@@ -1,10 +1,10 @@
 """Benchmarks: tables of ratios, both sides of each measured in the same run.
 
-    python tools/bench.py recon              each stage over the bare FFT of the coil images, and peers
-    python tools/bench.py recon --only peers beside others' packages alone (also: 2d, 3d)
-    python tools/bench.py stream             a scan through the socket, over the bare FFT of its frames
-    python tools/bench.py denoise            denoising over the bare ONNX Runtime session, and peers
-    python tools/bench.py wire               reading off a socket, beside bare recv_into and ismrmrd's reader
+    python tools/bench.py recon               each stage over the bare FFT of the coil images, and peers
+    python tools/bench.py recon --only peers  beside others' packages alone (also: 2d, 3d)
+    python tools/bench.py stream              a scan through the socket, over the bare FFT of its frames
+    python tools/bench.py denoise             denoising over the bare ONNX Runtime session, and peers
+    python tools/bench.py wire                reading off a socket, beside bare recv_into and ismrmrd's reader
 
 Absolute times on a shared machine say little; the ratios hold. Times are the minimum of several runs,
 alternating with what they are compared with. A row ends with what is asked of it, and MISSED where it falls short.
