@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from snrstream.gadgets import denoise, image_finish
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import ReconImage
 from snrstream.system import time_limit
+from tests.scans import NO_HEADER
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
 from .conftest import halving_model
@@ -32,7 +34,7 @@ def scan(recons: Iterable[ReconImage] | None = None, **properties) -> dict[int, 
     parameters = denoise.Parameters(**{"model": "tiny", "alpha": 0.0, **properties})
     series: dict[int, list[ismrmrd.Image]] = {1: [], 2: [], 20: []}
     finish = image_finish.Parameters(output="complex")
-    for image in image_finish.process(denoise.process(recons, None, parameters), None, finish):
+    for image in run_gadget(image_finish, run_gadget(denoise, recons, NO_HEADER, parameters), NO_HEADER, finish):
         series[image.image_series_index].append(image)
     return series
 
@@ -180,7 +182,7 @@ CHILD = """
     for model, timeout_s in (("stubborn", 1.0), ("stubborn", 1.0), ("tiny", 30.0)):
         start = time.monotonic()
         parameters = denoise.Parameters(model=model, alpha=0.0, timeout_s=timeout_s)
-        first, second = denoise.process([recon_image()], None, parameters)
+        first, second = run_gadget(denoise, [recon_image()], NO_HEADER, parameters)
         print(json.dumps([second.kind is ImageKind.DENOISED, list(second.warnings), time.monotonic() - start]))
         print(json.dumps([second.denoised, list(second.warnings), time.monotonic() - start]))
     leave(3)

@@ -10,7 +10,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from snrstream.chain import chain, trial_scan
+from snrstream.chain import trial_scan
+from snrstream.chain.pipelines import named_chain
+from snrstream.chain.warm_up import warm_up
 from snrstream.gadgets import denoise
 from snrstream.hosts.session import Session
 from snrstream.system.resources import folder
@@ -61,7 +63,7 @@ def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplo
         return real(model, image, *others)
 
     monkeypatch.setattr(kind, "denoise", counted)
-    chain.warm_up()
+    warm_up()
     assert len(loads) == 1
     assert runs == [(1, 64, 64)]
     assert not warnings_of(caplog)
@@ -71,7 +73,7 @@ def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplo
 
 def test_a_model_that_fails_is_a_warning_and_the_server_goes_on(install, caplog) -> None:
     install(b"no model at all", name="snraware_unet2d")
-    chain.warm_up()
+    warm_up()
     (warning,) = warnings_of(caplog)
     assert warning.startswith("not ready: model snraware_unet2d: model.onnx cannot be loaded")
 
@@ -80,15 +82,15 @@ def test_a_pipeline_that_cannot_be_read_is_a_warning_too(tmp_path, loads, monkey
     for path in folder("pipelines").glob("*.xml"):
         shutil.copy(path, tmp_path)
     (tmp_path / "broken.xml").write_text("<configuration>")
-    monkeypatch.setattr(chain, "folder", lambda kind: tmp_path)
-    chain.warm_up()
+    monkeypatch.setenv("SNRSTREAM_PIPELINES", str(tmp_path))
+    warm_up()
     (warning,) = warnings_of(caplog)
     assert "broken.xml" in warning
     assert len(loads) == 1, "the others are warmed up all the same"
 
 
 def test_the_trial_scan_is_reconstructed_as_a_scan_in_snr_units_is(caplog) -> None:
-    images = list(chain.named_chain("grappa_snr").run(trial_scan.acquisitions(), trial_scan.HEADER))
+    images = list(named_chain("grappa_snr").run(trial_scan.acquisitions(), trial_scan.HEADER))
     assert images and not warnings_of(caplog)
     for image in images:
         assert not image.meta.keys() & {"SNRSTREAM_snr_units", "SNRSTREAM_warning"}
@@ -97,7 +99,7 @@ def test_the_trial_scan_is_reconstructed_as_a_scan_in_snr_units_is(caplog) -> No
 
 def test_each_reconstruction_is_tried_once_and_one_that_fails_is_a_warning(loads, monkeypatch, caplog) -> None:
     monkeypatch.setattr(trial_scan, "N_ACS", 2)
-    chain.warm_up()
+    warm_up()
     warnings = warnings_of(caplog)
     assert len(warnings) == 2 and all(text.startswith("not ready: ACS has 2 lines") for text in warnings)
 

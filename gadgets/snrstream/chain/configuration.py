@@ -14,10 +14,10 @@ from ..system.safe_xml import local_name, parse_xml
 OUR_MODULE = {"name": "snrstream.gadgetron", "target": "chain", "type": "python"}
 OLD_ROOT = "gadgetronStreamConfiguration"
 
-Gadget = tuple[str, dict[str, str]]  # its name and its properties
+Configured = tuple[str, dict[str, str]]  # a gadget's name and its properties
 
 
-def configured_gadgets(text: bytes | str, source: str, known: Sequence[str]) -> list[Gadget]:
+def configured_gadgets(text: bytes | str, source: str, known: Sequence[str]) -> list[Configured]:
     """The gadgets of a configuration, in its order, all among `known`.
 
     A Gadgetron stream may hold only external modules of this package. Raises ConfigurationError, naming `source`, on
@@ -83,7 +83,7 @@ def _only_gadgets(elements: list[ET.Element], source: str) -> list[ET.Element]:
     return elements
 
 
-def _gadget(element: ET.Element, source: str, known: Sequence[str]) -> Gadget:
+def _gadget(element: ET.Element, source: str, known: Sequence[str]) -> Configured:
     name = element.get("name", _label(element))
     if name not in known:
         raise ConfigurationError(f"{source}: unknown gadget {name!r}; known: {', '.join(known)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..chain.registry import BUILT_IN, Registry
 from ..errors import ConnectionFailed, SnrstreamError
 from ..wire.messages import Close, Header
 from .gate import Gate
@@ -27,12 +28,14 @@ class Options:
     """How `serve` treats its clients.
 
     clients: how many are served at once. patience: seconds that a client may send, or take, nothing.
-    keep_raw: the folder where raw data of scans that failed stays; None keeps none.
+    keep_raw: the folder where raw data of scans that failed stays; None keeps none. registry: the gadgets that their
+    configurations may name.
     """
 
     clients: int = 8
     patience: float = 900.0
     keep_raw: Path | None = None
+    registry: Registry = BUILT_IN
 
 
 def converse(sock: socket.socket, session: Session, options: Options, gate: Gate) -> None:
