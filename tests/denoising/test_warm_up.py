@@ -124,3 +124,15 @@ def test_clients_at_once_share_one_loaded_model_and_get_what_a_single_one_gets(l
         assert [image.image_series_index for image in several] == [image.image_series_index for image in alone]
         for one, other in zip(several, alone, strict=True):
             assert np.array_equal(one.data, other.data) and one.attribute_string == other.attribute_string
+
+
+def test_a_servers_log_tells_the_trial_scan_from_a_patients(loads, caplog) -> None:
+    with caplog.at_level("INFO"):
+        warm_up()
+    told = [f"{record.threadName}: {record.getMessage()}" for record in caplog.records]
+    assert len(told) > 2 and any("prewhitening" in line for line in told)
+    assert all(line.startswith("trial scan: ") for line in told)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        images()
+    assert caplog.records and not any("trial" in record.threadName for record in caplog.records)

@@ -1,5 +1,6 @@
 """Gadgets of the user's: modules of installed entry points and of a folder, checked before a scan can ask for them."""
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -15,7 +16,7 @@ from ..errors import ConfigurationError, ScanError, SnrstreamError
 from ..gadgets.gadget import Gadget, Scan
 from ..items import Item
 from ..system.resources import is_plain_name
-from .parameters import require_readable
+from .parameters import unreadable
 
 ENTRY_POINTS = "snrstream.gadgets"
 LONGEST_REASON = 300
@@ -119,7 +120,9 @@ def of_folder(folder: Path, known: Sequence[str]) -> list[OwnGadget]:
 
 def _importer(path: Path) -> Callable[[], ModuleType]:
     def load() -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"snrstream_own_gadget_{path.stem}", path)
+        # A name for each file, not for each gadget: folders may hold different ones of one name.
+        number = hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]
+        spec = importlib.util.spec_from_file_location(f"snrstream.own_gadgets.{path.stem}_{number}", path)
         assert spec is not None and spec.loader is not None  # noqa: S101 - so it is for a name that ends with .py
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # where dataclasses look for the types of their fields
@@ -147,10 +150,13 @@ def _checked(name: str, origin: str, load: Callable[[], Any], known: Sequence[st
     if not isinstance(after, str) or after not in known:
         raise ConfigurationError(f"{what} has AFTER = {after!r:.100}; expected one of: {', '.join(known)}")
     try:
-        require_readable(parameters)
-        parameters()
+        reason = unreadable(parameters)
+        if not reason:
+            parameters()
     except Exception as exc:  # noqa: BLE001 - the module may do anything
-        raise ConfigurationError(f"{what} has Parameters that cannot be used: {_reason(exc)}") from None
+        reason = _reason(exc)
+    if reason:
+        raise ConfigurationError(f"{what} has Parameters that cannot be used: {reason}")
     return OwnGadget(name, after, origin, module)
 
 

@@ -30,22 +30,22 @@ def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T
         raise ConfigurationError(f"gadget {gadget}: {exc}") from None
 
 
-def require_readable(cls: type) -> None:
-    """Require that `parse_parameters` can fill the dataclass `cls`, whatever text comes.
-
-    Raises TypeError that names a field without a default, or of a type that text is not turned into.
-    """
+def unreadable(cls: type) -> str:
+    """Tell why `parse_parameters` cannot fill the dataclass `cls` from text; empty where it can."""
     hints = typing.get_type_hints(cls)
     for field in fields(cls):
         if field.default is MISSING and field.default_factory is MISSING:
-            raise TypeError(f"{field.name} has no default; expected one")
+            return f"{field.name} has no default; expected one"
         hint = hints[field.name]
         choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
         if isinstance(hint, types.UnionType) and len(choices) == 1:
             hint = choices[0]
         texts = typing.get_origin(hint) is typing.Literal and all(isinstance(c, str) for c in typing.get_args(hint))
         if not texts and hint not in (bool, int, float, str):
-            raise TypeError(f"{field.name} is {hint!r}; expected bool, int, float, str, Literal of texts, or | None")
+            return (
+                f"{field.name} is of {hint}; expected bool, int, float, str, Literal of texts, or one of these | None"
+            )
+    return ""
 
 
 def replace_parameter(parameters: T, gadget: str, name: str, text: str) -> T:
