@@ -17,6 +17,7 @@ from snrstream.gadgets import accumulate, noise_adjust
 from snrstream.gadgets.gadget import Scan
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket, ReconImage
+from snrstream.output.image_values import meta_values
 from snrstream.recon.spectrum import Spectrum
 from snrstream.wire.acquisitions import head_of
 from snrstream.wire.decoder import Decoder
@@ -204,6 +205,23 @@ def image(pixels: np.ndarray, meta: dict | None = None, **fields) -> ismrmrd.Ima
     made = ismrmrd.Image.from_array(pixels, transpose=False, field_of_view=(12, 8, 1), **fields)
     made.meta = ismrmrd.Meta(meta or {})
     return made
+
+
+@pytest.mark.parametrize("first", ["accumulate", "grappa", "resize"])
+def test_warnings_of_the_scan_reach_the_images_whatever_the_chain_begins_with(brain, first: str) -> None:
+    header, white, _ = brain
+    fov = tuple(getattr(header.encoding[0].reconSpace.fieldOfView_mm, axis) for axis in "xyz")
+    ready = image(random(1, 1, *scans_shape(header)), image_series_index=1)
+    ready.field_of_view = fov
+    item = ready if first == "resize" else gadgetron_objects.recon_data(white, 1, 128)
+    out = list(chain(first).run([item], header, ("mind the gap",)))
+    assert out and all("mind the gap" in meta_values(made, "SNRSTREAM_warning") for made in out)
+
+
+def scans_shape(header) -> tuple[int, int]:
+    """Lines and samples of an image that fits reconSpace."""
+    matrix = header.encoding[0].reconSpace.matrixSize
+    return matrix.y, matrix.x
 
 
 def test_scaling_is_divided_out() -> None:

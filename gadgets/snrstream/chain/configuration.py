@@ -18,10 +18,26 @@ Configured = tuple[str, dict[str, str]]  # a gadget's name and its properties
 
 
 def configured_gadgets(text: bytes | str, source: str, known: Sequence[str]) -> list[Configured]:
-    """The gadgets of a configuration, in its order, all among `known`.
+    """Read the gadgets of a configuration. A Gadgetron stream may hold only external modules of this package.
 
-    A Gadgetron stream may hold only external modules of this package. Raises ConfigurationError, naming `source`, on
-    anything else.
+    Parameters
+    ----------
+    text : bytes or str
+        XML in one of the dialects above.
+    source : str
+        What to call it in errors.
+    known : sequence of str
+        Names that gadgets may have.
+
+    Returns
+    -------
+    list of Configured
+        Name and properties of each gadget, in the configuration's order.
+
+    Raises
+    ------
+    ConfigurationError
+        For anything else than gadgets among the known ones and their properties.
     """
     root = parse_xml(text, f"stream configuration {source}", ConfigurationError)
     if local_name(root) not in ("configuration", OLD_ROOT):

@@ -38,5 +38,5 @@ def adapted(items: Iterable[Item | Pause], scan: Scan, kind: type[Any]) -> Itera
     if kind is Bucket:
         return buckets(items, scan)
     if kind is ReconImage:
-        return recon_images(items, scan.header)
+        return recon_images(items, scan.header, scan.warnings)
     return iter(items)

@@ -47,7 +47,7 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
 
 
 def key_of(head: ismrmrd.AcquisitionHeader) -> Key:
-    """The image that a line belongs to."""
+    """Tell the image that a line belongs to: its slice, contrast, phase, set and repetition."""
     idx = head.idx
     return idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
 

@@ -94,7 +94,18 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
 
 
 def warm_up(parameters: Parameters) -> None:
-    """Load the model and run it once, so that the first scan does not wait. Raises ModelError."""
+    """Load the model and run it once, so that the first scan does not wait.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Those of the scans to come: model and time limit count.
+
+    Raises
+    ------
+    ModelError
+        Where it cannot be loaded or run, or not in time.
+    """
     model = load_model(parameters.model, parameters.timeout_s)
     n_frames = model.manifest.n_frames or 1
     image = np.full((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), WARM_UP_SNR, np.complex64)
