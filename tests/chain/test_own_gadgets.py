@@ -208,3 +208,13 @@ def test_a_gadget_needs_no_more_than_take() -> None:
     gadget, item = Passing(), ismrmrd.Acquisition()
     assert gadget.take(item) == (item,)
     assert [*gadget.pause(), *gadget.end(), *gadget.failed()] == []
+
+
+def test_what_goes_wrong_at_its_end_names_it_too(tmp_path) -> None:
+    text = NEGATIVE[: NEGATIVE.index("def start")].replace("import each", "import Gadget") + (
+        "class Mine(Gadget):\n    def take(self, item):\n        return (item,)\n\n"
+        "    def close(self):\n        raise KeyError('left')\n\n\n"
+        "def start(scan, parameters):\n    return Mine()\n"
+    )
+    with pytest.raises(ScanError, match=r"own gadget mine of .*mine.py failed: KeyError: 'left' \(line "):
+        image_of(in_folder(tmp_path / "own", mine=text), "coil_combine", "mine")

@@ -79,7 +79,12 @@ class _Guarded(Gadget):
         return self._items(self._gadget.failed)
 
     def close(self) -> None:
+        for _ in self._items(self._closed):
+            pass
+
+    def _closed(self) -> Iterable[Item]:
         self._gadget.close()
+        return ()
 
     def _items(self, work: Callable[[], Iterable[Any]]) -> Iterator[Any]:
         try:
