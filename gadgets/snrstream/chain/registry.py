@@ -93,12 +93,12 @@ class Registry:
 BUILT_IN = Registry()
 
 
-def registry(folder: Path | None = None) -> Registry:
+def registry(folder: str | Path | None = None) -> Registry:
     """Find the gadgets of this installation.
 
     Parameters
     ----------
-    folder : Path or None
+    folder : str, Path or None
         Holds own gadgets, each a Python file that bears the gadget's name.
 
     Returns
@@ -112,7 +112,7 @@ def registry(folder: Path | None = None) -> Registry:
         For a folder that cannot be read, and an own gadget that cannot be used: one that cannot be imported, lacks
         `Parameters`, `start` or `AFTER`, or has the name of another.
     """
-    found = [*of_entry_points(_ORDER), *(() if folder is None else of_folder(folder, _ORDER))]
+    found = [*of_entry_points(_ORDER), *(() if folder is None else of_folder(Path(folder), _ORDER))]
     origins = dict.fromkeys(_ORDER, "snrstream")
     for gadget in found:
         if gadget.name in origins:
