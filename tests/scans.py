@@ -10,6 +10,10 @@ from ismrmrd import xsd
 from snrstream.wire.header import parse_header
 from snrtrain.benchmarks.header import cartesian_header
 
+NO_HEADER = xsd.ismrmrdHeader(  # for gadgets that ask nothing of it
+    experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123_000_000)
+)
+
 
 def header(
     shape: tuple[int, int, int],

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from snrstream.errors import ConnectionFailed, ModelError, SnrstreamError
 from snrstream.gadgets import accumulate, coil_combine, denoise, grappa, noise_adjust
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.hosts.client import Received, send_scan
 from snrstream.items import Bucket, ReconImage
 from snrstream.output.files import write_outputs
@@ -126,9 +127,9 @@ def snr_before_and_after(
     of replicas with unit noise added to the prewhitened k-space (Robson et al., MRM 60:895, 2008; for a
     network as in SNRAware, arXiv 2503.18162). The noise that is in the scan stays in all of them.
     """
-    white = noise_adjust.process(scan.acquisitions(), header, noise_adjust.Parameters())
-    buckets = grappa.process(
-        accumulate.process(white, header, accumulate.Parameters(device="cpu")), header, grappa.Parameters()
+    white = run_gadget(noise_adjust, scan.acquisitions(), header, noise_adjust.Parameters())
+    buckets = run_gadget(
+        grappa, run_gadget(accumulate, white, header, accumulate.Parameters(device="cpu")), header, grappa.Parameters()
     )
     bucket = next(item for item in buckets if isinstance(item, Bucket))
     alpha = float(next(r.image.meta["SNRSTREAM_alpha"] for r in received if r.image.image_series_index == 2))
@@ -150,8 +151,9 @@ def snr_before_and_after(
 
 def reconstruct(bucket: Bucket, header: xsd.ismrmrdHeader, alpha: float) -> tuple[ReconImage, ReconImage]:
     """The image in SNR units, and the denoised one."""
-    images = coil_combine.process([bucket], header, coil_combine.Parameters())
-    original, denoised = denoise.process(images, header, denoise.Parameters(alpha=alpha))
+    images = run_gadget(coil_combine, [bucket], header, coil_combine.Parameters())
+    made = run_gadget(denoise, images, header, denoise.Parameters(alpha=alpha))
+    original, denoised = (item for item in made if isinstance(item, ReconImage))
     return original, denoised
 
 

@@ -1,10 +1,14 @@
-"""What gadgets hand to each other, besides ISMRMRD's own acquisitions and images."""
+"""What gadgets hand to each other: items of our own, besides those of ISMRMRD and Gadgetron."""
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import ismrmrd
 import numpy as np
 import torch
+from gadgetron.types.acquisition_bucket import AcquisitionBucket
+from gadgetron.types.image_array import ImageArray
+from gadgetron.types.recon_data import ReconData
 
 from .image_kind import ImageKind
 from .recon.acquired import Acquired
@@ -14,23 +18,18 @@ from .recon.lattice import Lattice
 from .recon.spectrum import Spectrum
 
 
-@dataclass(frozen=True)
-class ScanWarning:
-    """A warning on its way to the meta attributes of the images that come after it.
-
-    snr_units: whether the data that follows is prewhitened all the same.
-    """
-
-    text: str
-    snr_units: bool = True
-
-
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """A fully sampled block of k-space. Images that share it share the object.
 
-    kspace: `(channel, e2, e1, ro)` complex64, readout oversampling removed. start: its first line (e2, e1).
-    warnings: for the images that use it.
+    Attributes
+    ----------
+    kspace : Tensor, (channel, e2, e1, ro), complex64
+        Prewhitened, readout oversampling removed.
+    start : tuple of int
+        Its first line (e2, e1).
+    warnings : tuple of str
+        For the images that use it.
     """
 
     kspace: torch.Tensor
@@ -42,16 +41,35 @@ class Calibration:
 class Bucket:
     """The prewhitened k-space of one image, with readout oversampling removed.
 
-    kspace: `(channel, e2, e1, ro)` complex64, the lines of `grid` in place, zero where none was acquired.
-    line_sd: `(e2, e1)` float32 on the CPU, the noise's SD in each line of `grid`: 1 where it was acquired once, less
-    where averages were, 0 where nothing was. lattice: the regular sampling that the lines follow.
-    sample_sd: `(ro,)` float32 on the CPU, the same along the readout: 0 where an asymmetric echo lacks samples.
-    calibration: of this image, or of an earlier one of the same slice; None where there was none, or is no need of one.
-    voxel_mm: pixel size (x, y, z) of the image.
-    head: header of the acquisition nearest to the centre of k-space: position, time, counters.
-    kernel: the GRAPPA kernel, once `grappa` has calibrated it. history: names of the steps that shaped it.
-    tapered: whether a cut side of k-space was given a smooth end.
-    snr_units: whether the noise is white with a known SD.
+    Attributes
+    ----------
+    kspace : Tensor, (channel, e2, e1, ro), complex64
+        In units of the noise's SD per part: the lines of `grid` in place, zero where none was acquired.
+    line_sd : Tensor, (e2, e1), float32, on the CPU
+        The noise's SD in each line of `grid`: 1 where it was acquired once, less where averages were, 0 where nothing
+        was.
+    grid : Grid
+        Which lines of k-space are stored.
+    lattice : Lattice
+        The regular sampling that the lines follow.
+    sample_sd : Tensor, (ro,), float32, on the CPU
+        The noise's SD along the readout: 0 where an asymmetric echo lacks samples.
+    calibration : Calibration or None
+        Of this image, or of an earlier one of the same slice; None where there was none, or is no need of one.
+    voxel_mm : tuple of float
+        Pixel size (x, y, z) of the image, in mm.
+    head : AcquisitionHeader
+        Of the acquisition nearest to the centre of k-space: position, time, counters.
+    kernel : Kernel or None
+        Of GRAPPA, once `grappa` has calibrated it.
+    history : tuple of str
+        Names of the steps that shaped it.
+    warnings : tuple of str
+        For the meta attributes of the image.
+    tapered : bool
+        Whether a cut side of k-space was given a smooth end.
+    snr_units : bool
+        Whether the noise is white with a known SD.
     """
 
     kspace: torch.Tensor
@@ -82,10 +100,30 @@ class Bucket:
 class ReconImage:
     """A reconstructed image in SNR units: its noise SD is the g-factor per real and imaginary part.
 
-    image: `(e2, e1, ro)` complex64; gmap: `(e2, e1, ro)` float32. spectrum: how the noise is correlated.
-    history: names of the steps that made it; meta: further attributes for the outgoing image.
-    kind: what it is. tapered: whether a cut side of its k-space was given a smooth end. snr_units: whether the data was
-    prewhitened, as all this presumes.
+    Attributes
+    ----------
+    image : ndarray, (e2, e1, ro), complex64
+        In units of the noise's SD per part in an acquisition without acceleration.
+    gmap : ndarray, (e2, e1, ro), float32
+        The noise's SD per part in each pixel.
+    spectrum : Spectrum
+        How the noise is correlated.
+    voxel_mm : tuple of float
+        Pixel size (x, y, z), in mm.
+    head : AcquisitionHeader
+        Of the acquisition nearest to the centre of k-space: position, time, counters.
+    history : tuple of str
+        Names of the steps that made it.
+    meta : dict
+        Further attributes for the outgoing image, by their names.
+    warnings : tuple of str
+        For the attributes of the outgoing image.
+    kind : ImageKind
+        What it is.
+    tapered : bool
+        Whether a cut side of its k-space was given a smooth end.
+    snr_units : bool
+        Whether the data was prewhitened, as all this presumes.
     """
 
     image: np.ndarray
@@ -99,3 +137,15 @@ class ReconImage:
     kind: ImageKind = ImageKind.ORIGINAL
     tapered: bool = False
     snr_units: bool = True
+
+
+Item: TypeAlias = (
+    ismrmrd.Acquisition
+    | ismrmrd.Waveform
+    | ismrmrd.Image
+    | Bucket
+    | ReconImage
+    | AcquisitionBucket  # Gadgetron's, as the two below
+    | ReconData
+    | ImageArray
+)

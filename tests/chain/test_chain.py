@@ -1,6 +1,10 @@
+import dataclasses
+
 import pytest
 
-from snrstream.chain.chain import GADGETS, named_chain, parse_chain
+from snrstream.chain.chain import parse_chain
+from snrstream.chain.pipelines import named_chain
+from snrstream.chain.registry import BUILT_IN
 from snrstream.errors import ConfigurationError
 from snrstream.gadgets import grappa, image_finish
 from snrstream.system.resources import folder
@@ -145,13 +149,10 @@ def test_unknown_pipeline_lists_the_known_ones() -> None:
         named_chain("nope")
 
 
-def test_every_gadget_has_a_module_with_parameters_and_process() -> None:
-    import dataclasses
-    import importlib
-
-    for name in GADGETS:
-        module = importlib.import_module(f"snrstream.gadgets.{name}")
+def test_every_gadget_has_a_module_with_parameters_and_start() -> None:
+    for name in BUILT_IN.names:
+        module = BUILT_IN.module(name)
         assert dataclasses.is_dataclass(module.Parameters)
         with pytest.raises(dataclasses.FrozenInstanceError):
             module.Parameters().anything = 1
-        assert callable(module.process)
+        assert callable(module.start)

@@ -9,6 +9,7 @@ from snrstream.chain.chain import Chain, parse_chain
 from snrstream.denoising.alpha import Alpha
 from snrstream.errors import ConfigurationError
 from snrstream.gadgets import denoise, image_finish
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.hosts.openrecon import adjusted
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
@@ -16,6 +17,7 @@ from snrstream.output.dicom import to_dicom
 from snrstream.output.dicom.identity import ScanIdentity
 from snrstream.output.image_values import kind_of
 from snrstream.output.preview import preview
+from tests.scans import NO_HEADER
 
 from .conftest import halving_model
 from .frame_model import FrameMean
@@ -26,7 +28,7 @@ TABLE = "1:0.5 2:0.3 4:0.1"
 
 
 def run(recon: ReconImage, **properties) -> list[ReconImage]:
-    return list(denoise.process([recon], None, denoise.Parameters(model="tiny", **properties)))
+    return list(run_gadget(denoise, [recon], NO_HEADER, denoise.Parameters(model="tiny", **properties)))
 
 
 def with_gmap(recon: ReconImage) -> ReconImage:
@@ -146,7 +148,7 @@ def test_strength_multiplies_what_the_network_sees_and_divides_what_it_says(monk
     """By a network that takes away what is below 1, as one that expects noise of SD 1 would."""
 
     class Shrinking(FrameMean):
-        def denoise(self, image, gmap, timeout_s):  # noqa: ARG002 as a model's
+        def denoise(self, image, _gmap, _timeout_s):
             size = np.abs(image)
             return (image * np.maximum(0, 1 - 1 / np.maximum(size, 1e-6))).astype(np.complex64)
 
@@ -181,7 +183,7 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
     recons = run(recon_image(), alpha=0.3, residual=True)
     magnitudes = {}
     for output in ("complex", "magnitude"):
-        images = list(image_finish.process(recons, None, image_finish.Parameters(output=output, gmap=False)))
+        images = list(run_gadget(image_finish, recons, NO_HEADER, image_finish.Parameters(output=output, gmap=False)))
         assert [image.image_series_index for image in images] == [1, 2, 3]
         rest = images[2]
         assert kind_of(rest) is ImageKind.RESIDUAL and rest.meta["DataRole"] == "Image"
@@ -202,7 +204,7 @@ def test_every_denoised_image_tells_how_it_was_made(monkeypatch, caplog) -> None
     monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean(n_frames=1, fallbacks=fallbacks))
     properties = {"alpha_by_g": TABLE, "strength": 0.8, "residual": True}
     finish = image_finish.Parameters(gmap=False)
-    images = list(image_finish.process(run(recon_image(), **properties), None, finish))
+    images = list(run_gadget(image_finish, run(recon_image(), **properties), NO_HEADER, finish))
     for image in images[1:]:
         assert image.attribute_string.isascii()
         told = {key.removeprefix("SNRSTREAM_"): value for key, value in image.meta.items() if "SNRSTREAM" in key}
@@ -236,7 +238,7 @@ def test_other_strength_or_frames_are_another_series_of_dicom(monkeypatch) -> No
     for properties in ({}, {}, {"strength": 0.5}, {"frames": "series"}, {"alpha_by_g": TABLE}):
         monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean())
         finish = image_finish.Parameters(gmap=False)
-        _, image = image_finish.process(run(recon_image(), **properties), None, finish)
+        _, image = run_gadget(image_finish, run(recon_image(), **properties), NO_HEADER, finish)
         (dataset,) = to_dicom(image, None, identity)
         uids.append(dataset.SeriesInstanceUID)
     assert len(set(uids)) == 4, "the first two are the same"

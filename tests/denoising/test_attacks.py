@@ -15,9 +15,12 @@ from torch import nn
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError, ModelTimeout, ScanError
 from snrstream.gadgets import denoise, image_finish
+from snrstream.gadgets.gadget import Scan, stream
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Pause
+from tests.scans import NO_HEADER
 
 from .broken_models import hanging_model, slowly_loading_model
 from .frame_model import FrameMean
@@ -48,14 +51,14 @@ class Cast(nn.Module):
 
 
 def run(items, **properties):
-    return denoise.process(items, None, denoise.Parameters(model="tiny", **properties))
+    return stream(denoise, items, Scan(NO_HEADER), denoise.Parameters(model="tiny", **properties))
 
 
 @pytest.mark.parametrize("spoilt", [{"a\x00b": 1}, {"a\x01": 1}, {"a\x1b[31m": 1}, {}])
 def test_texts_of_others_neither_break_an_images_attributes_nor_steer_a_terminal(install, caplog, spoilt) -> None:
     install(**spoilt) if spoilt else install(torchscript(Told()), format="torchscript")
     finish = image_finish.Parameters(output="magnitude")
-    out = list(image_finish.process(run([recon_image(shape=(1, 12, 20))]), None, finish))
+    out = list(run_gadget(image_finish, run([recon_image(shape=(1, 12, 20))]), NO_HEADER, finish))
     assert {1, 2} <= {image.image_series_index for image in out}
     for image in out:
         data = encode(image)

@@ -5,15 +5,17 @@ from snrstream.denoising.blending import blend
 from snrstream.denoising.model import load_model
 from snrstream.errors import ModelError
 from snrstream.gadgets import denoise
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
+from tests.scans import NO_HEADER
 
 from .conftest import halving_model
 from .images import random_image, recon_image
 
 
 def run(recon: ReconImage, **properties) -> tuple[ReconImage, ReconImage]:
-    original, denoised = denoise.process([recon], None, denoise.Parameters(model="tiny", **properties))
+    original, denoised = run_gadget(denoise, [recon], NO_HEADER, denoise.Parameters(model="tiny", **properties))
     return original, denoised
 
 

@@ -8,8 +8,10 @@ from ismrmrd import xsd
 
 from snrstream.errors import ModelError, ModelTimeout
 from snrstream.gadgets import denoise, image_finish
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
+from tests.scans import NO_HEADER
 
 from .frame_model import FrameMean, frame_mean_model
 from .images import recon_image
@@ -29,8 +31,8 @@ def header(n_slices: int) -> xsd.ismrmrdHeader:
     return xsd.ismrmrdHeader(experimentalConditions=CONDITIONS, encoding=[encoding])
 
 
-def run(images, head=None, **properties) -> list[ReconImage]:
-    return list(denoise.process(images, head, denoise.Parameters(model="mean", **properties)))
+def run(images, head=NO_HEADER, **properties) -> list[ReconImage]:
+    return list(run_gadget(denoise, images, head, denoise.Parameters(model="mean", **properties)))
 
 
 def mean(images) -> np.ndarray:
@@ -64,7 +66,7 @@ def test_originals_of_a_series_leave_before_the_next_image_is_taken(use) -> None
             taken.append(image)
             yield image
 
-    out = denoise.process(stream(), None, denoise.Parameters(model="mean", frames="series"))
+    out = run_gadget(denoise, stream(), NO_HEADER, denoise.Parameters(model="mean", frames="series"))
     for n, image in enumerate(images):
         assert next(out) is image and len(taken) == n + 1
     for n, denoised in enumerate(out):
@@ -122,7 +124,7 @@ def test_numbers_and_windows_of_a_series_are_those_of_the_originals_however_late
         recon_image(n, repetition=n) for n in range(4)
     )]  # fmt: skip
     finish = image_finish.Parameters(output="magnitude")
-    out = list(image_finish.process(run(images, frames="series", residual=True), None, finish))
+    out = list(run_gadget(image_finish, run(images, frames="series", residual=True), NO_HEADER, finish))
     series = {n: [image for image in out if image.image_series_index == n] for n in (1, 2, 3)}
     for number in (1, 2, 3):
         assert [image.image_index for image in series[number]] == [1, 2, 3, 4]

@@ -6,9 +6,11 @@ from snrstream.chain.chain import parse_chain
 from snrstream.denoising.frames import Neighbours
 from snrstream.denoising.group import Frame
 from snrstream.gadgets import denoise, image_finish
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.hosts.openrecon import adjusted
 from snrstream.items import ReconImage
 from snrstream.output.image_values import meta_values
+from tests.scans import NO_HEADER
 
 from .images import recon_image
 
@@ -58,8 +60,8 @@ def test_images_in_time() -> None:
 
 def test_the_shipped_model_of_slices_tells_it_in_the_image_s_meta() -> None:
     item = recon_image(shape=(1, 32, 32))
-    images = denoise.process([item], None, denoise.Parameters(model="sn2n_unet25d"))
-    original, _, second = image_finish.process(images, None, image_finish.Parameters())
+    images = run_gadget(denoise, [item], NO_HEADER, denoise.Parameters(model="sn2n_unet25d"))
+    original, _, second = run_gadget(image_finish, images, NO_HEADER, image_finish.Parameters())
     assert meta_values(original, "SNRSTREAM_warning") == []
     assert any("made for 7 slices, and there is 1" in text for text in meta_values(second, "SNRSTREAM_warning"))
     assert second.meta["SNRSTREAM_alpha"] == "0.1", "the model's own"

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from snrstream.gadgets import denoise, image_finish
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import ReconImage
 from snrstream.system import time_limit
 from tests.processes import forked
+from tests.scans import NO_HEADER
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
 from .conftest import halving_model
@@ -32,7 +34,7 @@ def scan(recons: Iterable[ReconImage] | None = None, **properties) -> dict[int, 
     parameters = denoise.Parameters(**{"model": "tiny", "alpha": 0.0, **properties})
     series: dict[int, list[ismrmrd.Image]] = {1: [], 2: [], 20: []}
     finish = image_finish.Parameters(output="complex")
-    for image in image_finish.process(denoise.process(recons, None, parameters), None, finish):
+    for image in run_gadget(image_finish, run_gadget(denoise, recons, NO_HEADER, parameters), NO_HEADER, finish):
         series[image.image_series_index].append(image)
     return series
 
@@ -172,15 +174,17 @@ CHILD = """
     from pathlib import Path
     from snrstream.gadgets import denoise
     from snrstream.denoising import manifest
+    from snrstream.gadgets.gadget import run
     from snrstream.image_kind import ImageKind
     from snrstream.system.time_limit import leave
     from tests.denoising.images import recon_image
+    from tests.scans import NO_HEADER
 
     manifest.folder = lambda kind: Path(sys.argv[1])
     for model, timeout_s in (("stubborn", 1.0), ("stubborn", 1.0), ("tiny", 30.0)):
         start = time.monotonic()
         parameters = denoise.Parameters(model=model, alpha=0.0, timeout_s=timeout_s)
-        first, second = denoise.process([recon_image()], None, parameters)
+        first, second = run(denoise, [recon_image()], NO_HEADER, parameters)
         print(json.dumps([second.kind is ImageKind.DENOISED, list(second.warnings), time.monotonic() - start]))
     leave(3)
 """
@@ -197,7 +201,7 @@ def test_what_cannot_be_interrupted_is_left_behind_and_refused_until_it_ends(ins
     root = Path(__file__).parents[2]
     child = subprocess.run(
         forked("-c", textwrap.dedent(CHILD), str(models)),
-        env={"PYTHONPATH": f"{GADGETS}:{root}", "OMP_NUM_THREADS": "1"},
+        env={"PYTHONPATH": f"{GADGETS}:{root}:{root}/tools", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,9 +7,11 @@ import pytest
 
 from snrstream.errors import ModelError, ModelTimeout
 from snrstream.gadgets import denoise
+from snrstream.gadgets.gadget import Scan, stream
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 from snrstream.wire.messages import Pause
+from tests.scans import NO_HEADER
 
 from .frame_model import FrameMean
 from .images import recon_image
@@ -31,7 +33,7 @@ class Gated(FrameMean):
 
 
 def run(items, **properties):
-    return denoise.process(items, None, denoise.Parameters(model="mean", **properties))
+    return stream(denoise, items, Scan(NO_HEADER), denoise.Parameters(model="mean", **properties))
 
 
 def images(n: int) -> list[ReconImage]:

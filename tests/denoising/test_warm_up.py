@@ -10,7 +10,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from snrstream.chain import chain, trial_scan
+from snrstream.chain import trial_scan
+from snrstream.chain.pipelines import named_chain
+from snrstream.chain.warm_up import warm_up
 from snrstream.gadgets import denoise
 from snrstream.system.resources import folder
 from snrstream.wire.messages import ConfigFile, Header
@@ -61,7 +63,7 @@ def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplo
         return real(model, image, *others)
 
     monkeypatch.setattr(kind, "denoise", counted)
-    chain.warm_up()
+    warm_up()
     assert len(loads) == 1
     assert runs == [(1, 64, 64)]
     assert not warnings_of(caplog)
@@ -71,7 +73,7 @@ def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplo
 
 def test_a_model_that_fails_is_a_warning_and_the_server_goes_on(install, caplog) -> None:
     install(b"no model at all", name="snraware_unet2d")
-    chain.warm_up()
+    warm_up()
     (warning,) = warnings_of(caplog)
     assert warning.startswith("not ready: model snraware_unet2d: model.onnx cannot be loaded")
 
@@ -80,15 +82,15 @@ def test_a_pipeline_that_cannot_be_read_is_a_warning_too(tmp_path, loads, monkey
     for path in folder("pipelines").glob("*.xml"):
         shutil.copy(path, tmp_path)
     (tmp_path / "broken.xml").write_text("<configuration>")
-    monkeypatch.setattr(chain, "folder", lambda kind: tmp_path)
-    chain.warm_up()
+    monkeypatch.setenv("SNRSTREAM_PIPELINES", str(tmp_path))
+    warm_up()
     (warning,) = warnings_of(caplog)
     assert "broken.xml" in warning
     assert len(loads) == 1, "the others are warmed up all the same"
 
 
 def test_the_trial_scan_is_reconstructed_as_a_scan_in_snr_units_is(caplog) -> None:
-    images = list(chain.named_chain("grappa_snr").run(trial_scan.acquisitions(), trial_scan.HEADER))
+    images = list(named_chain("grappa_snr").run(trial_scan.acquisitions(), trial_scan.HEADER))
     assert images and not warnings_of(caplog)
     for image in images:
         assert not image.meta.keys() & {"SNRSTREAM_snr_units", "SNRSTREAM_warning"}
@@ -97,7 +99,7 @@ def test_the_trial_scan_is_reconstructed_as_a_scan_in_snr_units_is(caplog) -> No
 
 def test_each_reconstruction_is_tried_once_and_one_that_fails_is_a_warning(loads, monkeypatch, caplog) -> None:
     monkeypatch.setattr(trial_scan, "N_ACS", 2)
-    chain.warm_up()
+    warm_up()
     warnings = warnings_of(caplog)
     assert len(warnings) == 2 and all(text.startswith("not ready: ACS has 2 lines") for text in warnings)
 
@@ -122,3 +124,15 @@ def test_clients_at_once_share_one_loaded_model_and_get_what_a_single_one_gets(l
         assert [image.image_series_index for image in several] == [image.image_series_index for image in alone]
         for one, other in zip(several, alone, strict=True):
             assert np.array_equal(one.data, other.data) and one.attribute_string == other.attribute_string
+
+
+def test_a_servers_log_tells_the_trial_scan_from_a_patients(loads, caplog) -> None:
+    with caplog.at_level("INFO"):
+        warm_up()
+    told = [f"{record.threadName}: {record.getMessage()}" for record in caplog.records]
+    assert len(told) > 2 and any("prewhitening" in line for line in told)
+    assert all(line.startswith("trial scan: ") for line in told)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        images()
+    assert caplog.records and not any("trial" in record.threadName for record in caplog.records)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snrstream.chain.chain import named_chain
+from snrstream.chain.pipelines import named_chain
+from snrstream.gadgets.gadget import run as run_gadget
 
 # Gadgetron's own results on the brain, as means over blocks of 8 x 8 pixels: |image|, g-map, SNR map.
 RECORDED = Path(__file__).parents[1] / "recorded" / "gadgetron_4.7.2_brain_16ch_r3.json"
@@ -63,7 +64,7 @@ def test_whitened_air_has_unit_noise(read_scan) -> None:
     from snrstream.recon.fft import to_image
 
     header, acquisitions = read_scan("brain_16ch_r1")
-    white = list(noise_adjust.process(acquisitions, header, noise_adjust.Parameters()))
+    white = list(run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters()))
     lines = {a.idx.kspace_encode_step_1: torch.from_numpy(a.data) for a in white}
     coils = to_image(torch.stack([lines[n] for n in range(128)], dim=1)).numpy()
     air = np.concatenate([coils[:, :8, 40:90], coils[:, -8:, 40:90]], axis=1)

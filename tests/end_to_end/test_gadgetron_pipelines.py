@@ -8,9 +8,11 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from snrstream.chain.chain import named_chain, parse_chain
+from snrstream.chain.chain import parse_chain
+from snrstream.chain.pipelines import named_chain
 from snrstream.errors import ConfigurationError
 from snrstream.gadgets import noise_adjust
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.system.resources import folder
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.header import parse_header
@@ -58,10 +60,10 @@ def made(kind: str, scan_path: Path) -> tuple[bytes, list]:
         if kind == "scan":
             return scan.header_xml, acquisitions
         if kind == "recon_data":
-            white = list(noise_adjust.process(acquisitions, header, noise_adjust.Parameters()))
+            white = list(run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters()))
             return scan.header_xml, [gadgetron_objects.recon_data(white, 1, 128)]
         image, gmap = parse_chain(our_part("noise_adjust").replace("noise_adjust", "accumulate"), "").run(
-            noise_adjust.process(acquisitions, header, noise_adjust.Parameters()), header
+            run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters()), header
         )
         if kind == "images":
             return scan.header_xml, [gmap, image]

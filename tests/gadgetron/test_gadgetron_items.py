@@ -14,7 +14,10 @@ from snrstream.chain.chain import parse_chain
 from snrstream.errors import ScanError, SnrstreamError
 from snrstream.gadgetron.items import adapted
 from snrstream.gadgets import accumulate, noise_adjust
+from snrstream.gadgets.gadget import Scan
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket, ReconImage
+from snrstream.output.image_values import meta_values
 from snrstream.recon.spectrum import Spectrum
 from snrstream.wire.acquisitions import head_of
 from snrstream.wire.decoder import Decoder
@@ -48,7 +51,7 @@ def repeated(acquisitions, **idx: int) -> list[ismrmrd.Acquisition]:
 def brain(read_scan):
     """Header, whitened acquisitions, and the images that the whole chain makes of the scan."""
     header, acquisitions = read_scan("brain_16ch_r3")
-    white = list(noise_adjust.process(acquisitions, header, noise_adjust.Parameters()))
+    white = list(run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters()))
     return header, white, list(chain("noise_adjust", "accumulate", "grappa").run(acquisitions, header))
 
 
@@ -75,7 +78,7 @@ def test_lines_that_are_data_and_reference_come_once_and_in_order(brain) -> None
     header, white, _ = brain
     waveform = ismrmrd.Waveform.from_array(np.ones((1, 4), np.uint32))
     for item in (gadgetron_objects.bucket(white, [waveform]), gadgetron_objects.recon_data(white, 1, 128)):
-        lines = list(adapted([item], header, "noise_adjust"))
+        lines = list(adapted([item], Scan(header), ismrmrd.Acquisition))
         if isinstance(lines[-1], ismrmrd.Waveform):
             assert lines.pop() == waveform
         assert [a.scan_counter for a in lines] == [a.scan_counter for a in white]
@@ -132,13 +135,13 @@ def test_readouts_without_their_oversampling_are_told_by_their_length(short: int
     image = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, axes=-1), norm="ortho"), axes=-1)[..., 16:48]
     removed = np.fft.fftshift(np.fft.fft(np.fft.ifftshift(image, axes=-1), norm="ortho"), axes=-1).astype(np.complex64)
     lines = [(0, y) for y in range(16)]
-    (whole,) = accumulate.process(scans.acquisitions(kspace, lines), header, accumulate.Parameters())
+    (whole,) = run_gadget(accumulate, scans.acquisitions(kspace, lines), header, accumulate.Parameters())
     without = []
     for line in scans.acquisitions(removed, lines):
         head = line.getHead()
         head.number_of_samples, head.center_sample = 32 - short, 16 - short
         without.append(ismrmrd.Acquisition(head, data=np.ascontiguousarray(line.data[:, short:])))
-    (bucket,) = accumulate.process(without, header, accumulate.Parameters())
+    (bucket,) = run_gadget(accumulate, without, header, accumulate.Parameters())
     assert bucket.voxel_mm == whole.voxel_mm == (1, 1, 1)
     assert np.allclose(bucket.kspace[..., short:], whole.kspace[..., short:], atol=SAME_ARITHMETIC * 10)
     assert (bucket.sample_sd > 0).sum() == 32 - short
@@ -162,7 +165,7 @@ def test_samples_to_discard_were_discarded_by_the_buffer(brain) -> None:
     item = gadgetron_objects.recon_data(white, 1, 128)
     for head in [*item[0].data.headers.ravel(), *item[0].ref.headers.ravel()]:
         head.discard_pre = 20 if head.number_of_samples else 0
-    (bucket,) = adapted([item], header, "grappa")
+    (bucket,) = adapted([item], Scan(header), Bucket)
     assert isinstance(bucket, Bucket)
     assert (bucket.sample_sd > 0).tolist() == [n >= 20 for n in range(128)]
 
@@ -174,8 +177,8 @@ def header_of(acceleration: int):
     return scans.header((1, 8, 12), acceleration=(acceleration, 1))
 
 
-def images(items, acceleration: int = 2, first: str = "denoise") -> list:
-    return list(adapted(items, header_of(acceleration), first))
+def images(items, acceleration: int = 2) -> list:
+    return list(adapted(items, Scan(header_of(acceleration)), ReconImage))
 
 
 def test_an_image_array_with_its_gmaps() -> None:
@@ -202,6 +205,23 @@ def image(pixels: np.ndarray, meta: dict | None = None, **fields) -> ismrmrd.Ima
     made = ismrmrd.Image.from_array(pixels, transpose=False, field_of_view=(12, 8, 1), **fields)
     made.meta = ismrmrd.Meta(meta or {})
     return made
+
+
+@pytest.mark.parametrize("first", ["accumulate", "grappa", "resize"])
+def test_warnings_of_the_scan_reach_the_images_whatever_the_chain_begins_with(brain, first: str) -> None:
+    header, white, _ = brain
+    fov = tuple(getattr(header.encoding[0].reconSpace.fieldOfView_mm, axis) for axis in "xyz")
+    ready = image(random(1, 1, *scans_shape(header)), image_series_index=1)
+    ready.field_of_view = fov
+    item = ready if first == "resize" else gadgetron_objects.recon_data(white, 1, 128)
+    out = list(chain(first).run([item], header, ("mind the gap",)))
+    assert out and all("mind the gap" in meta_values(made, "SNRSTREAM_warning") for made in out)
+
+
+def scans_shape(header) -> tuple[int, int]:
+    """Lines and samples of an image that fits reconSpace."""
+    matrix = header.encoding[0].reconSpace.matrixSize
+    return matrix.y, matrix.x
 
 
 def test_scaling_is_divided_out() -> None:
@@ -249,7 +269,7 @@ def test_what_the_first_gadget_cannot_take_passes_unchanged() -> None:
     items = [acquisition, magnitude, snr, hidden, ours]
     assert images(items) == items
     array = gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [{"GADGETRON_DataRole": "SNR_MAP"}])
-    assert list(adapted([array], header_of(2), "grappa")) == [array]
+    assert list(adapted([array], Scan(header_of(2)), Bucket)) == [array]
     maps = images([array])
     assert [type(item) for item in maps] == [ismrmrd.Image] * 2 and maps[1].repetition == 1
     assert np.array_equal(maps[1].data, array.data[..., 1, 0, 0].T)
@@ -302,7 +322,7 @@ def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
     header, white, _ = brain
     item = gadgetron_objects.recon_data(white, 1, 128)
     before = [bytes(head) for head in item[0].data.headers.ravel()]
-    lines = list(adapted([item], header, "accumulate"))
+    lines = list(adapted([item], Scan(header), ismrmrd.Acquisition))
     assert head_of(lines[-1]).flags & accumulate.LAST_IN_SLICE
     assert [bytes(head) for head in item[0].data.headers.ravel()] == before
 

@@ -9,6 +9,7 @@ import torch
 
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.gadgets import accumulate
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket
 from snrstream.recon.combine import Grid
 from snrstream.sorting import scan_image
@@ -26,7 +27,7 @@ def brain(read_scan):
 
 
 def accumulated(header, acquisitions) -> list[Bucket]:
-    return list(accumulate.process(acquisitions, header, accumulate.Parameters()))
+    return list(run_gadget(accumulate, acquisitions, header, accumulate.Parameters()))
 
 
 def changed(acquisitions, number: int, data: np.ndarray | None = None, **fields):
@@ -182,7 +183,7 @@ def test_doubled_and_surplus_lines_are_images_with_a_warning() -> None:
 def test_unknown_devices(brain, device: str) -> None:
     header, acquisitions = brain
     with pytest.raises(ConfigurationError, match=f"device is '{device}'; here there are: auto, cpu"):
-        list(accumulate.process(acquisitions, header, accumulate.Parameters(device=device)))
+        list(run_gadget(accumulate, acquisitions, header, accumulate.Parameters(device=device)))
 
 
 def test_averages_are_the_mean_with_less_noise() -> None:
@@ -238,7 +239,8 @@ def test_interleaved_slices_leave_one_by_one() -> None:
             yield acquisition
 
     left = [
-        (bucket.head.idx.slice, len(taken)) for bucket in accumulate.process(stream(), header, accumulate.Parameters())
+        (bucket.head.idx.slice, len(taken))
+        for bucket in run_gadget(accumulate, stream(), header, accumulate.Parameters())
     ]
     assert left == [(0, 22), (1, 23), (2, 24)]
 
@@ -253,7 +255,7 @@ def test_without_flags_a_repetition_leaves_when_the_next_begins() -> None:
                 taken.append(acquisition)
                 yield acquisition
 
-    buckets = accumulate.process(stream(), scans.header((1, 8, 8)), accumulate.Parameters())
+    buckets = run_gadget(accumulate, stream(), scans.header((1, 8, 8)), accumulate.Parameters())
     assert [(b.head.idx.repetition, len(taken)) for b in buckets] == [(0, 9), (1, 17), (2, 24)]
 
 
@@ -291,13 +293,13 @@ def test_interleaved_repetitions_wait_for_their_calibration() -> None:
                 taken.append(line)
                 yield line
 
-    left = [(bucket, len(taken)) for bucket in accumulate.process(stream(6), header, accumulate.Parameters())]
+    left = [(bucket, len(taken)) for bucket in run_gadget(accumulate, stream(6), header, accumulate.Parameters())]
     assert [n for _, n in left] == [64, 64, 64, 64, 80, 96]
     calibration = left[0][0].calibration
     assert all(bucket.calibration is calibration for bucket, _ in left)
     assert np.allclose(calibration.kspace, kspace[:, :, 8:56]) and calibration.start == (0, 8)
     with pytest.raises(ScanError, match="slice 0: 3 repetitions never cover the centre of k-space; expected 4"):
-        list(accumulate.process(stream(3), header, accumulate.Parameters()))
+        list(run_gadget(accumulate, stream(3), header, accumulate.Parameters()))
 
 
 VOLUMES = {

@@ -10,10 +10,13 @@ import torch
 
 from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate, coil_combine, grappa, image_finish, noise_adjust
+from snrstream.gadgets.gadget import Scan
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
-from snrstream.items import Bucket, ReconImage, ScanWarning
+from snrstream.items import Bucket, ReconImage
 from snrstream.output.image_values import unit, window
 from snrstream.recon.spectrum import Spectrum
+from tests.scans import NO_HEADER
 
 
 @pytest.fixture
@@ -22,12 +25,18 @@ def brain(read_scan):
 
 
 def adjusted(header, acquisitions, **properties):
-    return list(noise_adjust.process(acquisitions, header, noise_adjust.Parameters(**properties)))
+    return list(run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters(**properties)))
+
+
+def warned(header, acquisitions, **properties):
+    """The scan with its warnings, and what came of it."""
+    scan = Scan(header)
+    return scan, list(run_gadget(noise_adjust, acquisitions, scan, noise_adjust.Parameters(**properties)))
 
 
 def accumulated(header, acquisitions) -> list[Bucket]:
     """Of the image lines alone, unwhitened."""
-    return list(accumulate.process(image_lines(acquisitions), header, accumulate.Parameters()))
+    return list(run_gadget(accumulate, image_lines(acquisitions), header, accumulate.Parameters()))
 
 
 def image_lines(acquisitions):
@@ -50,21 +59,20 @@ def test_without_noise_measurement(brain, caplog) -> None:
     with pytest.raises(ScanError, match="no noise measurement"):
         adjusted(header, lines)
     with caplog.at_level(logging.WARNING):
-        warning, *out = adjusted(header, lines, missing_noise="unwhitened")
+        scan, out = warned(header, lines, missing_noise="unwhitened")
     assert "NOT IN SNR UNITS" in caplog.text
-    assert isinstance(warning, ScanWarning)
     assert all(a is b for a, b in zip(out, lines, strict=True))
-    (bucket,) = list(accumulate.process([warning, *out], header, accumulate.Parameters()))
-    assert bucket.warnings == (warning.text,)
+    (bucket,) = list(run_gadget(accumulate, out, scan, accumulate.Parameters()))
+    assert len(bucket.warnings) == 1 and bucket.warnings == scan.warnings and not bucket.snr_units
 
 
 def test_few_noise_samples_give_a_warning_with_the_bias(brain) -> None:
     header, acquisitions = brain
     noise, *lines = acquisitions
     short = ismrmrd.Acquisition(noise.getHead(), data=noise.data[:, :100])
-    warning = adjusted(header, [short, *lines])[0]
-    assert "16 channels comes from 100 samples" in warning.text
-    assert "9.1 % too high" in warning.text  # sqrt(100 / 84)
+    (warning,) = warned(header, [short, *lines])[0].warnings
+    assert "16 channels comes from 100 samples" in warning
+    assert "9.1 % too high" in warning  # sqrt(100 / 84)
 
 
 def test_noise_of_another_coil(brain) -> None:
@@ -94,7 +102,8 @@ def test_dwell_times(brain, dwell: float) -> None:
         adjusted(header, changed(acquisitions, 1, sample_time_us=dwell))
     with pytest.raises(ScanError, match="dwell time of .* us; the scan began with 20 us; expected the same"):
         adjusted(header, changed(acquisitions, 9, sample_time_us=dwell))
-    assert "unknown" in adjusted(header, changed(acquisitions, 0, sample_time_us=0))[0].text
+    (warning,) = warned(header, changed(acquisitions, 0, sample_time_us=0))[0].warnings
+    assert "unknown" in warning
 
 
 def test_lines_with_a_dwell_time_of_their_own_are_whitened_by_it(brain) -> None:
@@ -113,10 +122,10 @@ def test_silent_channels_are_told_once_and_from_where(brain) -> None:
         data = silent[number].data.copy()
         data[[3, 7]] = 0
         silent = changed(silent, number, data=data)
-    out = adjusted(header, silent)
-    (told,) = [item for item in out if isinstance(item, ScanWarning)]
-    assert told.text == f"channels [3, 7] are zero from acquisition {acquisitions[5].scan_counter} on"
-    assert out.index(told) == 4
+    scan = Scan(header)
+    told = [scan.warnings for _ in run_gadget(noise_adjust, silent, scan, noise_adjust.Parameters())]
+    text = f"channels [3, 7] are zero from acquisition {acquisitions[5].scan_counter} on"
+    assert told == 4 * [()] + (len(silent) - 5) * [(text,)]
 
 
 def test_navigators_are_neither_whitened_nor_in_the_way(brain) -> None:
@@ -132,7 +141,7 @@ def test_fewer_channels_than_the_acceleration(brain) -> None:
     header, acquisitions = brain
     few = [ismrmrd.Acquisition(a.getHead(), data=a.data[:2]) for a in image_lines(acquisitions)]
     with pytest.raises(ScanError, match="data has 2 channels; expected at least 3, the net acceleration"):
-        list(grappa.process(accumulated(header, few), header, grappa.Parameters()))
+        list(run_gadget(grappa, accumulated(header, few), header, grappa.Parameters()))
 
 
 def test_calibration_missing_or_too_short(brain) -> None:
@@ -141,20 +150,20 @@ def test_calibration_missing_or_too_short(brain) -> None:
     parameters = grappa.Parameters()
     bare = [a for a in acquisitions if not any(a.is_flag_set(f) for f in flags)]
     with pytest.raises(ScanError, match=r"no ACS: no line of slice 0 has .* at least 10 consecutive"):
-        list(grappa.process(accumulated(header, bare), header, parameters))
+        list(run_gadget(grappa, accumulated(header, bare), header, parameters))
     short = [a for a in acquisitions if a in bare or 60 <= a.idx.kspace_encode_step_1 < 68]
     with pytest.raises(ScanError, match="ACS has 8 lines; a kernel of 4 lines at R=3 needs at least 10"):
-        list(grappa.process(accumulated(header, short), header, parameters))
+        list(run_gadget(grappa, accumulated(header, short), header, parameters))
 
 
 def test_coil_combine_wants_the_kernel(brain) -> None:
     header, acquisitions = brain
     with pytest.raises(ScanError, match="without a kernel; expected grappa before it"):
-        list(coil_combine.process(accumulated(header, acquisitions), header, coil_combine.Parameters()))
+        list(run_gadget(coil_combine, accumulated(header, acquisitions), header, coil_combine.Parameters()))
 
 
 def finished(recon: ReconImage, **properties) -> dict[int, ismrmrd.Image]:
-    images = image_finish.process([recon], None, image_finish.Parameters(**properties))
+    images = run_gadget(image_finish, [recon], NO_HEADER, image_finish.Parameters(**properties))
     return {image.image_series_index: image for image in images}
 
 
@@ -260,7 +269,10 @@ def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
 
 def test_the_denoised_image_shares_the_window_of_its_original(recon) -> None:
     denoised = dataclasses.replace(recon, image=recon.image * np.float32(0.5), kind=ImageKind.DENOISED)
-    images = {i.image_series_index: i for i in image_finish.process([recon, denoised], None, image_finish.Parameters())}
+    images = {
+        i.image_series_index: i
+        for i in run_gadget(image_finish, [recon, denoised], NO_HEADER, image_finish.Parameters())
+    }
     for key in ("WindowCenter", "WindowWidth"):
         assert images[1].meta[key] == images[2].meta[key]
 
@@ -280,7 +292,7 @@ def test_images_in_raw_units_are_neither_black_nor_clipped(recon, size: float) -
     raw = dataclasses.replace(recon, image=recon.image * np.float32(size / peak), snr_units=False)
     twice = dataclasses.replace(raw, image=2 * raw.image)
     empty = dataclasses.replace(raw, image=np.zeros_like(raw.image))
-    *_, first, _, second, _ = image_finish.process([empty, raw, twice], None, image_finish.Parameters())
+    *_, first, _, second, _ = run_gadget(image_finish, [empty, raw, twice], NO_HEADER, image_finish.Parameters())
     assert first.meta["GADGETRON_ScaleRatio"] == second.meta["GADGETRON_ScaleRatio"]
     assert first.meta["SNRSTREAM_snr_units"] == "false" and unit(first) == "a.u."
     if size:

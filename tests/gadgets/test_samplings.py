@@ -9,6 +9,7 @@ import torch
 
 from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate, coil_combine, compress_channels, grappa, partial_fourier, resize, taper
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import ReconImage
 from snrstream.recon.fft import to_image, to_kspace
 from snrstream.recon.lattice import Lattice
@@ -21,11 +22,11 @@ SLICE, VOLUME = (1, 60, 48), (24, 36, 20)
 
 
 def reconstructed(header, acquisitions, n_channels=None, **combine) -> list[ReconImage]:
-    items = accumulate.process(acquisitions, header, accumulate.Parameters())
+    items = run_gadget(accumulate, acquisitions, header, accumulate.Parameters())
     if n_channels is not None:
-        items = compress_channels.process(items, header, compress_channels.Parameters(channels=n_channels))
-    items = grappa.process(items, header, grappa.Parameters())
-    return list(coil_combine.process(items, header, coil_combine.Parameters(**combine)))
+        items = run_gadget(compress_channels, items, header, compress_channels.Parameters(channels=n_channels))
+    items = run_gadget(grappa, items, header, grappa.Parameters())
+    return list(run_gadget(coil_combine, items, header, coil_combine.Parameters(**combine)))
 
 
 def block(shape, n_partitions: int, n_lines: int) -> list[tuple[int, int]]:
@@ -139,11 +140,11 @@ def replica_ratio(header, acquisitions, n_replicas: int, share: float | None = N
 
     share: of `taper`, which is left out without it."""
     power, count = 0.0, 0
-    items = accumulate.process(acquisitions, header, accumulate.Parameters())
-    items = grappa.process(items, header, grappa.Parameters())
+    items = run_gadget(accumulate, acquisitions, header, accumulate.Parameters())
+    items = run_gadget(grappa, items, header, grappa.Parameters())
     if share is not None:
-        items = taper.process(items, header, taper.Parameters(share=share))
-    for recon in coil_combine.process(items, header, coil_combine.Parameters()):
+        items = run_gadget(taper, items, header, taper.Parameters(share=share))
+    for recon in run_gadget(coil_combine, items, header, coil_combine.Parameters()):
         if recon.head.idx.repetition > 0:
             power, count = power + np.square(np.abs(recon.image)), count + 1
     assert count == n_replicas
@@ -153,12 +154,12 @@ def replica_ratio(header, acquisitions, n_replicas: int, share: float | None = N
 def test_a_tapered_scan_cannot_go_through_partial_fourier() -> None:
     kspace = noisy_kspace(8, (1, 48, 40), snr=100)
     header, acquisitions = scan(kspace, Lattice((2, 1)), keep=lambda z, y: y >= 12)
-    items = accumulate.process(acquisitions, header, accumulate.Parameters())
-    items = grappa.process(items, header, grappa.Parameters())
-    items = taper.process(items, header, taper.Parameters())
-    (recon,) = coil_combine.process(items, header, coil_combine.Parameters())
+    items = run_gadget(accumulate, acquisitions, header, accumulate.Parameters())
+    items = run_gadget(grappa, items, header, grappa.Parameters())
+    items = run_gadget(taper, items, header, taper.Parameters())
+    (recon,) = run_gadget(coil_combine, items, header, coil_combine.Parameters())
     with pytest.raises(ScanError, match="expected a pipeline without taper"):
-        list(partial_fourier.process([recon], header, partial_fourier.Parameters()))
+        list(run_gadget(partial_fourier, [recon], header, partial_fourier.Parameters()))
 
 
 NOISE_CASES = {
@@ -235,12 +236,12 @@ def test_echoes_of_one_calibration_keep_their_own_noise_and_spectrum(order: tupl
             data = white_noise(generator, 8, *SLICE) if repetition else kspace
             for line in scans.acquisitions(data.numpy(), lines, contrast=contrast, repetition=repetition):
                 acquisitions.append(without_its_first(n_missing, line) if contrast else line)
-    items = grappa.process(
-        accumulate.process(acquisitions, header, accumulate.Parameters()), header, grappa.Parameters()
+    items = run_gadget(
+        grappa, run_gadget(accumulate, acquisitions, header, accumulate.Parameters()), header, grappa.Parameters()
     )
     if share is not None:
-        items = taper.process(items, header, taper.Parameters(share=share))
-    recons = list(coil_combine.process(items, header, coil_combine.Parameters()))
+        items = run_gadget(taper, items, header, taper.Parameters(share=share))
+    recons = list(run_gadget(coil_combine, items, header, coil_combine.Parameters()))
     assert all(recon.gmap is recons[0].gmap for recon in recons)
     for contrast in order:
         own = [recon for recon in recons if recon.head.idx.contrast == contrast and recon.head.idx.repetition]
@@ -325,7 +326,7 @@ def test_oversampling_goes_and_pixels_come(r: int) -> None:
     padded[:, :, 12:60, 24:72] = (1000 * image * csm).to(torch.complex64)
     kspace = to_kspace(padded, dims=(2, 3))
     header, acquisitions = scan(kspace, Lattice((r, 1)), recon=(96, 96, 1), fov_mm=(48.0, 48.0, 1.0))
-    (recon,) = resize.process(reconstructed(header, acquisitions), header, resize.Parameters())
+    (recon,) = run_gadget(resize, reconstructed(header, acquisitions), header, resize.Parameters())
     assert recon.image.shape == (1, 96, 96) and recon.voxel_mm == (0.5, 0.5, 1.0)
     coils = to_kspace((1000 * image * csm).to(torch.complex64))
     fine = to_image(torch.nn.functional.pad(coils, (24, 24, 24, 24)))

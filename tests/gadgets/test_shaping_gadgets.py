@@ -12,8 +12,9 @@ import torch
 from snrstream.chain.parameters import parse_parameters
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.gadgets import kspace_filter, partial_fourier, resize, taper
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
-from snrstream.items import ReconImage, ScanWarning
+from snrstream.items import ReconImage
 from snrstream.recon.spectrum import Spectrum
 from snrstream.wire.header import parse_header
 
@@ -54,7 +55,7 @@ def passed(gadget, item: ReconImage, head=None, **properties) -> ReconImage:
     """What a gadget makes of one image, which it leaves as it was; its types are right and its axes agree."""
     kept = copy.deepcopy((item.image, item.gmap, item.meta))
     parameters = parse_parameters(gadget.Parameters, "gadget", properties)
-    (out,) = gadget.process([item], head or header(), parameters)
+    (out,) = run_gadget(gadget, [item], head or header(), parameters)
     assert np.array_equal(item.image, kept[0]) and np.array_equal(item.gmap, kept[1]) and item.meta == kept[2]
     assert (out.image.dtype, out.gmap.dtype) == (np.complex64, np.float32)
     assert out.image.shape == out.gmap.shape == (*out.spectrum.lines.shape, len(out.spectrum.samples))
@@ -77,9 +78,9 @@ def test_partial_fourier(method: str, name: str, denoised: bool) -> None:
 
 @pytest.mark.parametrize("method", ["homodyne", "pocs"])
 def test_partial_fourier_passes_what_is_not_cut(method: str) -> None:
-    item, other = recon(), ScanWarning("mind the gap")
+    item, other = recon(), ismrmrd.Acquisition()
     parameters = partial_fourier.Parameters(method=method)
-    out = list(partial_fourier.process([other, item], header(), parameters))
+    out = list(run_gadget(partial_fourier, [other, item], header(), parameters))
     assert out[0] is other and out[1] is item
 
 
@@ -120,8 +121,8 @@ def test_bad_properties(gadget, properties: dict[str, str], match: str) -> None:
 
 
 def test_resize_passes_an_image_that_fits() -> None:
-    item, other = recon(), ScanWarning("mind the gap")
-    out = list(resize.process([other, item], header(), resize.Parameters()))
+    item, other = recon(), ismrmrd.Acquisition()
+    out = list(run_gadget(resize, [other, item], header(), resize.Parameters()))
     assert out[0] is other and out[1] is item
 
 
@@ -198,6 +199,6 @@ def test_resize_tells_where_whole_pixels_do_not_fit(caplog) -> None:
     # 192 mm are 26.6 pixels of 7.2 mm: 27 of 7.11 mm are 1.2 % off.
     head = header((48, 20, 1), (160.0, 144.4, 5.0))
     with caplog.at_level(logging.WARNING):
-        out = list(resize.process([item, item], head, resize.Parameters()))
+        out = list(run_gadget(resize, [item, item], head, resize.Parameters()))
     assert out[1].warnings == ("pixels are 7.111 mm along y; reconSpace expects 7.22 mm",)
     assert len(caplog.records) == 1 and out[1].image.shape == (1, 20, 48)

@@ -11,7 +11,7 @@ import mrd
 import numpy as np
 import pytest
 
-from snrstream.chain.chain import named_chain
+from snrstream.chain.pipelines import named_chain
 from snrstream.errors import ConnectionFailed, ProtocolError, ScanError, SnrstreamError
 from snrstream.hosts.mrd2_stream import Mrd2Stream
 from snrstream.hosts.pipe_ends import Sink

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from ismrmrd import xsd
 
-from snrstream.chain.chain import named_chain
+from snrstream.chain.pipelines import named_chain
 from snrstream.errors import ScanError
 from snrstream.gadgets import noise_adjust
-from snrstream.items import ScanWarning
+from snrstream.gadgets.gadget import Scan
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.noise import storage_server
 from snrstream.noise import store as noise_store
 
@@ -36,7 +37,13 @@ def scan(read_scan):
 
 
 def adjusted(header, acquisitions, **properties) -> list:
-    return list(noise_adjust.process(acquisitions, header, noise_adjust.Parameters(**properties)))
+    return list(run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters(**properties)))
+
+
+def warned(header, acquisitions) -> tuple[Scan, list]:
+    """The scan with its warnings, and what came of it."""
+    scan = Scan(header)
+    return scan, list(run_gadget(noise_adjust, acquisitions, scan, noise_adjust.Parameters()))
 
 
 def naming(header, *named: str, kind: str = "Noise", **others) -> xsd.ismrmrdHeader:
@@ -80,7 +87,7 @@ def test_a_later_scan_gets_the_noise_that_it_names(scan, kind: str) -> None:
 
 def test_noise_is_kept_when_the_first_line_comes(scan) -> None:
     header, noise, lines = scan
-    first = next(noise_adjust.process(iter([*noise, *lines]), header, noise_adjust.Parameters()))
+    first = next(run_gadget(noise_adjust, iter([*noise, *lines]), header, noise_adjust.Parameters()))
     assert isinstance(first, ismrmrd.Acquisition) and noise_store.find("164128_1_1_3") is not None
 
 
@@ -115,9 +122,9 @@ def test_the_dwell_times_of_both_scans_count(scan) -> None:
 def test_the_bandwidth_ratio_is_the_later_scans_with_a_warning(scan) -> None:
     header, noise, lines = scan
     own = adjusted(header, noise + lines)
-    told, *later = adjusted(naming(header, "164128_1_1_3", relativeReceiverNoiseBandwidth=4 * 0.93 / 9), lines)
+    told, later = warned(naming(header, "164128_1_1_3", relativeReceiverNoiseBandwidth=4 * 0.93 / 9), lines)
     assert largest(data(later) - data(own) * 2 / 3) <= FLOAT32 * largest(data(own))
-    assert told.snr_units and "of the noise measurement 0.93" in told.text
+    assert told.snr_units and "of the noise measurement 0.93" in told.warnings[0]
 
 
 def test_the_dependency_comes_from_the_storage_server(scan, store, storage) -> None:
@@ -132,9 +139,10 @@ def test_the_dependency_comes_from_the_storage_server(scan, store, storage) -> N
 
 def test_a_missing_dependency(scan, caplog) -> None:
     header, _, lines = scan
-    told, *later = adjusted(naming(header, "164128_1_1_3"), lines)
-    assert isinstance(told, ScanWarning) and not told.snr_units and told.text in caplog.text
-    assert told.text.startswith("NOT IN SNR UNITS: noise measurement '164128_1_1_3' that the scan names is not stored")
+    told, later = warned(naming(header, "164128_1_1_3"), lines)
+    (text,) = told.warnings
+    assert not told.snr_units and text in caplog.text
+    assert text.startswith("NOT IN SNR UNITS: noise measurement '164128_1_1_3' that the scan names is not stored")
     assert all(a is b for a, b in zip(later, lines, strict=True))
     with pytest.raises(ScanError, match="that the scan names is not stored here.*missing_dependency=warn"):
         adjusted(naming(header, "164128_1_1_3"), lines, missing_dependency="error")
@@ -146,18 +154,18 @@ def test_a_dependency_that_does_not_fit_counts_as_missing(scan) -> None:
     header, noise, lines = scan
     adjusted(header, noise)
     labels = [xsd.coilLabelType(coilNumber=n, coilName=f"coil_{n + 1}") for n in range(16)]
-    told, *_ = adjusted(naming(header, "164128_1_1_3", coilLabel=labels), lines)
-    assert not told.snr_units and "it lacks the scan's channels 'coil_16'" in told.text
+    told, _ = warned(naming(header, "164128_1_1_3", coilLabel=labels), lines)
+    assert not told.snr_units and "it lacks the scan's channels 'coil_16'" in told.warnings[0]
     few = [ismrmrd.Acquisition.from_array(line.data[:8], sample_time_us=20.0) for line in lines]
-    told, *_ = adjusted(naming(header, "164128_1_1_3"), few)
-    assert not told.snr_units and "it has 16 channels and the scan has 8" in told.text
+    told, _ = warned(naming(header, "164128_1_1_3"), few)
+    assert not told.snr_units and "it has 16 channels and the scan has 8" in told.warnings[0]
 
 
 @pytest.mark.parametrize("named", ["../../x", 10_000 * "x", "line\nbreak"])
 def test_ids_of_strangers_in_a_warning(scan, named: str) -> None:
     header, _, lines = scan
-    told, *_ = adjusted(naming(header, named), lines)
-    assert len(told.text) < 400 and "\n" not in told.text and repr(named[:100]) in told.text
+    (text,) = warned(naming(header, named), lines)[0].warnings
+    assert len(text) < 400 and "\n" not in text and repr(named[:100]) in text
 
 
 def test_the_pipeline_for_dependent_noise_measures_and_nothing_else(scan) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from snrstream.gadgets import accumulate, noise_adjust
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Combiner, Grid
 from snrstream.recon.fft import centred_slice, to_kspace
@@ -115,8 +116,8 @@ def test_closer_to_a_simulated_object_than_cgrappa(name: str, r: int) -> None:
 def brain(read_scan) -> Tensor:
     """Prewhitened k-space `(channel, 1, e1, ro)` of the fully sampled brain."""
     header, acquisitions = read_scan("brain_16ch_r1")
-    white = noise_adjust.process(acquisitions, header, noise_adjust.Parameters())
-    (bucket,) = accumulate.process(white, header, accumulate.Parameters(device="cpu"))
+    white = run_gadget(noise_adjust, acquisitions, header, noise_adjust.Parameters())
+    (bucket,) = run_gadget(accumulate, white, header, accumulate.Parameters(device="cpu"))
     assert bool((bucket.line_sd == 1).all())
     return bucket.kspace
 

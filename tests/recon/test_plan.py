@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from snrstream.gadgets import accumulate, coil_combine, grappa
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.recon import plan as plan_module
 from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Grid
@@ -44,9 +45,9 @@ def test_arrays_alone_give_the_image_of_the_gadgets(lattice: Lattice, shape: Sha
         *scans.acquisitions(kspace.numpy(), sampled.nonzero().tolist()),
     ]
     header = scans.header(shape, lattice.acceleration)
-    buckets = list(accumulate.process(acquisitions, header, accumulate.Parameters(device="cpu")))
-    (recon,) = coil_combine.process(
-        grappa.process(buckets, header, grappa.Parameters()), header, coil_combine.Parameters()
+    buckets = list(run_gadget(accumulate, acquisitions, header, accumulate.Parameters(device="cpu")))
+    (recon,) = run_gadget(
+        coil_combine, run_gadget(grappa, buckets, header, grappa.Parameters()), header, coil_combine.Parameters()
     )
     plan = Plan.of(acs.contiguous(), (z0, y0), Acquired.of(sampled, lattice, shape[2]))
     image = plan.image(kspace * sampled[..., None])

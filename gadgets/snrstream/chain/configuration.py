@@ -14,14 +14,30 @@ from ..system.safe_xml import local_name, parse_xml
 OUR_MODULE = {"name": "snrstream.gadgetron", "target": "chain", "type": "python"}
 OLD_ROOT = "gadgetronStreamConfiguration"
 
-Gadget = tuple[str, dict[str, str]]  # its name and its properties
+Configured = tuple[str, dict[str, str]]  # a gadget's name and its properties
 
 
-def configured_gadgets(text: bytes | str, source: str, known: Sequence[str]) -> list[Gadget]:
-    """The gadgets of a configuration, in its order, all among `known`.
+def configured_gadgets(text: bytes | str, source: str, known: Sequence[str]) -> list[Configured]:
+    """Read the gadgets of a configuration. A Gadgetron stream may hold only external modules of this package.
 
-    A Gadgetron stream may hold only external modules of this package. Raises ConfigurationError, naming `source`, on
-    anything else.
+    Parameters
+    ----------
+    text : bytes or str
+        XML in one of the dialects above.
+    source : str
+        What to call it in errors.
+    known : sequence of str
+        Names that gadgets may have.
+
+    Returns
+    -------
+    list of Configured
+        Name and properties of each gadget, in the configuration's order.
+
+    Raises
+    ------
+    ConfigurationError
+        For anything else than gadgets among the known ones and their properties.
     """
     root = parse_xml(text, f"stream configuration {source}", ConfigurationError)
     if local_name(root) not in ("configuration", OLD_ROOT):
@@ -83,7 +99,7 @@ def _only_gadgets(elements: list[ET.Element], source: str) -> list[ET.Element]:
     return elements
 
 
-def _gadget(element: ET.Element, source: str, known: Sequence[str]) -> Gadget:
+def _gadget(element: ET.Element, source: str, known: Sequence[str]) -> Configured:
     name = element.get("name", _label(element))
     if name not in known:
         raise ConfigurationError(f"{source}: unknown gadget {name!r}; known: {', '.join(known)}")

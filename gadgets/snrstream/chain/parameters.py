@@ -2,7 +2,7 @@
 
 import types
 import typing
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
@@ -11,11 +11,22 @@ T = TypeVar("T")
 
 
 def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T:
-    """An instance of the dataclass `cls` from property texts.
+    """Make an instance of a gadget's parameters from the texts of its properties.
 
-    Fields are bool, int, float, str, Literal[...] of str, or one of these or None. A `__post_init__`
-    that finds a value out of range raises ValueError with what it expected.
-    Raises ConfigurationError that names gadget, property and what is known or expected.
+    Parameters
+    ----------
+    cls : type
+        A dataclass. Its fields are bool, int, float, str, Literal[...] of str, or one of these or None. A
+        `__post_init__` that finds a value out of range raises ValueError with what it expected.
+    gadget : str
+        What to call the gadget in errors.
+    properties : dict
+        Texts by the names of the fields; fields that are not among them have their defaults.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown property or a value that cannot be taken; it names gadget, property and what is expected.
     """
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
@@ -30,8 +41,43 @@ def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T
         raise ConfigurationError(f"gadget {gadget}: {exc}") from None
 
 
+def unreadable(cls: type) -> str:
+    """Tell why `parse_parameters` cannot fill the dataclass `cls` from text; empty where it can."""
+    hints = typing.get_type_hints(cls)
+    for field in fields(cls):
+        if field.default is MISSING and field.default_factory is MISSING:
+            return f"{field.name} has no default; expected one"
+        hint = hints[field.name]
+        choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
+        if isinstance(hint, types.UnionType) and len(choices) == 1:
+            hint = choices[0]
+        texts = typing.get_origin(hint) is typing.Literal and all(isinstance(c, str) for c in typing.get_args(hint))
+        if not texts and hint not in (bool, int, float, str):
+            return (
+                f"{field.name} is of {hint}; expected bool, int, float, str, Literal of texts, or one of these | None"
+            )
+    return ""
+
+
 def replace_parameter(parameters: T, gadget: str, name: str, text: str) -> T:
-    """`parameters` with another value, from text, of one field. Raises ConfigurationError like `parse_parameters`."""
+    """Give one field of a gadget's parameters another value.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Before; they stay as they are.
+    gadget : str
+        What to call the gadget in errors.
+    name : str
+        Of the field.
+    text : str
+        The value.
+
+    Raises
+    ------
+    ConfigurationError
+        As `parse_parameters` does.
+    """
     value = _value(type(parameters), gadget, name, text)
     try:
         return replace(parameters, **{name: value})  # type: ignore[type-var]

@@ -57,7 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _recon(options: argparse.Namespace) -> None:
     _check_source(options)
-    from ..chain.chain import chain_file, named_chain, parse_chain, read_configuration
+    from ..chain.chain import parse_chain
+    from ..chain.pipelines import chain_file, named_chain, read_configuration
+    from ..chain.registry import registry
     from ..hosts.openrecon import with_properties
     from ..system.progress import Progress
     from ..system.threads import limit_threads
@@ -66,7 +68,12 @@ def _recon(options: argparse.Namespace) -> None:
 
     limit_threads(options.threads)
     file = chain_file(options.pipeline)
-    chain = named_chain(options.pipeline) if file is None else parse_chain(read_configuration(file), file.name)
+    known = registry()
+    chain = (
+        named_chain(options.pipeline, known)
+        if file is None
+        else parse_chain(read_configuration(file), file.name, known)
+    )
     chain = with_properties(chain, options.pipeline, dict(options.set))
     if options.from_stream:
         from ..hosts.pipe_ends import standard_pipes
@@ -102,6 +109,7 @@ def _send(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from ..chain.registry import registry
     from ..hosts.conversation import Options
     from ..hosts.raw_record import record_folder
     from ..hosts.server import serve
@@ -110,7 +118,7 @@ def _serve(options: argparse.Namespace) -> None:
     folder = record_folder(options.keep_raw) if options.keep_raw is not None else None
     try:
         limit_threads(options.threads)
-        serve(options.host, options.port, Options(options.clients, options.patience, folder))
+        serve(options.host, options.port, Options(options.clients, options.patience, folder, registry()))
     except KeyboardInterrupt:
         log.info("stopped")
 

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -13,10 +12,11 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..image_kind import ImageKind
-from ..items import ReconImage
+from ..items import Item, ReconImage
 from ..output.image_values import kind_of, meta_values, name, scale_ratio
 from ..recon.spectrum import Spectrum
 from ..system.safe_xml import parse_xml
+from ..wire.messages import Pause
 from .gmaps import KeptGMaps
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,9 @@ LINE_NUMBER = re.compile("[0-9]{1,5}")
 SAME_COUNTERS = ("average", "slice", "contrast", "phase", "repetition", "set")
 
 
-def recon_images(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
+def recon_images(
+    items: Iterable[Item | Pause], header: xsd.ismrmrdHeader, warnings: tuple[str, ...] = ()
+) -> Iterator[Item | Pause]:
     """Complex images of one channel, whole arrays of them too, to `ReconImage`s; g-maps are kept for them.
 
     Gadgetron sends the g-map of an image ahead of it, and none where nothing was accelerated. A map is kept as long as
@@ -47,7 +49,7 @@ def recon_images(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[An
                 gmaps.add(image, np.abs(_pixels(image)))
             elif kind_of(image) in (ImageKind.ORIGINAL, ImageKind.STAND_IN) and _is_complex(image):
                 gmaps.passed(image)
-                yield _recon_image(image, gmaps, accelerated)
+                yield _recon_image(image, gmaps, accelerated, warnings)
             else:
                 gmaps.passed(image)
                 log.info(
@@ -101,11 +103,11 @@ def _pixels(image: ismrmrd.Image) -> np.ndarray:
     return pixels
 
 
-def _recon_image(image: ismrmrd.Image, gmaps: KeptGMaps, accelerated: bool) -> ReconImage:
+def _recon_image(image: ismrmrd.Image, gmaps: KeptGMaps, accelerated: bool, warnings: tuple[str, ...]) -> ReconImage:
     pixels = _pixels(image)
     shape = pixels.shape
     gmap = gmaps.of(image, shape)
-    warnings = tuple(meta_values(image, "SNRSTREAM_warning"))
+    warnings += tuple(meta_values(image, "SNRSTREAM_warning"))
     if gmap is None and accelerated:
         warnings += (f"no g-map came ahead of the image ({name(image)}, slice {image.slice}); not denoised",)
         log.warning(warnings[-1])

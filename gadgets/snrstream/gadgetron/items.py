@@ -6,24 +6,37 @@ So a gadget of ours stands between any two of theirs. Both hosts come by here, a
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ismrmrd import xsd
+import ismrmrd
 
+from ..gadgets.gadget import Scan
+from ..items import Bucket, Item, ReconImage
+from ..wire.messages import Pause
 from .images import recon_images
 from .kspace import acquisitions, buckets
 
-TAKES_ACQUISITIONS = ("noise_adjust", "accumulate")
-TAKES_BUCKETS = ("compress_channels", "grappa", "taper", "coil_combine")
 
+def adapted(items: Iterable[Item | Pause], scan: Scan, kind: type[Any]) -> Iterator[Item | Pause]:
+    """Take Gadgetron's items apart for the first gadget of a chain.
 
-def adapted(items: Iterable[Any], header: xsd.ismrmrdHeader, first: str) -> Iterator[Any]:
-    """The items that a chain which begins with the gadget `first` takes; what it cannot take passes unchanged.
+    Parameters
+    ----------
+    items : iterable of Item and Pause
+        What comes; what the gadget cannot take passes unchanged.
+    scan : Scan
+        Shared with the gadgets of the run.
+    kind : type
+        What the gadget takes: `Acquisition`, out of acquisition buckets and recon data too; `Bucket`, out of recon
+        data; `ReconImage`, out of complex images in SNR units and arrays of them. For all others, all items pass.
 
-    `noise_adjust` and `accumulate` take acquisitions, out of acquisition buckets and recon data too;
-    `compress_channels`, `grappa`, `taper` and `coil_combine` take the k-space of recon data;
-    all others take complex images in SNR units, out of image arrays too. Raises ScanError for what is damaged.
+    Raises
+    ------
+    ScanError
+        For what is damaged.
     """
-    if first in TAKES_ACQUISITIONS:
+    if kind is ismrmrd.Acquisition:
         return acquisitions(items)
-    if first in TAKES_BUCKETS:
-        return buckets(items, header)
-    return recon_images(items, header)
+    if kind is Bucket:
+        return buckets(items, scan)
+    if kind is ReconImage:
+        return recon_images(items, scan.header, scan.warnings)
+    return iter(items)

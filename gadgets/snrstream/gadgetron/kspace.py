@@ -5,20 +5,21 @@ Where a line lies in recon data: BucketToBufferGadget of Gadgetron 4.7.
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import ismrmrd
 import numpy as np
 from gadgetron.types.acquisition_bucket import AcquisitionBucket
 from gadgetron.types.recon_data import ReconBuffer, ReconData
-from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..gadgets import accumulate
+from ..gadgets.gadget import Scan, stream
+from ..items import Item
 from ..wire.acquisitions import head_of
+from ..wire.messages import Pause
 
 
-def acquisitions(items: Iterable[Any]) -> Iterator[Any]:
+def acquisitions(items: Iterable[Item | Pause]) -> Iterator[Item | Pause]:
     """The acquisitions of buckets and recon data, in the order of their acquisition; other items pass.
 
     A line that is data and reference comes once. Of a bucket come its waveforms, too.
@@ -33,7 +34,7 @@ def acquisitions(items: Iterable[Any]) -> Iterator[Any]:
             yield item
 
 
-def buckets(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
+def buckets(items: Iterable[Item | Pause], scan: Scan) -> Iterator[Item | Pause]:
     """Recon data, which Gadgetron has whitened, to a `Bucket` for each image in it; other items pass.
 
     Images are told apart by the counters of their lines, as `accumulate` does: those along N, S and slice all come
@@ -43,12 +44,12 @@ def buckets(items: Iterable[Any], header: xsd.ismrmrdHeader) -> Iterator[Any]:
     for item in rest:
         if isinstance(item, ReconData):
             lines = _taken_apart(itertools.chain([item], rest))
-            yield from accumulate.process(lines, header, accumulate.Parameters())
+            yield from stream(accumulate, lines, scan, accumulate.Parameters())
             return
         yield item
 
 
-def _taken_apart(items: Iterable[Any]) -> Iterator[Any]:
+def _taken_apart(items: Iterable[Item | Pause]) -> Iterator[Item | Pause]:
     for item in items:
         yield from _lines(item) if isinstance(item, ReconData) else (item,)
 

@@ -3,20 +3,19 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import ismrmrd
-from ismrmrd import xsd
 
 from ..errors import ScanError
-from ..items import Bucket, Calibration, ScanWarning
+from ..items import Bucket, Calibration, Item
 from ..recon.device import find_device
 from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import as_acquired, has_oversampling
 from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
-from ..wire.header import Encoding, cartesian_encoding
+from ..wire.header import cartesian_encoding
+from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
 
@@ -36,44 +35,31 @@ class Parameters:
     device: str = "auto"
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Acquisitions to `Bucket`s, one for each slice, contrast, phase, set and repetition; averages are averaged.
+def start(scan: Scan, parameters: Parameters) -> Gadget:
+    """Sort acquisitions into a `Bucket` for each slice, contrast, phase, set and repetition; averages are averaged.
 
     Readouts that come without their oversampling, as Gadgetron's RemoveROOversampling leaves them, are told by their
     length. A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or
     measurement; where no flag comes, when it is complete and the next repetition of it begins, or at the
-    end of the stream. Items that are not acquisitions pass.
+    end of the stream. It carries the scan's warnings so far. Items that are not acquisitions pass.
+    Raises ScanError for a header that is not of a Cartesian scan, and for lines that make no image.
     """
-    images = _Images(cartesian_encoding(header), parameters)
-    for item in items:
-        if isinstance(item, ScanWarning):
-            images.warnings += (item.text,)
-            images.snr_units &= item.snr_units
-        elif not isinstance(item, ismrmrd.Acquisition):
-            yield item
-        elif head_of(item).flags & NOISE_FLAG:
-            raise ScanError(
-                "a noise measurement reached accumulate, the data is not whitened; expected noise_adjust before"
-            )
-        else:
-            yield from images.add(item)
-    yield from images.end()
+    return _Images(scan, parameters)
 
 
 def key_of(head: ismrmrd.AcquisitionHeader) -> Key:
-    """The image that a line belongs to."""
+    """Tell the image that a line belongs to: its slice, contrast, phase, set and repetition."""
     idx = head.idx
     return idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
 
 
-class _Images:
+class _Images(Gadget):
     """The images that are under way, and the calibrations that later ones may use."""
 
-    def __init__(self, encoding: Encoding, parameters: Parameters) -> None:
-        self.encoding = encoding
+    def __init__(self, scan: Scan, parameters: Parameters) -> None:
+        self.scan = scan
+        self.encoding = encoding = cartesian_encoding(scan.header)
         self.device = find_device(parameters.device)
-        self.warnings: tuple[str, ...] = ()
-        self.snr_units = True
         self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
         self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
         self.waiting_bytes = 0
@@ -85,21 +71,37 @@ class _Images:
         self.n_channels = 0
         self.n_images = 0
 
-    def add(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
-        if self.undecided:
-            self.waiting.append(acquisition)
-            self.waiting_bytes += acquisition.data.nbytes
-            if self.waiting_bytes > MOST_WAITING_BYTES:
-                raise ScanError(
-                    f"more than {MOST_WAITING_BYTES >> 20} MiB of calibration lines and navigators came ahead of the "
-                    "first image line; expected less"
-                )
-            if head_of(acquisition).flags & (CALIBRATION | NOT_IMAGE_FLAGS):
-                return
-            self.encoding = as_acquired(self.encoding, head_of(acquisition))
-            yield from self._decided()
-        else:
-            yield from self._add(acquisition)
+    def take(self, item: Item) -> Iterable[Item]:
+        if not isinstance(item, ismrmrd.Acquisition):
+            return (item,)
+        if head_of(item).flags & NOISE_FLAG:
+            raise ScanError(
+                "a noise measurement reached accumulate, the data is not whitened; expected noise_adjust before"
+            )
+        return self._first(item) if self.undecided else self._add(item)
+
+    def end(self) -> Iterator[Bucket]:
+        yield from self._decided()
+        for key in list(self.started):
+            yield from self._finish(key)
+        if self.n_images == 0:
+            raise ScanError("scan holds no image acquisitions; expected at least the lines of one image")
+        if self.interleaved is not None:
+            self.interleaved.end()
+
+    def _first(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
+        """A line that came before the readout's length is known: it waits for the first image line."""
+        self.waiting.append(acquisition)
+        self.waiting_bytes += acquisition.data.nbytes
+        if self.waiting_bytes > MOST_WAITING_BYTES:
+            raise ScanError(
+                f"more than {MOST_WAITING_BYTES >> 20} MiB of calibration lines and navigators came ahead of the "
+                "first image line; expected less"
+            )
+        if head_of(acquisition).flags & (CALIBRATION | NOT_IMAGE_FLAGS):
+            return
+        self.encoding = as_acquired(self.encoding, head_of(acquisition))
+        yield from self._decided()
 
     def _decided(self) -> Iterator[Bucket]:
         self.undecided = False
@@ -121,15 +123,6 @@ class _Images:
             if not flags & LAST_IN_SLICE:
                 for other in [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]:
                     yield from self._finish(other)
-
-    def end(self) -> Iterator[Bucket]:
-        yield from self._decided()
-        for key in list(self.started):
-            yield from self._finish(key)
-        if self.n_images == 0:
-            raise ScanError("scan holds no image acquisitions; expected at least the lines of one image")
-        if self.interleaved is not None:
-            self.interleaved.end()
 
     def _before(self, key: Key, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         """An image begins: an earlier repetition of it that is complete will get no more lines."""
@@ -153,14 +146,14 @@ class _Images:
         image = self.started.pop(key, None)
         if image is None:
             return
-        calibration = image.calibration(self.device, self.snr_units)
+        calibration = image.calibration(self.device, self.scan.snr_units)
         if calibration is not None:
             self.calibrations[key[:-1]] = self.calibrations[key[:1]] = calibration
         if image.has_lines:
             calibration = self.calibrations.get(key[:-1]) or self.calibrations.get(key[:1])
             self.left[key[:-1]] = key[-1]
             self.n_images += 1
-            bucket = image.bucket(calibration, self.warnings, self.device, self.snr_units)
+            bucket = image.bucket(calibration, self.scan.warnings, self.device, self.scan.snr_units)
             self.lattice = bucket.lattice
             yield from (bucket,) if self.interleaved is None else self.interleaved.add(bucket)
 

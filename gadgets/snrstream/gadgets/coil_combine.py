@@ -2,12 +2,10 @@
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
-from ismrmrd import xsd
 from torch import Tensor
 
 from ..errors import ScanError
@@ -18,6 +16,7 @@ from ..recon.plan import MapOptions, Plan
 from ..recon.spectrum import Spectrum
 from ..recon.volume import combine_in_slabs
 from ..system.progress import progress_bar
+from .gadget import Gadget, Scan, each
 from .shared import SharedBySlice
 
 MOST_PLAN_BYTES = 1 << 30  # of coefficients that are kept for the next image
@@ -55,31 +54,34 @@ class _Source:
     step: tuple[int, int]
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """`Bucket` to `ReconImage`: maps, unmixing coefficients and g-map, one fused product. Others pass.
+_Plans: TypeAlias = SharedBySlice[_Source, tuple[Plan, np.ndarray]]
+
+
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Make a `ReconImage` of each `Bucket`: maps, unmixing coefficients and g-map, one fused product.
 
     Images of a slice that share calibration and kernel share maps, coefficients and g-map. One that has no calibration
-    has maps of its own: those of a darker one (an inversion null, a dummy) would lose its signal.
+    has maps of its own: those of a darker one (an inversion null, a dummy) would lose its signal. Raises ScanError for
+    data with R > 1 that has no kernel.
     """
-    plans: SharedBySlice[_Source, tuple[Plan, np.ndarray]] = SharedBySlice()
-    for item in items:
-        if not isinstance(item, Bucket):
-            yield item
-            continue
-        acceleration = math.prod(item.lattice.acceleration)
-        if acceleration > 1 and (item.kernel is None or item.calibration is None):
-            raise ScanError(f"coil_combine got data at R={acceleration} without a kernel; expected grappa before it")
-        if 8 * len(item.kspace) * math.prod(item.grid.size) * item.kspace.shape[-1] > MOST_PLAN_BYTES:
-            yield _in_slabs(item, parameters.options)
-            continue
-        make = functools.partial(_plan, item, parameters.options)
-        if item.calibration is None:
-            plan, gmap = make()
-        else:
-            source = _Source(item.kernel, item.calibration, item.grid.size, item.grid.step)
-            plan, gmap = plans.get(item.head, source, make)
-        acquired = item.acquired
-        yield _recon(item, plan.image(item.kspace, acquired), gmap, plan.spectrum(acquired))
+    plans: _Plans = SharedBySlice()
+    return each(Bucket, lambda bucket: _combined(bucket, parameters.options, plans))
+
+
+def _combined(bucket: Bucket, options: MapOptions, plans: _Plans) -> ReconImage:
+    acceleration = math.prod(bucket.lattice.acceleration)
+    if acceleration > 1 and (bucket.kernel is None or bucket.calibration is None):
+        raise ScanError(f"coil_combine got data at R={acceleration} without a kernel; expected grappa before it")
+    if 8 * len(bucket.kspace) * math.prod(bucket.grid.size) * bucket.kspace.shape[-1] > MOST_PLAN_BYTES:
+        return _in_slabs(bucket, options)
+    make = functools.partial(_plan, bucket, options)
+    if bucket.calibration is None:
+        plan, gmap = make()
+    else:
+        source = _Source(bucket.kernel, bucket.calibration, bucket.grid.size, bucket.grid.step)
+        plan, gmap = plans.get(bucket.head, source, make)
+    acquired = bucket.acquired
+    return _recon(bucket, plan.image(bucket.kspace, acquired), gmap, plan.spectrum(acquired))
 
 
 def _plan(bucket: Bucket, options: MapOptions) -> tuple[Plan, np.ndarray]:

@@ -3,16 +3,14 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from ismrmrd import xsd
 from torch import Tensor
 
 from ..items import Bucket, Calibration
 from ..recon.compression import compressed, compression_matrix, kept_share
 from ..recon.sampling import central_window
+from .gadget import Gadget, Scan, each
 from .shared import SharedBySlice
 
 log = logging.getLogger(__name__)
@@ -37,23 +35,24 @@ class _Compression:
     calibration: Calibration | None
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Each `Bucket` with its channels compressed; other items pass.
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Compress the channels of each `Bucket`.
 
     Images of a slice that share their calibration share the matrix, and a compressed calibration. One that has no
     calibration has a matrix of its own, as `coil_combine` gives it maps of its own.
     """
     shared: SharedBySlice[Calibration, _Compression] = SharedBySlice()
-    for item in items:
-        if not isinstance(item, Bucket) or len(item.kspace) <= parameters.channels:
-            yield item
-            continue
-        if item.calibration is None:
-            found = _Compression(_matrix(_central(item), parameters.channels), None)
-        else:
-            make = functools.partial(_by, item.calibration, parameters.channels)
-            found = shared.get(item.head, item.calibration, make)
-        yield dataclasses.replace(item, kspace=compressed(found.matrix, item.kspace), calibration=found.calibration)
+    return each(Bucket, lambda bucket: _compressed(bucket, parameters.channels, shared))
+
+
+def _compressed(bucket: Bucket, n_channels: int, shared: SharedBySlice[Calibration, _Compression]) -> Bucket:
+    if len(bucket.kspace) <= n_channels:
+        return bucket
+    if bucket.calibration is None:
+        found = _Compression(_matrix(_central(bucket), n_channels), None)
+    else:
+        found = shared.get(bucket.head, bucket.calibration, functools.partial(_by, bucket.calibration, n_channels))
+    return dataclasses.replace(bucket, kspace=compressed(found.matrix, bucket.kspace), calibration=found.calibration)
 
 
 def _by(calibration: Calibration, n_channels: int) -> _Compression:

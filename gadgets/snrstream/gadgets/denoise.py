@@ -1,13 +1,11 @@
 """Gadget: denoise images in SNR units by a network, blended with the original."""
 
-import contextlib
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from ismrmrd import xsd
@@ -16,13 +14,14 @@ from ..denoising.alpha import Alpha
 from ..denoising.frames import Mode, Neighbours, Window
 from ..denoising.group import Frame
 from ..denoising.images import denoised, residual, stand_in
-from ..denoising.model import TIMEOUT_S, load_model
-from ..errors import ConnectionFailed, ModelError, ModelTimeout, SnrstreamError
+from ..denoising.model import load_model
+from ..denoising.runs import TIMEOUT_S
+from ..errors import ModelError, ModelTimeout
 from ..image_kind import ImageKind
-from ..items import ReconImage
+from ..items import Item, ReconImage
 from ..system.resources import is_plain_name
 from ..system.time_limit import give_up_when
-from ..wire.messages import Pause
+from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +72,8 @@ class Parameters:
             raise ValueError(f"timeout_s is {self.timeout_s}; expected seconds, above 0 to {LONGEST_TIMEOUT_S:g}")
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Each `ReconImage` at once, and its denoised version, with its residual, as soon as its frames are there.
+def start(scan: Scan, parameters: Parameters) -> Gadget:
+    """Let each `ReconImage` pass at once, and send its denoised version, with its residual, once its frames are there.
 
     The denoised images come in the order of their originals, one for each; other items pass.
 
@@ -86,29 +85,27 @@ def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Paramet
     its time limit is not tried again in this scan, for each image would wait for it. After any other failure, such as
     too little memory, it is tried again with the next image, which may fare better and seldom waits for long.
 
-    From the first `Pause` on, the network runs while the next item is taken, so that the next image is reconstructed
-    beside it. The denoised image then leaves behind the next original, or at the next `Pause` if that is earlier: where
+    From the first `pause` on, the network runs while the next item is taken, so that the next image is reconstructed
+    beside it. The denoised image then leaves behind the next original, or at the next `pause` if that is earlier: where
     the source has nothing more, nothing is held back. A source that never pauses gets each at once. Where the source
     fails, what waits leaves before the error does.
     """
-    with contextlib.closing(_Denoiser(parameters, *_numbers(header))) as denoiser:
-        try:
-            for item in items:
-                if isinstance(item, Pause):
-                    yield from denoiser.pause()
-                yield item
-                if isinstance(item, ReconImage) and item.kind is ImageKind.ORIGINAL:
-                    yield from denoiser.take(item)
-        except ConnectionFailed:
-            raise  # nobody is there for what waits
-        except SnrstreamError:
-            yield from denoiser.end()
-            raise
-        yield from denoiser.end()
+    return _Denoiser(parameters, *_numbers(scan.header))
 
 
 def warm_up(parameters: Parameters) -> None:
-    """Load the model and run it once, so that the first scan does not wait. Raises ModelError."""
+    """Load the model and run it once, so that the first scan does not wait.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Those of the scans to come: model and time limit count.
+
+    Raises
+    ------
+    ModelError
+        Where it cannot be loaded or run, or not in time.
+    """
     model = load_model(parameters.model, parameters.timeout_s)
     n_frames = model.manifest.n_frames or 1
     image = np.full((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), WARM_UP_SNR, np.complex64)
@@ -116,7 +113,7 @@ def warm_up(parameters: Parameters) -> None:
     log.info("model %s %s is ready on %s", model.manifest.name, model.manifest.version, model.device)
 
 
-class _Denoiser:
+class _Denoiser(Gadget):
     """One scan's use of a model. Each reason not to denoise is logged once."""
 
     def __init__(self, parameters: Parameters, n_slices: int | None, n_times: int) -> None:
@@ -142,8 +139,13 @@ class _Denoiser:
         n_frames = manifest.n_frames
         self._neighbours = Neighbours(manifest.frames, n_frames, parameters.frames, n_slices, MOST_BYTES, n_times)
 
-    def take(self, item: ReconImage) -> Iterator[ReconImage]:
-        """What can follow once this original has left."""
+    def take(self, item: Item) -> Iterator[Item]:
+        """The item; of an original, what can follow once that has left."""
+        yield item
+        if isinstance(item, ReconImage) and item.kind is ImageKind.ORIGINAL:
+            yield from self._seconds(item)
+
+    def _seconds(self, item: ReconImage) -> Iterator[ReconImage]:
         frame = Frame(item)
         self._queue.append(frame)
         if not item.snr_units:
@@ -170,6 +172,10 @@ class _Denoiser:
             yield from self._leaving()
         self._finish()
         yield from self._leaving()
+
+    def failed(self) -> Iterator[ReconImage]:
+        """The same: for each original that has left, the client may count on a second."""
+        return self.end()
 
     def close(self) -> None:
         """A network at work is told to end."""
@@ -224,9 +230,9 @@ class _Denoiser:
         return dataclasses.replace(stand_in(item, "not denoised", {}), warnings=warnings)
 
 
-def _numbers(header: xsd.ismrmrdHeader | None) -> tuple[int | None, int]:
+def _numbers(header: xsd.ismrmrdHeader) -> tuple[int | None, int]:
     """Slices, and images of one slice in time, by the header's limits; None and 1 where it has none."""
-    limits = header.encoding[0].encodingLimits if header is not None and header.encoding else None
+    limits = header.encoding[0].encodingLimits if header.encoding else None
     n_slices, n_repetitions, n_phases = (
         None if limit is None else limit.maximum - limit.minimum + 1
         for limit in (getattr(limits, counter, None) for counter in ("slice", "repetition", "phase"))

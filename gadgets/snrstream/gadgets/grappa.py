@@ -2,18 +2,15 @@
 
 import dataclasses
 import functools
-import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from ismrmrd import xsd
+from typing import Literal
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration
 from ..recon.grappa import TIKHONOV, Kernel
 from ..recon.lattice import Lattice
 from ..recon.plan import KernelOptions, fit_kernel
+from .gadget import Gadget, Scan, each
 from .shared import SharedBySlice
 
 
@@ -46,29 +43,14 @@ class Parameters:
         return KernelOptions(self.kernel_e1, self.kernel_e2, self.kernel_ro, self.tikhonov, self.regularisation)
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Add the kernel to each `Bucket` with R > 1; other items pass.
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Add the kernel to each `Bucket` with R > 1.
 
-    Images of a slice that share their calibration and sampling share the kernel.
+    Images of a slice that share their calibration and sampling share the kernel. Raises ScanError where there are too
+    few channels, no calibration lines, or too few of them.
     """
     kernels: SharedBySlice[_Source, Kernel] = SharedBySlice()
-    for item in items:
-        if not isinstance(item, Bucket) or item.lattice.acceleration == (1, 1):
-            yield item
-            continue
-        calibration, net = item.calibration, math.prod(item.lattice.acceleration)
-        if len(item.kspace) < net:
-            raise ScanError(f"data has {len(item.kspace)} channels; expected at least {net}, the net acceleration")
-        if calibration is None:
-            r1, r2 = item.lattice.acceleration
-            needed = (parameters.kernel_e1 - 1) * r1 + 1
-            raise ScanError(
-                f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {item.head.idx.slice} has "
-                f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
-            )
-        source = _Source(calibration, item.lattice, item.grid.size, item.snr_units)
-        kernel = kernels.get(item.head, source, functools.partial(source.kernel, parameters.options))
-        yield dataclasses.replace(item, kernel=kernel)
+    return each(Bucket, lambda bucket: _with_kernel(bucket, parameters, kernels))
 
 
 @dataclass(frozen=True)
@@ -83,3 +65,21 @@ class _Source:
     def kernel(self, options: KernelOptions) -> Kernel:
         acs, start = self.calibration.kspace, self.calibration.start
         return fit_kernel(acs, start, self.size, self.lattice, options, self.snr_units)
+
+
+def _with_kernel(bucket: Bucket, parameters: Parameters, kernels: SharedBySlice[_Source, Kernel]) -> Bucket:
+    (r1, r2), calibration = bucket.lattice.acceleration, bucket.calibration
+    net = r1 * r2
+    if net == 1:
+        return bucket
+    if len(bucket.kspace) < net:
+        raise ScanError(f"data has {len(bucket.kspace)} channels; expected at least {net}, the net acceleration")
+    if calibration is None:
+        needed = (parameters.kernel_e1 - 1) * r1 + 1
+        raise ScanError(
+            f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {bucket.head.idx.slice} has "
+            f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
+        )
+    source = _Source(calibration, bucket.lattice, bucket.grid.size, bucket.snr_units)
+    kernel = kernels.get(bucket.head, source, functools.partial(source.kernel, parameters.options))
+    return dataclasses.replace(bucket, kernel=kernel)

@@ -5,16 +5,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import ismrmrd
 import numpy as np
-from ismrmrd import xsd
 
 from ..errors import printable
 from ..image_kind import ImageKind
-from ..items import ReconImage
+from ..items import Item, ReconImage
 from ..output.image_values import lowest
+from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
 
@@ -40,46 +40,53 @@ class Parameters:
             raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected numbers from 1e-6 to 1e6")
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """`ReconImage` to one or more `ismrmrd.Image`s, numbered from 1 in each series; other items pass.
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Make one or more `ismrmrd.Image`s of each `ReconImage`, numbered from 1 in each series.
 
     Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
     """
-    numbers: Counter[int] = Counter()
-    windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
-    raw_scale: float | None = None
+    return _Finisher(parameters)
 
-    def finish(recon: ReconImage, pixels: np.ndarray, kind: ImageKind, scale: float) -> ismrmrd.Image:
-        number = numbers[kind.series] = numbers[kind.series] + 1
-        scale = scale if parameters.output == "magnitude" else 1.0
-        window = windows.get(number) if kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP) else None
-        if window is None:
-            low, high = _window(pixels, kind)
-            whole = parameters.output == "magnitude"
-            window = _whole(low, high, scale) if whole else (low, high if high > low else low + 1)
-        if kind is ImageKind.ORIGINAL:
-            windows[number] = window
-        elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
-            windows.pop(number, None)
-        return _finish(recon, pixels, kind, scale, number, parameters.output, window)
 
-    for item in items:
-        if not isinstance(item, ReconImage):
-            yield item
-            continue
-        scale = parameters.scale
+class _Finisher(Gadget):
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._numbers: Counter[int] = Counter()
+        self._windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
+        self._raw_scale: float | None = None
+
+    def take(self, item: Item) -> Iterable[Item]:
+        return self._images(item) if isinstance(item, ReconImage) else (item,)
+
+    def _images(self, item: ReconImage) -> Iterator[ismrmrd.Image]:
+        parameters, scale = self._parameters, self._parameters.scale
         if not item.snr_units:
-            scale = raw_scale or _raw_scale(item.image)
-            raw_scale = scale if item.image.any() else raw_scale  # an empty image says nothing of the next
-        yield finish(item, item.image, item.kind, scale)
+            scale = self._raw_scale or _raw_scale(item.image)
+            self._raw_scale = scale if item.image.any() else self._raw_scale  # an empty image says nothing of the next
+        yield self._finished(item, item.image, item.kind, scale)
         if item.kind is not ImageKind.ORIGINAL:
-            continue
+            return
         if parameters.gmap:
-            yield finish(item, item.gmap, ImageKind.G_MAP, parameters.gmap_scale)
+            yield self._finished(item, item.gmap, ImageKind.G_MAP, parameters.gmap_scale)
         if parameters.snr_map:
             # Another's g-map may be 0 where nothing was measured, and the image is not.
             snr = np.divide(np.abs(item.image), item.gmap, out=np.zeros_like(item.gmap), where=item.gmap > 0)
-            yield finish(item, snr, ImageKind.SNR_MAP, scale)
+            yield self._finished(item, snr, ImageKind.SNR_MAP, scale)
+
+    def _finished(self, recon: ReconImage, pixels: np.ndarray, kind: ImageKind, scale: float) -> ismrmrd.Image:
+        number = self._numbers[kind.series] = self._numbers[kind.series] + 1
+        output = self._parameters.output
+        scale = scale if output == "magnitude" else 1.0
+        beside = kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP)
+        window = self._windows.get(number) if beside else None
+        if window is None:
+            low, high = _window(pixels, kind)
+            window = _whole(low, high, scale) if output == "magnitude" else (low, high if high > low else low + 1)
+        if kind is ImageKind.ORIGINAL:
+            self._windows[number] = window
+        elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
+            self._windows.pop(number, None)
+        return _finish(recon, pixels, kind, scale, number, output, window)
 
 
 def _raw_scale(image: np.ndarray) -> float:

@@ -1,14 +1,13 @@
 """Gadget: window functions on the k-space of images, against ringing and noise."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from ismrmrd import xsd
 
 from ..items import ReconImage
 from ..recon.kspace_filter import filtered, gaussian, hanning
+from .gadget import Gadget, Scan, each
 from .shaped_image import shaped, tensors
 
 Window = Literal["none", "gaussian", "hanning"]
@@ -40,13 +39,12 @@ class Parameters:
                 raise ValueError(f"{axis}_width of a hanning window is {width}; expected a share above 0, to 1")
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """Filtered `ReconImage`s, the noise's SD in their g-map; other items pass. A single partition has no e2 to filter.
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Filter `ReconImage`s, with the noise's SD in their g-map. A single partition has no e2 to filter.
 
     The windows span all of k-space, acquired or not.
     """
-    for item in items:
-        yield _filtered(item, parameters) if isinstance(item, ReconImage) else item
+    return each(ReconImage, lambda item: _filtered(item, parameters))
 
 
 def _filtered(item: ReconImage, parameters: Parameters) -> ReconImage:

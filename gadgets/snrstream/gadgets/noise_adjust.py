@@ -1,20 +1,21 @@
 """Gadget: prewhiten acquisitions to SNR units by the scan's own noise measurement, or by the one that it names."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
 from ..errors import ScanError
-from ..items import ScanWarning
+from ..items import Item
 from ..noise.measurement import LONGEST_DWELL_US, check_dwell, measured_noise
 from ..noise.whitening import keep_noise, kept_noise, whitening
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
 from ..wire.measurement import noise_dependency
+from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
 
@@ -35,69 +36,82 @@ class Parameters:
     measure_only: bool = False
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
+def start(scan: Scan, parameters: Parameters) -> Gadget:
     """Whiten every acquisition; noise acquisitions are used up, other items pass.
 
     The scan's own noise measurement is kept by the scan's measurement id, also where nothing else follows. A scan
     without takes the one of the id that its header names.
 
-    Afterwards noise has SD 1 per real and imaginary part of each channel. A warning that the images
-    should carry is handed on as a `ScanWarning` ahead of the data it concerns. Navigators and other lines that make
-    no image pass as they are.
+    Afterwards noise has SD 1 per real and imaginary part of each channel. Warnings that the images should carry are
+    told to the scan ahead of the data that they concern. Navigators and other lines that make no image pass as they
+    are. Raises ScanError where there is no noise measurement and the parameters want one, or it does not fit.
     """
-    noise: list[ismrmrd.Acquisition] = []
-    whiten: np.ndarray | None = None
-    by_dwell: dict[float, np.ndarray] = {}
-    silent: set[int] = set()
-    ready = late = False
-    n_bytes = 0
-    if parameters.measure_only:
-        items = filter(_is_noise, items)
-    for item in items:
-        if not isinstance(item, ismrmrd.Acquisition) or head_of(item).flags & NOT_IMAGE_FLAGS:
-            yield item
-        elif _is_noise(item):
-            if not ready:
-                noise.append(item)
-                n_bytes += item.data.nbytes
-                if n_bytes > MOST_NOISE_BYTES:
-                    raise ScanError(f"noise measurement exceeds {MOST_NOISE_BYTES >> 20} MiB; expected less")
-            elif not late:
-                late = True
-                yield _told(f"noise measurement {item.scan_counter} arrived after image data: not used")
-        else:
-            if not ready:
-                whiten, warnings = _whitening(noise, item, header, parameters)
-                ready = True
-                for text in warnings:
-                    yield _told(text, snr_units=whiten is not None)
-                dwell_us = item.sample_time_us
-            new = _silent_channels(item) - silent
-            if new:
-                silent |= new
-                yield _told(f"channels {sorted(new)} are zero from acquisition {item.scan_counter} on")
-            if whiten is None:
-                yield item
-                continue
-            own_us = head_of(item).sample_time_us
-            if own_us not in by_dwell:
-                if len(by_dwell) == MOST_DWELLS:
-                    raise ScanError(f"scan has more than {MOST_DWELLS} dwell times; expected few")
-                by_dwell[own_us] = whiten if own_us == dwell_us else whiten * _dwell_factor(item, dwell_us)
-            yield _apply(by_dwell[own_us], item)
-    if noise and not ready:
-        keep_noise(measured_noise(noise, header), header)
-    elif parameters.measure_only:
-        raise ScanError("scan holds no noise measurement; measure_only of noise_adjust expects one")
+    return _Whitener(scan, parameters)
 
 
-def _is_noise(item: Any) -> bool:
-    return isinstance(item, ismrmrd.Acquisition) and head_of(item).flags & (NOISE_FLAG | NOT_IMAGE_FLAGS) == NOISE_FLAG
+class _Whitener(Gadget):
+    def __init__(self, scan: Scan, parameters: Parameters) -> None:
+        self._scan, self._parameters = scan, parameters
+        self._noise: list[ismrmrd.Acquisition] = []
+        self._n_bytes = 0
+        self._ready = False  # whether the data has begun
+        self._late = False  # whether noise came after that
+        self._matrix: np.ndarray | None = None  # for the dwell time of the first line; None where the noise is unknown
+        self._dwell_us = 0.0
+        self._by_dwell: dict[float, np.ndarray] = {}
+        self._silent: set[int] = set()
 
+    def take(self, item: Item) -> Iterable[Item]:
+        if isinstance(item, ismrmrd.Acquisition):
+            flags = head_of(item).flags & (NOISE_FLAG | NOT_IMAGE_FLAGS)
+            if flags == NOISE_FLAG:
+                self._measure(item)
+                return ()
+            if not flags and not self._parameters.measure_only:
+                return (self._whitened(item),)
+        return () if self._parameters.measure_only else (item,)
 
-def _told(text: str, snr_units: bool = True) -> ScanWarning:
-    log.warning(text)
-    return ScanWarning(text, snr_units)
+    def end(self) -> Iterable[Item]:
+        if self._noise and not self._ready:
+            keep_noise(measured_noise(self._noise, self._scan.header), self._scan.header)
+        elif self._parameters.measure_only:
+            raise ScanError("scan holds no noise measurement; measure_only of noise_adjust expects one")
+        return ()
+
+    def _measure(self, item: ismrmrd.Acquisition) -> None:
+        if not self._ready:
+            self._noise.append(item)
+            self._n_bytes += item.data.nbytes
+            if self._n_bytes > MOST_NOISE_BYTES:
+                raise ScanError(f"noise measurement exceeds {MOST_NOISE_BYTES >> 20} MiB; expected less")
+        elif not self._late:
+            self._late = True
+            self._warn(f"noise measurement {item.scan_counter} arrived after image data: not used")
+
+    def _whitened(self, item: ismrmrd.Acquisition) -> ismrmrd.Acquisition:
+        if not self._ready:
+            self._matrix, warnings = _whitening(self._noise, item, self._scan.header, self._parameters)
+            self._ready = True
+            for text in warnings:
+                self._warn(text, snr_units=self._matrix is not None)
+            self._dwell_us = item.sample_time_us
+        new = _silent_channels(item) - self._silent
+        if new:
+            self._silent |= new
+            self._warn(f"channels {sorted(new)} are zero from acquisition {item.scan_counter} on")
+        if self._matrix is None:
+            return item
+        own_us = head_of(item).sample_time_us
+        if own_us not in self._by_dwell:
+            if len(self._by_dwell) == MOST_DWELLS:
+                raise ScanError(f"scan has more than {MOST_DWELLS} dwell times; expected few")
+            same = own_us == self._dwell_us
+            self._by_dwell[own_us] = self._matrix if same else self._matrix * _dwell_factor(item, self._dwell_us)
+        return _apply(self._by_dwell[own_us], item)
+
+    def _warn(self, text: str, snr_units: bool = True) -> None:
+        log.warning(text)
+        self._scan.warn(text, snr_units)
 
 
 def _silent_channels(acquisition: ismrmrd.Acquisition) -> set[int]:

@@ -1,14 +1,12 @@
 """Gadget: estimate the side of k-space that partial Fourier scans and asymmetric echoes lack."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from ismrmrd import xsd
+from typing import Literal
 
 from ..errors import ScanError
 from ..items import ReconImage
 from ..recon.partial_fourier import cut_axes, homodyne, pocs
+from .gadget import Gadget, Scan, each
 from .shaped_image import shaped, tensors
 
 
@@ -25,13 +23,12 @@ class Parameters:
             raise ValueError(f"iterations is {self.iterations}; expected 1 to 1000")
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """`ReconImage`s whose k-space is cut along some axis, by the method chosen; others, and other items, pass."""
-    for item in items:
-        if isinstance(item, ReconImage) and cut_axes(item.spectrum):
-            yield _estimated(item, parameters)
-        else:
-            yield item
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Fill the k-space of `ReconImage`s that is cut along some axis, by the method chosen; others pass.
+
+    Raises ScanError for an image that was tapered.
+    """
+    return each(ReconImage, lambda item: _estimated(item, parameters) if cut_axes(item.spectrum) else item)
 
 
 def _estimated(item: ReconImage, parameters: Parameters) -> ReconImage:

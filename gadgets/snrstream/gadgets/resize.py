@@ -3,16 +3,13 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..items import ReconImage
 from ..recon.resize import Size, resized
 from ..wire.header import Encoding, cartesian_encoding
+from .gadget import Gadget, Scan, each
 from .shaped_image import shaped, tensors
 
 log = logging.getLogger(__name__)
@@ -27,24 +24,24 @@ class Parameters:
     """`resize` has none: the header says it all."""
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """`ReconImage`s interpolated to the pixel size of reconSpace and cropped to its matrix; other items pass.
+def start(scan: Scan, _parameters: Parameters) -> Gadget:
+    """Interpolate `ReconImage`s to the pixel size of reconSpace, and crop them to its matrix.
 
     An image that fits passes unchanged. One that the pixels fit by more than 1 % badly carries a warning. Raises
     ScanError where reconSpace is larger than the image's field of view.
     """
-    encoding = cartesian_encoding(header)
-    told: set[str] = set()
-    for item in items:
-        if not isinstance(item, ReconImage):
-            yield item
-            continue
-        resized_item = _resized(item, encoding)
-        for text in resized_item.warnings[len(item.warnings) :]:
-            if text not in told:
-                told.add(text)
+    encoding = cartesian_encoding(scan.header)
+    logged: set[str] = set()
+
+    def resize(item: ReconImage) -> ReconImage:
+        done = _resized(item, encoding)
+        for text in done.warnings[len(item.warnings) :]:
+            if text not in logged:
+                logged.add(text)
                 log.warning(text)
-        yield resized_item
+        return done
+
+    return each(ReconImage, resize)
 
 
 def _resized(item: ReconImage, encoding: Encoding) -> ReconImage:

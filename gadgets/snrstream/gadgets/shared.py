@@ -16,10 +16,22 @@ class SharedBySlice(Generic[Key, Result]):
         self._slices: dict[int, dict[tuple[int, int], tuple[Key, Result]]] = {}
 
     def get(self, head: ismrmrd.AcquisitionHeader, key: Key, make: Callable[[], Result]) -> Result:
-        """The result that the slice of `head` has for `key`; made where it has none.
+        """Find the result that the slice of an image has for a key, or make it.
 
-        key: all that the result depends on, in one value. The objects in it that are shared, such as a `Calibration`,
-        are equal to themselves alone. None is no key: images that share nothing must not ask.
+        Parameters
+        ----------
+        head : AcquisitionHeader
+            Of the image; its counters say which slice, contrast and set it is of.
+        key : hashable
+            All that the result depends on, in one value. The objects in it that are shared, such as a `Calibration`,
+            are equal to themselves alone.
+        make : callable
+            Makes the result, where the slice has none for this key.
+
+        Raises
+        ------
+        TypeError
+            Where the key is None: images that share nothing must not ask.
         """
         if key is None:
             raise TypeError("key is None; expected all that the result depends on")

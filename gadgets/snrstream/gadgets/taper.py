@@ -1,14 +1,11 @@
 """Gadget: a smooth end for k-space that was cut short on one side, against ringing."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from ismrmrd import xsd
 
 from ..items import Bucket
 from ..recon.partial_fourier import taper_weights
+from .gadget import Gadget, Scan, each
 
 
 @dataclass(frozen=True)
@@ -22,13 +19,12 @@ class Parameters:
             raise ValueError(f"share is {self.share}; expected a number above 0, to 0.5")
 
 
-def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:
-    """`Bucket`s of partial Fourier scans and asymmetric echoes, tapered; others, and other items, pass.
+def start(_scan: Scan, parameters: Parameters) -> Gadget:
+    """Taper the `Bucket`s of partial Fourier scans and asymmetric echoes; others pass.
 
     On the acquired lines, before unmixing, for there the noise is white: the image's SD stays at the g-map exactly.
     """
-    for item in items:
-        yield _tapered(item, parameters.share) if isinstance(item, Bucket) else item
+    return each(Bucket, lambda bucket: _tapered(bucket, parameters.share))
 
 
 def _tapered(bucket: Bucket, share: float) -> Bucket:

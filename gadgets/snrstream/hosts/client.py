@@ -13,7 +13,7 @@ from typing import Any
 import ismrmrd
 from tqdm import tqdm
 
-from ..chain.chain import chain_file, read_configuration
+from ..chain.pipelines import chain_file, read_configuration
 from ..errors import ConnectionFailed
 from ..system.progress import Progress
 from ..wire.acquisitions import NOISE_FLAG, head_of

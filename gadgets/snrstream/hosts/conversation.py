@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..chain.registry import BUILT_IN, Registry
 from ..errors import ConnectionFailed, SnrstreamError
 from ..wire.messages import Close, Header, Message, Pause
 from .gate import Gate
@@ -33,11 +34,14 @@ class Options:
         Seconds that a client may send, or take, nothing.
     keep_raw : Path or None
         The folder where raw data of scans that failed stays; None keeps none.
+    registry : Registry
+        The gadgets that their configurations may name.
     """
 
     clients: int = 8
     patience: float = 900.0
     keep_raw: Path | None = None
+    registry: Registry = BUILT_IN
 
 
 def converse(sock: socket.socket, session: Session, options: Options, gate: Gate) -> None:

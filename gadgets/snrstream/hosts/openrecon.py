@@ -183,7 +183,7 @@ def _changed(chain: Chain, properties: Mapping[str, object], origin: str) -> tup
         changed = replace_parameter(without, f"{gadget}{origin}", field.name, text)
         if getattr(changed, field.name) != getattr(values, field.name):
             steps[place] = gadget, changed
-    return Chain(tuple(steps)), unknown
+    return dataclasses.replace(chain, steps=tuple(steps)), unknown
 
 
 def _id(name: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..chain.chain import preload, warm_up
+from ..chain.warm_up import preload, warm_up
 from ..errors import ConnectionFailed
 from .conversation import SILENCE_SECONDS, Options, converse, report
 from .gate import Gate
@@ -41,8 +41,8 @@ def serve(host: str, port: int, options: Options) -> None:
         Where the address cannot be bound.
     """
     with _termination() as terminated, listen(host, port) as listener:
-        preload()
-        warm_up()
+        preload(options.registry)
+        warm_up(options.registry)
         server = Server(options)
         log.info("listening on %s", "{}:{}".format(*listener.getsockname()[:2]))
         with selectors.DefaultSelector() as selector:
@@ -130,7 +130,7 @@ class Server:
         peer = "{}:{}".format(*address[:2])
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        session = Session(peer)
+        session = Session(peer, self._options.registry)
         thread = threading.Thread(target=self._attend, args=(sock, session), name=peer, daemon=True)
         try:
             with self._lock:

@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 import ismrmrd
 
-from ..chain.chain import Chain, named_chain, parse_chain
+from ..chain.chain import Chain, parse_chain
 from ..chain.configuration import is_of_module
+from ..chain.pipelines import named_chain
+from ..chain.registry import BUILT_IN, Registry
 from ..errors import ConnectionFailed, ProtocolError
-from ..items import ScanWarning
 from ..noise.query import is_noise_query, noise_list, noise_summary
 from ..system.progress import Progress
 from ..wire.header import parse_header
@@ -51,6 +52,8 @@ class Session:
     ----------
     peer : str
         What errors and the log call the other end.
+    registry : Registry
+        The gadgets that its configuration may name.
 
     Attributes
     ----------
@@ -62,8 +65,8 @@ class Session:
         Whether it is a Gadgetron that dialled us as its external module, which takes other errors.
     """
 
-    def __init__(self, peer: str) -> None:
-        self.peer = peer
+    def __init__(self, peer: str, registry: Registry = BUILT_IN) -> None:
+        self.peer, self._registry = peer, registry
         self.begun = self.has_scan = self.is_gadgetron = False
 
     def run(self, messages: Iterator[Message | Pause], send: Send) -> None:
@@ -145,12 +148,14 @@ class Session:
         settings = None
         if isinstance(third, Text):
             settings = openrecon.settings_of(third.text, expected=name == OPENRECON)
-        chain, name, warnings = _adjusted(chain, name, settings or openrecon.Settings({}))
+        chain, name, warnings = _adjusted(chain, name, settings or openrecon.Settings({}), self._registry)
+        for text in warnings:
+            log.warning(text)
         if settings is None and third is not None:
             messages = itertools.chain([third], messages)
         log.info("scan with %s", name)
         with Progress(f"{self.peer} {name}") as progress:
-            for item in chain.run(self._items(messages, progress, warnings), header):
+            for item in chain.run(self._items(messages, progress), header, tuple(warnings)):
                 if isinstance(item, ismrmrd.Waveform) and not self.is_gadgetron:
                     continue  # Gadgetron's client fails at messages that it does not expect back
                 send(data_of(item))
@@ -167,19 +172,15 @@ class Session:
                 stem = PurePath(name).name.removesuffix(".xml")
                 if stem == name.removesuffix(".xml") and stem in (IS_ALIVE, DEPENDENCIES, OPENRECON):
                     return None, stem
-                return named_chain(name), name
+                return named_chain(name, self._registry), name
             case ConfigText(xml):
                 self.is_gadgetron = is_of_module(xml)
-                return parse_chain(xml, "configuration of the client"), "the client's configuration"
+                chain = parse_chain(xml, "configuration of the client", self._registry)
+                return chain, "the client's configuration"
         raise ProtocolError(f"{_kind(first)} begins the session; expected a configuration")
 
-    def _items(
-        self, messages: Iterator[Message | Pause], progress: Progress, warnings: list[str]
-    ) -> Iterator[Data | ScanWarning | Pause]:
-        """The data of a scan, counted, behind warnings for its images; texts of the peer are logged."""
-        for text in warnings:
-            log.warning(text)
-            yield ScanWarning(text)
+    def _items(self, messages: Iterator[Message | Pause], progress: Progress) -> Iterator[Data | Pause]:
+        """The data of a scan, counted; texts of the peer are logged."""
         for message in messages:
             match message:
                 case ismrmrd.Acquisition():
@@ -200,14 +201,16 @@ def _next(messages: Iterator[Message | Pause]) -> Message | None:
     return next((message for message in messages if not isinstance(message, Pause)), None)
 
 
-def _adjusted(chain: Chain | None, name: str, settings: openrecon.Settings) -> tuple[Chain, str, list[str]]:
+def _adjusted(
+    chain: Chain | None, name: str, settings: openrecon.Settings, registry: Registry
+) -> tuple[Chain, str, list[str]]:
     """The chain as the client's settings will have it, what to call it, and warnings for its images."""
     chosen = None if settings.strict else openrecon.pipeline_name(settings.values)
     if chosen is not None:
-        chain, name = named_chain(chosen), chosen
+        chain, name = named_chain(chosen, registry), chosen
     if chain is None:
         log.warning("the console names no pipeline: %s is taken", DEFAULT_PIPELINE)
-        chain, name = named_chain(DEFAULT_PIPELINE), DEFAULT_PIPELINE
+        chain, name = named_chain(DEFAULT_PIPELINE, registry), DEFAULT_PIPELINE
     if settings.values:
         log.info("settings of the client: %.1000s", settings.values)
     if settings.strict:

@@ -15,6 +15,7 @@ from torch import Tensor
 from snrstream.denoising.manifest import load_manifest
 from snrstream.errors import ConfigurationError, ModelError
 from snrstream.gadgets import denoise
+from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 from snrstream.recon.spectrum import Spectrum
@@ -74,7 +75,8 @@ def gadget(frame: NoisyFrame, parameters: denoise.Parameters) -> Callable[[], li
     shape = (1, *frame.gmap.shape)
     image, gmap = frame.noisy[None].numpy(), frame.gmap[None].numpy()
     item = ReconImage(image, gmap, Spectrum.white(shape), (1.0, 1.0, 5.0), ismrmrd.AcquisitionHeader())
-    images = denoise.process(itertools.repeat(item), parse_header(stream.HEADER.encode()), parameters)
+    made = run_gadget(denoise, itertools.repeat(item), parse_header(stream.HEADER.encode()), parameters)
+    images = (image for image in made if isinstance(image, ReconImage))
 
     def run() -> list[ReconImage]:
         return list(itertools.islice(images, 3 if parameters.residual else 2))

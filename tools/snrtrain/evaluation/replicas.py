@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from numpy.random import Generator
 
-from snrstream.chain.chain import Chain, named_chain
+from snrstream.chain.chain import Chain
+from snrstream.chain.pipelines import named_chain
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.items import Bucket, Calibration, ReconImage
 from snrstream.wire.header import parse_header
