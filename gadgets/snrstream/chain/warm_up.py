@@ -66,11 +66,12 @@ def _warm_up_model(parameters: Any) -> None:
 
 def _reconstruct_trial(chain: Chain) -> None:
     from ..wire.encoder import encode
+    from ..wire.messages import data_of
     from . import trial_scan
 
     log.info("through %s", ", ".join(name for name, _ in chain.steps))
     for image in chain.run(trial_scan.acquisitions(), trial_scan.HEADER):
-        encode(image)
+        encode(data_of(image))
 
 
 @contextlib.contextmanager

@@ -157,6 +157,8 @@ def _frames(path: Path, n_channels: int | None) -> Iterator[_Frame]:
     combine = Chain((("taper", taper.Parameters()), ("coil_combine", coil_combine.Parameters())))
     try:
         for recon in combine.run(tapped(buckets(path, n_channels)), header):
+            if not isinstance(recon, ReconImage):
+                raise TypeError(f"coil_combine made a {type(recon).__name__} of a bucket; expected a ReconImage")
             bucket = seen.pop(0)
             for partition, (image, gmap) in enumerate(zip(recon.image, recon.gmap, strict=True)):
                 clean = np.divide(image, gmap, out=np.zeros_like(image), where=gmap > 0)
