@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import ismrmrd
 from ismrmrd import xsd
@@ -30,9 +30,11 @@ Key = tuple[int, int, int, int, int]  # slice, contrast, phase, set, repetition
 
 @dataclass(frozen=True)
 class Parameters:
-    """device: where the images are reconstructed, `cpu`, `cuda`, `cuda:1` ... or `auto`: a GPU where there is one."""
+    """Where the images are made."""
 
-    device: str = "auto"
+    device: Annotated[
+        str, "where the images are reconstructed: cpu, cuda, cuda:1 and so on; auto takes a GPU where there is one"
+    ] = "auto"
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:

@@ -5,7 +5,7 @@ import functools
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ismrmrd import xsd
 from torch import Tensor
@@ -22,9 +22,11 @@ CENTRAL = 24  # lines of an image without calibration lines that the channels ar
 
 @dataclass(frozen=True)
 class Parameters:
-    """channels: how many virtual channels to keep; a scan that has no more is left as it is."""
+    """How far the channels are compressed."""
 
-    channels: int = 16
+    channels: Annotated[
+        int, "number of virtual channels to keep, 1 to 1024; a scan that has no more is left as it is"
+    ] = 16
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= 1024:

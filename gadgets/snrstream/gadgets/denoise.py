@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from ismrmrd import xsd
@@ -35,26 +35,42 @@ WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame th
 
 @dataclass(frozen=True)
 class Parameters:
-    """model: name of a folder in `models/`. alpha: weight of the original, 0 (network only) to 1
-    (original); the manifest's default where it is not given. A pipeline's alpha belongs to the model that it names:
-    where the console or `--set` names another model and no alpha, that model's default counts.
-    alpha_by_g: in its place, a table of pairs g:alpha such as `1:0.5 2:0.3 4:0.1`, linear in between and constant
-    outside, to denoise more where there is more noise.
-    strength: what the network's input is multiplied by, and its output divided by, 0.01 to 100. A network for SNR
-    units takes what is as small as noise of SD g for noise: below 1 that is more of the image, and it denoises more,
-    above 1 less. One for normalised magnitudes sees the same image either way.
-    frames: `streaming` denoises an image with the frames at hand, `series` with all of its series once that has ended
-    (up to 2 GiB of it); for models that take frames of time or slices. residual: whether to send original minus
-    denoised too. timeout_s: how long the network may take for an image, or for each 8 partitions of a volume, and to be
-    loaded; above 0, at most 3600."""
+    """The model, and how it is used.
 
-    model: str = field(default="snraware_unet2d", metadata={"instead_of": ("alpha", "alpha_by_g")})
-    alpha: float | None = field(default=None, metadata={"instead_of": ("alpha_by_g",)})
-    alpha_by_g: str = field(default="", metadata={"instead_of": ("alpha",)})
-    strength: float = 1.0
-    frames: Mode = "streaming"
-    residual: bool = False
-    timeout_s: float = TIMEOUT_S
+    A pipeline's alpha belongs to the model that the pipeline names: where the console or `--set` names another model
+    and no alpha, that model's default counts. Of `alpha` and `alpha_by_g`, a pipeline sets one.
+    """
+
+    model: Annotated[str, "name of the model: a folder in models/"] = field(
+        default="snraware_unet2d", metadata={"instead_of": ("alpha", "alpha_by_g")}
+    )
+    alpha: Annotated[
+        float | None,
+        "weight of the original in the denoised image, 0 (the network alone) to 1 (the original, bit for bit); the "
+        "model's own where it is not set",
+    ] = field(default=None, metadata={"instead_of": ("alpha_by_g",)})
+    alpha_by_g: Annotated[
+        str,
+        "in place of alpha, a table of pairs g:alpha such as 1:0.5 2:0.3 4:0.1, linear in between and constant beyond, "
+        "to denoise more where there is more noise",
+    ] = field(default="", metadata={"instead_of": ("alpha",)})
+    strength: Annotated[
+        float,
+        "what the network's input is multiplied by and its output divided by, 0.01 to 100. A network for SNR units "
+        "takes for noise what is as small as noise of SD g: below 1 that is more of the image, and it denoises more, "
+        "above 1 less. A network for normalised magnitudes sees the same image either way",
+    ] = 1.0
+    frames: Annotated[
+        Mode,
+        "for models that look at several images, in time or of neighbouring slices: streaming denoises an image with "
+        "the images at hand, series with all of its series once that has ended, up to 2 GiB of it",
+    ] = "streaming"
+    residual: Annotated[bool, "whether to send original minus denoised too, as series 3"] = False
+    timeout_s: Annotated[
+        float,
+        "seconds that the network may take for an image, or for each 8 partitions of a volume, and to be loaded; "
+        "above 0, up to 3600",
+    ] = TIMEOUT_S
 
     def __post_init__(self) -> None:
         if not is_plain_name(self.model):

@@ -24,7 +24,7 @@ MOST_PIXELS = 1 << 27  # 1 GiB of complex64
 
 @dataclass(frozen=True)
 class Parameters:
-    """`resize` has none: the header says it all."""
+    """There are none: the header's reconSpace says it all."""
 
 
 def process(items: Iterable[Any], header: xsd.ismrmrdHeader, parameters: Parameters) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ismrmrd import xsd
 
@@ -13,9 +13,11 @@ from ..recon.partial_fourier import taper_weights
 
 @dataclass(frozen=True)
 class Parameters:
-    """share: of the acquired extent, over which k-space falls off at the cut side."""
+    """How wide the smooth end is."""
 
-    share: float = 0.15
+    share: Annotated[
+        float, "share of the acquired extent over which k-space falls off at the cut side, above 0 to 0.5"
+    ] = 0.15
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 0.5:

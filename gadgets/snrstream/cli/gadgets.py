@@ -1,0 +1,100 @@
+"""`snrstream gadgets`: what the gadgets are and which properties they have, in lines for the terminal and the manual.
+
+All of it is what the gadgets say about themselves: the first line of their module, and the fields of `Parameters`.
+"""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from ..chain.chain import GADGETS
+from ..chain.parameters import Property, properties_of
+from ..errors import ConfigurationError
+
+PACKAGE = "snrstream.gadgets"
+WIDTH = 100  # of a line for the terminal
+
+
+def list_gadgets() -> Iterator[str]:
+    """One line for each gadget, in their order in a pipeline. No gadget is imported, for that takes seconds."""
+    width = max(map(len, GADGETS))
+    for name in GADGETS:
+        yield f"{name.ljust(width)}  {_summary(name)}"
+
+
+def show_gadget(name: str) -> Iterator[str]:
+    """What the gadget does and its properties: name, type or choices, default, meaning.
+
+    Raises
+    ------
+    ConfigurationError
+        No gadget has this name; those that there are are listed.
+    """
+    if name not in GADGETS:
+        raise ConfigurationError(f"unknown gadget {name[:100]!r}; known: {', '.join(GADGETS)}")
+    yield f"{name}: {_summary(name)}"
+    module = _imported(name)
+    for paragraph in _remarks(module):
+        yield ""
+        yield from textwrap.wrap(paragraph, WIDTH)
+    properties = properties_of(module.Parameters)
+    if not properties:
+        yield ""
+        yield "  no properties"
+    for known in properties:
+        yield ""
+        yield f"  {known.name}: {known.expected}; {_default(known)}"
+        yield from textwrap.wrap(known.meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def gadgets_page() -> Iterator[str]:
+    """The lines of Markdown in which the manual tells of all gadgets, in their order."""
+    for name in GADGETS:
+        module = _imported(name)
+        yield f"### `{name}`"
+        yield ""
+        yield f"{_sentence(_summary(name))}."
+        yield ""
+        for paragraph in _remarks(module):
+            yield paragraph
+            yield ""
+        properties = properties_of(module.Parameters)
+        if not properties:
+            yield "No properties."
+            yield ""
+            continue
+        yield "| property | value | default | meaning |"
+        yield "|---|---|---|---|"
+        for known in properties:
+            yield f"| `{known.name}` | {known.expected} | {known.default or 'must be set'} | {known.meaning} |"
+        yield ""
+
+
+def _default(known: Property) -> str:
+    return f"default: {known.default}" if known.default else "must be set"
+
+
+def _summary(name: str) -> str:
+    """The first line of the gadget's module, which is not imported."""
+    place = importlib.util.find_spec(f"{PACKAGE}.{name}")
+    source = Path(place.origin).read_text(encoding="utf-8") if place is not None and place.origin else ""
+    return (ast.get_docstring(ast.parse(source)) or name).splitlines()[0].removeprefix("Gadget: ").rstrip(".")
+
+
+def _imported(name: str) -> ModuleType:
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def _remarks(module: ModuleType) -> list[str]:
+    """What concerns all of the gadget's properties together: its docstring without the first line, by paragraphs."""
+    _, *paragraphs = (inspect.getdoc(module.Parameters) or "").split("\n\n")
+    return [" ".join(paragraph.split()) for paragraph in paragraphs]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
