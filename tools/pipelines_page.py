@@ -5,10 +5,8 @@ from pathlib import Path
 from snrstream.cli.gadgets import gadgets_page
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "pipelines.md"
-BEGIN = (
-    "<!-- From here to the end mark: written by `python tools/pipelines_page.py`, from each gadget's Parameters. -->"
-)
-END = "<!-- End mark. -->"
+BEGIN = "<!-- From here to the end mark: written by `python tools/pipelines_page.py` from the gadgets' Parameters -->"
+END = "<!-- End mark -->"
 
 
 def current(page: str) -> str:

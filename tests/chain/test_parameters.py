@@ -16,7 +16,7 @@ from snrstream.errors import ConfigurationError
 class Parameters:
     """Of every kind."""
 
-    name: Annotated[str, "whose it is"]
+    name: Annotated[str, "whose it is"] = ""
     count: Annotated[int, "how many"] = 3
     share: Annotated[float | None, "how much"] = None
     mode: Annotated[Literal["one", "two", "three"], "which"] = "two"
@@ -26,7 +26,7 @@ class Parameters:
 
 def test_a_field_tells_its_type_default_and_meaning() -> None:
     assert properties_of(Parameters) == [
-        Property("name", "text", "", "whose it is"),
+        Property("name", "text", "not set", "whose it is"),
         Property("count", "a whole number", "3", "how many"),
         Property("share", "a number", "not set", "how much"),
         Property("mode", "one, two or three", "two", "which"),

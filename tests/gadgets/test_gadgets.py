@@ -12,7 +12,7 @@ from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.image_kind import ImageKind
 from snrstream.items import Bucket, ReconImage, ScanWarning
-from snrstream.output.image_values import unit, window
+from snrstream.output.image_values import display_window, unit
 from snrstream.recon.spectrum import Spectrum
 
 
@@ -229,25 +229,25 @@ def test_windows_of_float_images_cover_what_matters_whatever_its_size(recon, siz
         (1, 0.0, float(np.percentile(np.abs(units.image), 99.5))),
         (20, 1.0, float(np.percentile(gmap, 99.5))),
     ):
-        center, width = window(images[series])
+        center, width = display_window(images[series])
         # Six digits are kept, of a percentile among few pixels.
         assert center - width / 2 == pytest.approx(low, abs=1e-5 * high)
         assert center + width / 2 == pytest.approx(high, rel=1e-5)
-    assert window(images[300]) == window(images[1])
+    assert display_window(images[300]) == display_window(images[1])
 
 
 @pytest.mark.parametrize("output", ["complex", "magnitude"])
 def test_a_g_map_of_ones_is_not_black(recon, output: str) -> None:
     """As of a scan that was not accelerated: a window from 1 would show object and background alike."""
     image = finished(dataclasses.replace(recon, gmap=np.ones_like(recon.gmap)), output=output)[20]
-    center, width = window(image)
+    center, width = display_window(image)
     assert center - width / 2 == 0 and 1 <= center + width / 2 <= 1.02
 
 
 @pytest.mark.parametrize("output", ["complex", "magnitude"])
 def test_an_image_of_zeros_has_a_window(recon, output: str) -> None:
     images = finished(dataclasses.replace(recon, image=np.zeros_like(recon.image)), output=output)
-    assert window(images[1])[1] > 0
+    assert display_window(images[1])[1] > 0
 
 
 def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
@@ -71,8 +71,16 @@ def _convert(hint: Any, text: str) -> Any:
 class Property:
     """What a gadget's property is, for people.
 
-    name: as in a stream configuration. expected: its type or choices. default: empty where it must be set.
-    meaning: what it does, without a full stop at its end; empty where the gadget does not tell.
+    Attributes
+    ----------
+    name
+        As in a stream configuration.
+    expected
+        Its type or choices.
+    default
+        Its value where it is not set.
+    meaning
+        What it does, without a full stop at its end; empty where the gadget does not tell.
     """
 
     name: str
@@ -87,12 +95,12 @@ def properties_of(cls: type) -> list[Property]:
     Parameters
     ----------
     cls
-        The gadget's dataclass `Parameters`, each field of which is `Annotated[type, "meaning"]`.
+        The gadget's dataclass `Parameters`: each field is `Annotated[type, "meaning"]`, and has a default.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints, defaults = typing.get_type_hints(cls, include_extras=True), cls()
     return [
-        Property(field.name, _expected(hints[field.name]), _default(field.default), _meaning(hints[field.name]))
-        for field in fields(cls)
+        Property(name, _expected(hint), _shown(getattr(defaults, name)), _meaning(hint))
+        for name, hint in ((field.name, hints[field.name]) for field in fields(cls))
     ]
 
 
@@ -108,13 +116,11 @@ def _expected(hint: Any) -> str:
         hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
     if typing.get_origin(hint) is typing.Literal:
         *others, last = typing.get_args(hint)
-        return f"{', '.join(others)} or {last}" if others else last
-    return KINDS.get(hint, hint.__name__)
+        return f"{', '.join(others)} or {last}" if others else str(last)
+    return KINDS.get(hint) or str(hint.__name__)
 
 
-def _default(value: Any) -> str:
-    if value is MISSING:
-        return ""
+def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else "not set" if value in (None, "") else str(value)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..chain.chain import GADGETS
-from ..chain.parameters import Property, properties_of
+from ..chain.parameters import properties_of
 from ..errors import ConfigurationError
 
 PACKAGE = "snrstream.gadgets"
@@ -48,7 +48,7 @@ def show_gadget(name: str) -> Iterator[str]:
         yield "  no properties"
     for known in properties:
         yield ""
-        yield f"  {known.name}: {known.expected}; {_default(known)}"
+        yield f"  {known.name}: {known.expected}; default: {known.default}"
         yield from textwrap.wrap(known.meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
@@ -71,12 +71,8 @@ def gadgets_page() -> Iterator[str]:
         yield "| property | value | default | meaning |"
         yield "|---|---|---|---|"
         for known in properties:
-            yield f"| `{known.name}` | {known.expected} | {known.default or 'must be set'} | {known.meaning} |"
+            yield f"| `{known.name}` | {known.expected} | {known.default} | {known.meaning} |"
         yield ""
-
-
-def _default(known: Property) -> str:
-    return f"default: {known.default}" if known.default else "must be set"
 
 
 def _summary(name: str) -> str:

@@ -13,15 +13,16 @@ import numpy as np
 from ismrmrd import xsd
 
 from ..denoising.alpha import Alpha
-from ..denoising.frames import Mode, Neighbours, Window
 from ..denoising.group import Frame
 from ..denoising.images import denoised, residual, stand_in
-from ..denoising.model import TIMEOUT_S, load_model
+from ..denoising.model import load_model
+from ..denoising.neighbours import Mode, Neighbours, Stack
+from ..denoising.runs import TIMEOUT_S
 from ..errors import ConnectionFailed, ModelError, ModelTimeout, SnrstreamError
 from ..image_kind import ImageKind
 from ..items import ReconImage
 from ..system.resources import is_plain_name
-from ..system.time_limit import heed
+from ..system.time_limit import cancel_when
 from ..wire.messages import Pause
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class _Denoiser:
         self._unusable = ""  # why, for the rest of the scan
         self._overlaps = False
         self._given_up: Future[None] = Future()
-        self._worker = ThreadPoolExecutor(1, initializer=heed, initargs=(self._given_up,))
+        self._worker = ThreadPoolExecutor(1, initializer=cancel_when, initargs=(self._given_up,))
         self._at_work: tuple[list[Frame], Future[list[ReconImage]]] | None = None
         self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:
@@ -169,8 +170,8 @@ class _Denoiser:
         elif self._alpha.keeps_original:
             frame.second = stand_in(item, "not denoised: alpha is 1", {"SNRSTREAM_alpha": str(self._alpha)})
         else:
-            for window in self._neighbours.add(frame):
-                self._denoise(window)
+            for stack in self._neighbours.add(frame):
+                self._denoise(stack)
         yield from self._leaving()
 
     def pause(self) -> Iterator[ReconImage]:
@@ -181,8 +182,8 @@ class _Denoiser:
 
     def end(self) -> Iterator[ReconImage]:
         """What still waits."""
-        for window in () if self._unusable else self._neighbours.end():
-            self._denoise(window)
+        for stack in () if self._unusable else self._neighbours.end():
+            self._denoise(stack)
             yield from self._leaving()
         self._finish()
         yield from self._leaving()
@@ -192,19 +193,19 @@ class _Denoiser:
         self._given_up.set_result(None)
         self._worker.shutdown(cancel_futures=True)
 
-    def _denoise(self, window: Window) -> None:
-        """Have the seconds of a window made, once those of the one before it are."""
+    def _denoise(self, stack: Stack) -> None:
+        """Have the seconds of a stack made, once those of the one before it are."""
         self._finish()
         if self._unusable:
             return
         strength, timeout_s = self._parameters.strength, self._parameters.timeout_s
-        making = self._worker.submit(denoised, window, self._model, self._alpha, strength, timeout_s)
-        self._at_work = [window.frames[place] for place in window.leaving], making
+        making = self._worker.submit(denoised, stack, self._model, self._alpha, strength, timeout_s)
+        self._at_work = [stack.frames[place] for place in stack.leaving], making
         if not self._overlaps:
             self._finish()
 
     def _finish(self) -> None:
-        """Wait for the window at work: its seconds, stand-ins where the model fails."""
+        """Wait for the stack at work: its seconds, stand-ins where the model fails."""
         if self._at_work is None:
             return
         (leaving, making), self._at_work = self._at_work, None

@@ -15,7 +15,7 @@ from ismrmrd.xsd import ismrmrdHeader
 
 from ..errors import ConfigurationError, ScanError
 from .dicom import write_dicom
-from .image_values import name
+from .image_values import label_of
 from .preview import preview
 
 OUTPUT_NAMES = ("images.h5", "dicom", "preview.png")
@@ -126,11 +126,11 @@ def _write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path
         for image in images:
             kind = (image.data.shape, image.data.dtype)
             if image.data.dtype.itemsize != get_hdf5type(image.data_type).itemsize:
-                raise ScanError(f"{name(image)} has {kind[1]} pixels, which images.h5 has no type for")
+                raise ScanError(f"{label_of(image)} has {kind[1]} pixels, which images.h5 has no type for")
             first = shapes.setdefault(image.image_series_index, kind)
             if kind != first:
                 raise ScanError(
-                    f"{name(image)} is {kind[1]} {kind[0]}, expected {first[1]} {first[0]} as in the first "
+                    f"{label_of(image)} is {kind[1]} {kind[0]}, expected {first[1]} {first[0]} as in the first "
                     "image of the series: a series in images.h5 has one shape and type"
                 )
             dataset.append_image(f"image_{image.image_series_index}", _with_attribute_length(image))

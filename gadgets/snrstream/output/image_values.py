@@ -39,11 +39,11 @@ def meta_number(image: ismrmrd.Image, key: str) -> float | None:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ScanError(f"{name(image)}: meta {key} is {values[0]!r}, expected a number")
+        raise ScanError(f"{label_of(image)}: meta {key} is {values[0]!r}, expected a number")
     return number
 
 
-def name(image: ismrmrd.Image) -> str:
+def label_of(image: ismrmrd.Image) -> str:
     """How error messages call an image."""
     return f"series {image.image_series_index}, image {image.image_index}"
 
@@ -74,7 +74,7 @@ def scale_ratio(image: ismrmrd.Image) -> float | None:
     """
     ratio = meta_number(image, "GADGETRON_ScaleRatio")
     if ratio is not None and ratio <= 0:
-        raise ScanError(f"{name(image)}: meta GADGETRON_ScaleRatio is {ratio:g}, expected a positive number")
+        raise ScanError(f"{label_of(image)}: meta GADGETRON_ScaleRatio is {ratio:g}, expected a positive number")
     return ratio
 
 
@@ -98,16 +98,16 @@ def physical_values(image: ismrmrd.Image) -> np.ndarray:
     """
     pixels: np.ndarray = image.data
     if pixels.size == 0:
-        raise ScanError(f"{name(image)} has shape {pixels.shape}, expected at least one pixel")
+        raise ScanError(f"{label_of(image)} has shape {pixels.shape}, expected at least one pixel")
     n_bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     if n_bad:
-        raise ScanError(f"{name(image)}: {n_bad} of {pixels.size} pixels are NaN or infinite, expected none")
+        raise ScanError(f"{label_of(image)}: {n_bad} of {pixels.size} pixels are NaN or infinite, expected none")
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels.astype(np.complex128))
     return pixels.astype(np.float64) / (scale_ratio(image) or 1.0)
 
 
-def window(image: ismrmrd.Image) -> tuple[float, float]:
+def display_window(image: ismrmrd.Image) -> tuple[float, float]:
     """Window centre and width in physical values, for a viewer.
 
     From meta `WindowCenter` and `WindowWidth`, which are in the unit of the image's own pixels; else

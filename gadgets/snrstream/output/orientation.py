@@ -26,5 +26,5 @@ def _letters(direction: Sequence[float], sign: int) -> str:
         return ""
     vector /= length
     axes = sorted(range(3), key=lambda axis: -abs(vector[axis]))
-    told = [axis for n, axis in enumerate(axes) if n == 0 or abs(vector[axis]) > TILTED]
-    return "".join((POSITIVE if vector[axis] > 0 else NEGATIVE)[axis] for axis in told)
+    shown_axes = [axis for n, axis in enumerate(axes) if n == 0 or abs(vector[axis]) > TILTED]
+    return "".join((POSITIVE if vector[axis] > 0 else NEGATIVE)[axis] for axis in shown_axes)

@@ -10,13 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import ScanError
 from ..image_kind import ImageKind
+from ..system.numbers import three_digits
 from .image_values import (
+    display_window,
     kind_of,
     meta_values,
     physical_values,
     quantile_range,
     unit,
-    window,
 )
 from .orientation import edge_letters
 
@@ -99,7 +100,7 @@ def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[st
     shown = original or denoised or stand_in
     panels = []
     if shown is not None:
-        center, width = window(shown)
+        center, width = display_window(shown)
         low, high = center - width / 2, center + width / 2
         for image, name in ((original, "Original"), (denoised, "Denoised"), (stand_in, "Not denoised")):
             if image is not None and (image is not stand_in or denoised is None):
@@ -122,12 +123,12 @@ def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[st
 
 def _how_denoised(image: ismrmrd.Image) -> str:
     """Model, alpha and strength, as far as the image tells."""
-    told = []
+    parts = []
     for key, word in (("model", "denoised by"), ("alpha", "alpha"), ("strength", "strength")):
         values = meta_values(image, f"SNRSTREAM_{key}")
         if values and not (key == "strength" and values == ["1"]):
-            told.append(f"{word} {' '.join(values)}")
-    text = ", ".join(told)
+            parts.append(f"{word} {' '.join(values)}")
+    text = ", ".join(parts)
     return text if len(text) <= LONGEST_NOTE else text[: LONGEST_NOTE - 4] + " ..."
 
 
@@ -177,7 +178,7 @@ def _difference(original: Panel, denoised: Panel) -> Panel:
 def _draw(panel: Panel, height: int) -> Image.Image:
     """A panel with its labels above and its colour bar below."""
     title_font, small_font = ImageFont.load_default(22), ImageFont.load_default(16)
-    subtitle = f"{panel.unit}, {_number(panel.low)} to {_number(panel.high)}"
+    subtitle = f"{panel.unit}, {three_digits(panel.low)} to {three_digits(panel.high)}"
     picture_width = max(1, round(height * panel.width_over_height))
     width = max(
         picture_width,
@@ -200,8 +201,8 @@ def _draw(panel: Panel, height: int) -> Image.Image:
     bar = np.broadcast_to(np.linspace(0, 1, picture_width), (BAR_HEIGHT, picture_width))
     cell.paste(_colored(bar, panel.colors), (left, bar_top))
     labels_top, right = bar_top + BAR_HEIGHT + 5, left + picture_width
-    draw.text((left, labels_top), _number(panel.low), font=small_font, fill=DIM)
-    draw.text((right, labels_top), _number(panel.high), font=small_font, fill=DIM, anchor="ra")
+    draw.text((left, labels_top), three_digits(panel.low), font=small_font, fill=DIM)
+    draw.text((right, labels_top), three_digits(panel.high), font=small_font, fill=DIM, anchor="ra")
     return cell
 
 
@@ -220,7 +221,3 @@ def _colored(level: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> Ima
     points = np.linspace(0, 1, len(colors))
     channels = [np.interp(level, points, [color[i] for color in colors]) for i in range(3)]
     return Image.fromarray(np.rint(np.stack(channels, axis=-1)).astype(np.uint8))
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"

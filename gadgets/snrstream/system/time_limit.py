@@ -18,7 +18,7 @@ _left_behind: list[tuple[str | None, threading.Thread]] = []  # under the keys t
 _lock = threading.Lock()
 
 
-def heed(given_up: concurrent.futures.Future[None]) -> None:
+def cancel_when(given_up: concurrent.futures.Future[None]) -> None:
     """From now on, end the work of this thread's calls of `within` when `given_up` is done."""
     _here.given_up = given_up
 
@@ -30,7 +30,7 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     behind, for no thread can be ended from outside. Until it ends by itself, work of the same `key` is refused, so
     that one scan after the other cannot pile up threads.
 
-    Raises TimeoutError after the limit, RuntimeError where work is refused or given up (`heed`).
+    Raises TimeoutError after the limit, RuntimeError where work is refused or given up (`cancel_when`).
     """
     with _lock:
         _left_behind[:] = [entry for entry in _left_behind if entry[1].is_alive()]

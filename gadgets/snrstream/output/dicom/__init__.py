@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from ... import __version__
 from ...errors import ConfigurationError
-from ..image_values import unit, window
+from ..image_values import display_window, unit
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description
 from .geometry import ImagePlane, image_planes
@@ -37,7 +37,7 @@ def to_dicom(
     Raises ScanError for pixels that are not finite and for a geometry that describes no plane.
     """
     identity = identity or ScanIdentity.of(header)
-    pixels, center_width, planes = store(image), window(image), image_planes(image)
+    pixels, center_width, planes = store(image), display_window(image), image_planes(image)
     n_channels = image.data.shape[0]
     n_parts = n_channels * len(planes)
     datasets = []

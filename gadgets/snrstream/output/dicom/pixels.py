@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ScanError
 from ...image_kind import ImageKind
-from ..image_values import kind_of, name, physical_values, scale_ratio
+from ..image_values import kind_of, label_of, physical_values, scale_ratio
 
 UINT16_MAX = 65535
 SIGNED_OFFSET = 32768
@@ -48,7 +48,7 @@ def store(image: ismrmrd.Image) -> StoredPixels:
     Raises ScanError for colour images, for pixels that are not finite and for images without pixels.
     """
     if image.image_type == ismrmrd.IMTYPE_RGB:
-        raise ScanError(f"{name(image)} is an RGB image, expected one value a pixel")
+        raise ScanError(f"{label_of(image)} is an RGB image, expected one value a pixel")
     values = physical_values(image)
     ratio = scale_ratio(image) or 1.0
     if image.data.dtype == np.uint16:
