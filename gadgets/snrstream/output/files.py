@@ -29,8 +29,23 @@ def write_outputs(
     Everything is written aside, in the same folder, and moved in place at the end: outputs of an earlier
     run are replaced as a whole, and stay as they were where this run fails.
 
-    Raises ConfigurationError for a folder that cannot be written and as `check_replaceable`, ScanError for images that
-    cannot be written.
+    Parameters
+    ----------
+    images
+        At least one; pixels (channel, z, y, x).
+    header_xml
+        The scan's header, for `images.h5`.
+    header
+        The same, parsed, for DICOM and the title; None where there is none.
+    folder
+        Made where it does not exist.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder cannot be written, and as `check_replaceable`.
+    ScanError
+        There is no image, or one that cannot be written.
     """
     if not images:
         raise ScanError(f"no images to write to {folder}: the chain sent none, expected at least one")
@@ -62,11 +77,16 @@ def _title(header: ismrmrdHeader | None) -> str:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Whether a folder is one for outputs: new, empty, or with those of an earlier run, which are replaced.
+    """Require a folder for outputs: new, empty, or with those of an earlier run, which are replaced.
 
     A folder named dicom may hold somebody's only copy of a scan: none but our own files are replaced. And outputs do
     not go among files of another kind, such as raw scans, unless earlier ones are there already. Hidden files do not
-    count. Raises ConfigurationError, also for a folder that cannot be read.
+    count.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder holds something else, or cannot be read.
     """
     try:
         _check_our_names(folder)

@@ -7,7 +7,7 @@ import numpy as np
 
 # Along x, y and z of the patient's coordinates (LPS): what lies at the positive end, and at the negative one.
 POSITIVE, NEGATIVE = "LPH", "RAF"
-TILTED = 0.35  # sine of 20 degrees: of an axis tilted by more, the second letter is told too
+TILTED = 0.35  # sine of 20 degrees: of an axis tilted by more, the second letter is given too
 
 
 def edge_letters(image: ismrmrd.Image) -> tuple[str, str, str, str]:

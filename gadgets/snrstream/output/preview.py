@@ -41,8 +41,23 @@ VIRIDIS = (
 
 @dataclass(frozen=True)
 class Panel:
-    """Physical values (y, x), float64, and how to show them. width_over_height: of the field of view. edges: letters
-    at the left, right, top and bottom."""
+    """A picture of one slice, and how to show it.
+
+    Attributes
+    ----------
+    title, unit
+        Above it.
+    values
+        `(y, x)` float64, physical.
+    low, high
+        The values that are shown in the first and the last of the colours.
+    width_over_height
+        Of the field of view.
+    edges
+        Letters at the left, right, top and bottom.
+    colors
+        Points of equal distance, red, green and blue to 255.
+    """
 
     title: str
     unit: str
@@ -63,7 +78,17 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     the first series counts. Under the title stand the model and alpha, and whether pixels are not in SNR units; at the
     edges, the sides of the patient.
 
-    Raises ScanError where there is no image, or one with pixels that are not finite.
+    Parameters
+    ----------
+    images
+        Of one scan; pixels (channel, z, y, x).
+    title
+        For the top, cut at 80 characters.
+
+    Raises
+    ------
+    ScanError
+        There is no image, or one with pixels that are not finite.
     """
     panels, notes = _panels(images)
     ny = panels[0].values.shape[0]

@@ -50,8 +50,7 @@ def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
 
 
 def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> str:
-    """Protocol, snrstream, and what the chain made of it: no name that the scanner gives. The end survives beyond 64
-    characters."""
+    """Protocol, snrstream, and what the chain made of it: no name that the scanner gives. The end survives a cut."""
     additional = _first(
         image, "SeriesDescriptionAdditional", "SequenceDescriptionAdditional", "GADGETRON_SeqDescription"
     )

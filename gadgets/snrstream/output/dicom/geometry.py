@@ -21,9 +21,20 @@ ORTHOGONAL_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class ImagePlane:
-    """One 2D slice. Lengths in mm, vectors of shape (3,), float64, LPS.
+    """One 2D slice. Vectors of shape (3,), float64, LPS.
 
     Pixel (row y, column x) has its centre at `first_pixel_mm` + x `dx_mm` `read` + y `dy_mm` `phase`.
+
+    Attributes
+    ----------
+    first_pixel_mm
+        Centre of the first pixel.
+    read, phase
+        Directions of the rows and columns, of length 1, orthogonal.
+    dx_mm, dy_mm
+        Distance of pixels.
+    dz_mm
+        Slice thickness, 0 where the image does not say.
     """
 
     first_pixel_mm: np.ndarray
@@ -32,7 +43,6 @@ class ImagePlane:
     dx_mm: float
     dy_mm: float
     dz_mm: float
-    """Slice thickness, 0 where the image does not say."""
 
     @property
     def location_mm(self) -> float:
@@ -41,9 +51,12 @@ class ImagePlane:
 
 
 def image_planes(image: ismrmrd.Image) -> list[ImagePlane]:
-    """The planes of an image of shape (channels, z, y, x), one for each z.
+    """The planes of an image of shape (channel, z, y, x), one for each z.
 
-    Raises ScanError where directions, position or field of view do not describe a plane.
+    Raises
+    ------
+    ScanError
+        Directions, position or field of view do not describe a plane.
     """
     _, nz, ny, nx = image.data.shape
     fov_mm = np.array(image.field_of_view, dtype=np.float64)
