@@ -12,7 +12,7 @@ from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate, coil_combine, grappa, image_finish, noise_adjust
 from snrstream.image_kind import ImageKind
 from snrstream.items import Bucket, ReconImage, ScanWarning
-from snrstream.output.image_values import display_window, unit
+from snrstream.output.image_values import display_window, unit_of
 from snrstream.recon.spectrum import Spectrum
 
 
@@ -282,7 +282,7 @@ def test_images_in_raw_units_are_neither_black_nor_clipped(recon, size: float) -
     empty = dataclasses.replace(raw, image=np.zeros_like(raw.image))
     *_, first, _, second, _ = image_finish.process([empty, raw, twice], None, image_finish.Parameters())
     assert first.meta["GADGETRON_ScaleRatio"] == second.meta["GADGETRON_ScaleRatio"]
-    assert first.meta["SNRSTREAM_snr_units"] == "false" and unit(first) == "a.u."
+    assert first.meta["SNRSTREAM_snr_units"] == "false" and unit_of(first) == "a.u."
     if size:
         assert 1000 <= first.data.max() < 10_000 and second.data.max() == pytest.approx(2 * first.data.max(), abs=1)
         assert first.data.max() / float(first.meta["GADGETRON_ScaleRatio"]) == pytest.approx(size, rel=1e-3)

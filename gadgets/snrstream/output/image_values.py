@@ -84,7 +84,7 @@ def scale_ratio(image: ismrmrd.Image) -> float | None:
     return ratio
 
 
-def unit(image: ismrmrd.Image) -> str:
+def unit_of(image: ismrmrd.Image) -> str:
     """Unit of `physical_values`: "" for g-maps, "rad" for phase, "SNR", or "a.u." where nothing says so."""
     if kind_of(image) is ImageKind.G_MAP:
         return ""
@@ -103,7 +103,7 @@ def physical_values(image: ismrmrd.Image) -> np.ndarray:
     Returns
     -------
     values
-        `(channel, z, y, x)` float64, in the image's `unit`.
+        `(channel, z, y, x)` float64, in the image's `unit_of`.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from .image_values import (
     meta_values,
     physical_values,
     quantile_range,
-    unit,
+    unit_of,
 )
 from .orientation import edge_letters
 
@@ -188,7 +188,7 @@ def _panel(
     is_known = fov_x_mm > 0 and fov_y_mm > 0
     aspect = fov_x_mm / fov_y_mm if is_known else nx / ny
     aspect = min(max(aspect, NARROWEST), WIDEST)
-    label = {"": "noise amplification", "SNR": "SNR units"}.get(unit(image), unit(image))
+    label = {"": "noise amplification", "SNR": "SNR units"}.get(unit_of(image), unit_of(image))
     return Panel(title, label, values[0, values.shape[1] // 2], low, high, aspect, edge_letters(image), colors)
 
 

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from ... import __version__
 from ...errors import ConfigurationError
-from ..image_values import display_window, unit
+from ..image_values import display_window, unit_of
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description
 from .geometry import ImagePlane, image_planes
@@ -64,7 +64,7 @@ def to_dicom(
             add_sequence(dataset, header, image.contrast)
             _add_plane(dataset, plane, is_volume=len(planes) > 1)
             _add_pixels(dataset, pixels.stored[channel, z])
-            _add_values(dataset, pixels, unit(image), center_width)
+            _add_values(dataset, pixels, unit_of(image), center_width)
             add_description(dataset, image, header, pixels)
             _add_time(dataset, image, header)
             dataset.InstanceNumber = str(number)
