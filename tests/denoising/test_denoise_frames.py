@@ -145,7 +145,7 @@ def test_images_not_in_snr_units_are_no_neighbours_and_keep_their_place(use) -> 
     assert all(image.warnings == () for image in (*out[4:5], *out[6:]))
 
 
-def test_a_failure_gives_stand_ins_for_all_images_of_its_window(use) -> None:
+def test_a_failure_gives_stand_ins_for_all_images_of_its_stack(use) -> None:
     use(FrameMean(failures=[ModelError("it broke")]))
     images = [recon_image(n, slice=s, repetition=n) for s in range(2) for n in range(3)]
     out = run(images, frames="series")[6:]

@@ -3,8 +3,8 @@
 import pytest
 
 from snrstream.chain.chain import parse_chain
-from snrstream.denoising.frames import Neighbours
 from snrstream.denoising.group import Frame
+from snrstream.denoising.neighbours import Neighbours
 from snrstream.gadgets import denoise, image_finish
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.hosts.openrecon import adjusted
@@ -20,8 +20,8 @@ INTERLEAVED = (0, 2, 4, 6, 1, 3, 5)  # positions of the slices, in the order of 
 def told(images: list[ReconImage], axis: str, n_frames: int, mode: str, n_slices=None, n_times=1) -> list[str]:
     """The warning of each image in the order of leaving, empty where it has none."""
     neighbours = Neighbours(axis, n_frames, mode, n_slices, 1 << 30, n_times)
-    windows = [window for image in images for window in neighbours.add(Frame(image))] + neighbours.end()
-    return [text for window in windows for text in len(window.leaving) * ["; ".join(window.warnings)]]
+    stacks = [stack for image in images for stack in neighbours.add(Frame(image))] + neighbours.end()
+    return [text for stack in stacks for text in len(stack.leaving) * ["; ".join(stack.warnings)]]
 
 
 def stack(positions, repetition: int = 0) -> list[ReconImage]:

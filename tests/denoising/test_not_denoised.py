@@ -175,9 +175,11 @@ CHILD = """
     from snrstream.gadgets import denoise
     from snrstream.denoising import manifest
     from snrstream.gadgets.gadget import run
+    from snrstream.gadgets.gadget import run as run_gadget
     from snrstream.image_kind import ImageKind
     from snrstream.system.time_limit import leave
     from tests.denoising.images import recon_image
+    from tests.scans import NO_HEADER
     from tests.scans import NO_HEADER
 
     manifest.folder = lambda kind: Path(sys.argv[1])

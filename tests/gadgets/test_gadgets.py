@@ -14,7 +14,7 @@ from snrstream.gadgets.gadget import Scan
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
 from snrstream.items import Bucket, ReconImage
-from snrstream.output.image_values import unit, window
+from snrstream.output.image_values import display_window, unit_of
 from snrstream.recon.spectrum import Spectrum
 from tests.scans import NO_HEADER
 
@@ -238,25 +238,25 @@ def test_windows_of_float_images_cover_what_matters_whatever_its_size(recon, siz
         (1, 0.0, float(np.percentile(np.abs(units.image), 99.5))),
         (20, 1.0, float(np.percentile(gmap, 99.5))),
     ):
-        center, width = window(images[series])
+        center, width = display_window(images[series])
         # Six digits are kept, of a percentile among few pixels.
         assert center - width / 2 == pytest.approx(low, abs=1e-5 * high)
         assert center + width / 2 == pytest.approx(high, rel=1e-5)
-    assert window(images[300]) == window(images[1])
+    assert display_window(images[300]) == display_window(images[1])
 
 
 @pytest.mark.parametrize("output", ["complex", "magnitude"])
 def test_a_g_map_of_ones_is_not_black(recon, output: str) -> None:
     """As of a scan that was not accelerated: a window from 1 would show object and background alike."""
     image = finished(dataclasses.replace(recon, gmap=np.ones_like(recon.gmap)), output=output)[20]
-    center, width = window(image)
+    center, width = display_window(image)
     assert center - width / 2 == 0 and 1 <= center + width / 2 <= 1.02
 
 
 @pytest.mark.parametrize("output", ["complex", "magnitude"])
 def test_an_image_of_zeros_has_a_window(recon, output: str) -> None:
     images = finished(dataclasses.replace(recon, image=np.zeros_like(recon.image)), output=output)
-    assert window(images[1])[1] > 0
+    assert display_window(images[1])[1] > 0
 
 
 def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
@@ -294,7 +294,7 @@ def test_images_in_raw_units_are_neither_black_nor_clipped(recon, size: float) -
     empty = dataclasses.replace(raw, image=np.zeros_like(raw.image))
     *_, first, _, second, _ = run_gadget(image_finish, [empty, raw, twice], NO_HEADER, image_finish.Parameters())
     assert first.meta["GADGETRON_ScaleRatio"] == second.meta["GADGETRON_ScaleRatio"]
-    assert first.meta["SNRSTREAM_snr_units"] == "false" and unit(first) == "a.u."
+    assert first.meta["SNRSTREAM_snr_units"] == "false" and unit_of(first) == "a.u."
     if size:
         assert 1000 <= first.data.max() < 10_000 and second.data.max() == pytest.approx(2 * first.data.max(), abs=1)
         assert first.data.max() / float(first.meta["GADGETRON_ScaleRatio"]) == pytest.approx(size, rel=1e-3)

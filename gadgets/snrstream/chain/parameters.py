@@ -2,12 +2,14 @@
 
 import types
 import typing
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 
 T = TypeVar("T")
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T:
@@ -103,10 +105,68 @@ def _convert(hint: Any, text: str) -> Any:
         return text
     if hint is bool:
         if text.lower() not in ("true", "false"):
-            raise ValueError("true or false")
+            raise ValueError(KINDS[bool])
         return text.lower() == "true"
     try:
         return hint(text)
     except ValueError:
-        kind = {int: "a whole number", float: "a number"}.get(hint, hint.__name__)
-        raise ValueError(kind) from None
+        raise ValueError(KINDS.get(hint, hint.__name__)) from None
+
+
+@dataclass(frozen=True)
+class Property:
+    """What a gadget's property is, for people.
+
+    Attributes
+    ----------
+    name
+        As in a stream configuration.
+    expected
+        Its type or choices.
+    default
+        Its value where it is not set.
+    meaning
+        What it does, without a full stop at its end; empty where the gadget does not tell.
+    """
+
+    name: str
+    expected: str
+    default: str
+    meaning: str
+
+
+def properties_of(cls: type) -> list[Property]:
+    """What the fields of a gadget's parameters say about themselves, in their order.
+
+    Parameters
+    ----------
+    cls
+        The gadget's dataclass `Parameters`: each field is `Annotated[type, "meaning"]`, and has a default.
+    """
+    hints, defaults = typing.get_type_hints(cls, include_extras=True), cls()
+    return [
+        Property(name, _expected(hint), _shown(getattr(defaults, name)), _meaning(hint))
+        for name, hint in ((field.name, hints[field.name]) for field in fields(cls))
+    ]
+
+
+def _meaning(hint: Any) -> str:
+    """The first text that an `Annotated` bears beside its type."""
+    return next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), "")
+
+
+def _expected(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
+    if isinstance(hint, types.UnionType):
+        hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
+    if typing.get_origin(hint) is typing.Literal:
+        *others, last = typing.get_args(hint)
+        return f"{', '.join(others)} or {last}" if others else str(last)
+    return KINDS.get(hint) or str(hint.__name__)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else "not set" if value in (None, "") else str(value)

@@ -7,18 +7,18 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from ..denoising.manifest import (
-    Manifest,
-    Recorded,
+    file_and_size,
     load_manifest,
     model_names,
     models_folder,
     named_manifest,
+    problem_of,
     read_checked,
 )
+from ..denoising.manifest_fields import Manifest, Recorded
 from ..errors import ModelError, printable
 
 COLUMNS = ("name", "version", "format", "input", "frames", "alpha", "licence")
@@ -40,7 +40,7 @@ def list_models() -> Iterator[str]:
             rows.append(tuple(_cell(text) for text in cells))
         except (ModelError, MemoryError) as exc:
             rows.append((_cell(name),))
-            broken[_cell(name)] = problem(name, exc)
+            broken[_cell(name)] = problem_of(name, exc)
     widths = [max(len(row[n]) for row in rows if len(row) > n) for n in range(len(COLUMNS))]
     for row in rows:
         if len(row) > 1:
@@ -111,20 +111,6 @@ def record_model(name: str) -> Iterator[str]:
     except OSError as exc:
         raise ModelError(f"model {name}: its answer cannot be written: {exc}") from None
     yield _line(f"{name} {manifest.version}: {recorded.file} written, tolerance {recorded.tolerance:g}")
-
-
-def problem(name: str, exc: Exception) -> str:
-    """An error's text without the model's name, which stands beside it."""
-    return "too large for the memory" if isinstance(exc, MemoryError) else str(exc).removeprefix(f"model {name}: ")
-
-
-def file_and_size(path: Path) -> str:
-    """The name of a file and its size."""
-    try:
-        size = path.stat().st_size
-    except OSError as exc:
-        raise ModelError(f"{path.name} cannot be read: {exc}") from None
-    return f"{path.name}, {size / 2**20:.1f} MiB" if size >= 1e5 else f"{path.name}, {size} bytes"
 
 
 def _training(values: dict[str, Any]) -> Iterator[str]:

@@ -17,7 +17,10 @@ LONGEST = 2000  # characters
 class Alpha:
     """Weight of the original, 0 (network alone) to 1 (original).
 
-    points: pairs (g, alpha) of rising g, linear in between and constant outside; a single one holds for all g.
+    Attributes
+    ----------
+    points
+        Pairs (g, alpha) of rising g, linear in between and constant outside; a single one holds for all g.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -29,7 +32,13 @@ class Alpha:
 
     @classmethod
     def by_g(cls, text: str) -> Alpha:
-        """From a table such as `1:0.5 2:0.3 4:0.1`. Raises ValueError with what is wrong in it."""
+        """From a table such as `1:0.5 2:0.3 4:0.1`.
+
+        Raises
+        ------
+        ValueError
+            The text is no such table; what is wrong in it is named.
+        """
         pairs = text.split()
         problem = _problem(pairs) if len(text) <= LONGEST else f"it has {len(text)} characters"
         if problem:
@@ -50,9 +59,18 @@ class Alpha:
         return " ".join(f"{g:g}:{alpha:g}" for g, alpha in self.points)
 
     def blend(self, original: np.ndarray, denoised: np.ndarray, gmap: np.ndarray) -> np.ndarray:
-        """`alpha * original + (1 - alpha) * denoised`, any equal shapes, complex64; gmap float32.
+        """`alpha * original + (1 - alpha) * denoised`, bit for bit the original where alpha is 1.
 
-        Bit for bit the original where alpha is 1. Source: Jung et al., European Radiology (2022), eq. 1.
+        Parameters
+        ----------
+        original, denoised
+            Complex64, of any equal shapes: complex data, before the magnitude.
+        gmap
+            Float32, of the same shape.
+
+        References
+        ----------
+        Jung et al., "MR-self Noise2Noise", European Radiology (2022), eq. 1.
         """
         if len(self.points) == 1:
             return blend(original, denoised, self.points[0][1])

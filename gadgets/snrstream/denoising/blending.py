@@ -6,8 +6,18 @@ import numpy as np
 def blend(original: np.ndarray, denoised: np.ndarray, alpha: float) -> np.ndarray:
     """`alpha * original + (1 - alpha) * denoised`, on complex data before the magnitude.
 
-    Source: Jung et al., "MR-self Noise2Noise", European Radiology (2022), eq. 1. Any equal shapes,
-    complex64. alpha = 1 returns the original bit for bit, alpha = 0 the denoised image.
+    alpha = 1 returns the original bit for bit, alpha = 0 the denoised image.
+
+    Parameters
+    ----------
+    original, denoised
+        Complex64, of any equal shapes.
+    alpha
+        0 to 1.
+
+    References
+    ----------
+    Jung et al., "MR-self Noise2Noise", European Radiology (2022), eq. 1.
     """
     if alpha == 1.0:
         return original.copy()

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..cli.models import file_and_size, problem
 from ..errors import ModelError
+from ..system.numbers import three_digits
 from ..system.threads import limit_threads
-from .manifest import Manifest
+from .manifest import file_and_size, problem_of
+from .manifest_fields import Manifest
 from .model import Model, load_model
 from .recorded import deviation
 from .seam import measure_seam
@@ -25,7 +26,12 @@ def check_model(name: str) -> Iterator[tuple[str, str]]:
 
     Fails where manifest or hash are wrong, the model does not run, `safety` refuses its answer, the recorded answer is
     missed by more than its tolerance, or more than `WEAKER` times the noise remains than the manifest says. The seam is
-    told, not judged. One thread, as `serve` has by default.
+    reported, not judged. One thread, as `serve` has by default.
+
+    Parameters
+    ----------
+    name
+        The model's folder in `models/`.
     """
     limit_threads(1)
     try:
@@ -38,14 +44,22 @@ def check_model(name: str) -> Iterator[tuple[str, str]]:
         for fallback in model.fallbacks:
             yield "fallback", fallback
     except (ModelError, MemoryError) as exc:
-        yield FAILED, problem(name, exc)
+        yield FAILED, problem_of(name, exc)
 
 
 def noise_remaining(manifest: Manifest, noisy: np.ndarray, denoised: np.ndarray, flat: np.ndarray) -> float:
     """Noise SD out over in, from two images each that differ by their noise alone.
 
-    noisy, denoised: `(2, frame, e1, ro)` complex64. flat: `(e1, ro)` bool, where it is measured, away from edges: there
-    g is the same in and out. Of the magnitudes where the network answers with these, for the phase is the original's.
+    Of the magnitudes where the network answers with these, for the phase is the original's.
+
+    Parameters
+    ----------
+    manifest
+        The model's.
+    noisy, denoised
+        `(2, frame, e1, ro)` complex64, what went in and what came out.
+    flat
+        `(e1, ro)` bool, where it is measured, away from edges: there g is the same in and out.
     """
     if manifest.input != "complex_gmap":
         noisy, denoised = np.abs(noisy), np.abs(denoised)
@@ -56,9 +70,17 @@ def noise_remaining(manifest: Manifest, noisy: np.ndarray, denoised: np.ndarray,
 def flat_images(manifest: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Twice the same disc in a disc under noise of SD g per part, the g-map, and where the discs are flat.
 
-    Shapes `(2, frame, e1, ro)` complex64, `(frame, e1, ro)` float32 and `(e1, ro)` bool. In SNR units, with SNR and g
-    within the manifest's ranges. All frames hold the same object under a smooth phase, as in scans, and noise of their
-    own.
+    SNR and g are within the manifest's ranges. All frames hold the same object under a smooth phase, as in scans, and
+    noise of their own.
+
+    Returns
+    -------
+    images
+        `(2, frame, e1, ro)` complex64, in SNR units.
+    gmap
+        `(frame, e1, ro)` float32.
+    flat
+        `(e1, ro)` bool.
     """
     n_frames = 1 if manifest.frames == "none" else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
     rng, shape = np.random.default_rng(0), (n_frames, EDGE, EDGE)
@@ -99,10 +121,11 @@ def _measured(model: Model) -> Iterator[tuple[str, str]]:
     yield "noise", f"SD falls to {found:.1%} in flat regions, manifest {stated:.1%}"
     if not found <= WEAKER * stated:
         yield FAILED, f"{found:.1%} of the noise remains; expected {stated:.1%}, as its manifest says, or near it"
-    best = 1000 * min(seconds) / len(gmap)
+    best_ms = 1000 * min(seconds) / len(gmap)
     how = f"{model.backend} on {model.device}, best of {len(seconds)}"
-    yield "speed", f"{best:.3g} ms a frame of {EDGE} x {EDGE}, {how}"
-    if model.manifest.frames == "time" and len(gmap) > 1:
-        yield "", f"{best * len(gmap):.3g} ms an image in a streamed series, for its {len(gmap)} frames run each time"
+    yield "speed", f"{three_digits(best_ms)} ms a frame of {EDGE} x {EDGE}, {how}"
+    if model.manifest.frames == "time" and (n_frames := len(gmap)) > 1:
+        streamed_ms = three_digits(best_ms * n_frames)
+        yield "", f"{streamed_ms} ms an image in a streamed series, for its {n_frames} frames run each time"
     seam = measure_seam(model, noisy[0], gmap)
     yield "seam of tiles", f"{seam.at_borders:.2g} noise SDs (RMS) where they overlap, {seam.largest:.2g} at most"

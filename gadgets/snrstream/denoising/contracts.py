@@ -1,25 +1,29 @@
 """From complex images and g-maps to a network's input channels, and from its answer back to complex images."""
 
+from typing import TypeVar
+
 import numpy as np
 
-from .manifest import Manifest
-from .tiling import Plan, Tile
+from .manifest_fields import Manifest
+from .tiling import Tile, Tiling
 
-Shape = tuple[int | None, ...]
+Number = TypeVar("Number", int, int | None)  # None where any will do
 
 
-def input_shape(manifest: Manifest, n_batch: int | None, size: tuple[int | None, int | None, int | None]) -> Shape:
+def input_shape(manifest: Manifest, n_batch: Number, size: tuple[Number, Number, Number]) -> tuple[Number, ...]:
     """Of the network's input for `n_batch` tiles of `size` (T, H, W)."""
+    n_frames, height, width = size
     if manifest.input == "magnitude_slices":
-        return n_batch, manifest.n_frames, *size[1:]
-    return n_batch, 3 if manifest.input == "complex_gmap" else 2, *size
+        return n_batch, manifest.n_frames, height, width
+    return n_batch, 3 if manifest.input == "complex_gmap" else 2, n_frames, height, width
 
 
-def output_shape(manifest: Manifest, n_batch: int | None, size: tuple[int | None, int | None, int | None]) -> Shape:
+def output_shape(manifest: Manifest, n_batch: Number, size: tuple[Number, Number, Number]) -> tuple[Number, ...]:
     """Of the network's answer."""
+    n_frames, height, width = size
     if manifest.input == "magnitude_slices":
-        return n_batch, 1, *size[1:]
-    return n_batch, 2 if manifest.input == "complex_gmap" else 1, *size
+        return n_batch, 1, height, width
+    return n_batch, 2 if manifest.input == "complex_gmap" else 1, n_frames, height, width
 
 
 def fixed_size(manifest: Manifest) -> tuple[int | None, int | None, int | None]:
@@ -36,22 +40,30 @@ def scale_of(image: np.ndarray, manifest: Manifest) -> float:
     return float(np.abs(image).max(initial=0.0)) or 1.0
 
 
-def fill(batch: np.ndarray, manifest: Manifest, image: np.ndarray, gmap: np.ndarray, plan: Plan, tile: Tile,
+def fill_input(batch: np.ndarray, manifest: Manifest, image: np.ndarray, gmap: np.ndarray, tiling: Tiling, tile: Tile,
          scale: float) -> None:  # fmt: skip
     """Write the channels of one tile into `batch`, one item of the network's input.
 
-    image, gmap: the whole stack `(frame, e1, ro)`. Beyond its lines and columns stand zeros, with g = 1; beyond its
-    frames it is mirrored.
+    Beyond the lines and columns of the stack stand zeros, with g = 1; beyond its frames it is mirrored.
+
+    Parameters
+    ----------
+    batch
+        `input_shape` without the batch, float32.
+    image, gmap
+        The whole stack `(frame, e1, ro)`, complex64 and float32.
+    scale
+        What the input is divided by.
     """
-    at, lines, columns = tile.start[0], *_in_plane(tile, plan, image.shape)
+    at, lines, columns = tile.start[0], *_in_plane(tile, tiling, image.shape)
     n_lines, n_columns = image[0, lines, columns].shape
     if manifest.input == "magnitude_slices":
         reach = manifest.n_frames // 2
         frames = mirrored(range(at - reach, at + reach + 1), len(image))
     else:
-        frames = mirrored(range(at, at + plan.size[0]), len(image))
+        frames = mirrored(range(at, at + tiling.size[0]), len(image))
     inside = (..., slice(n_lines), slice(n_columns))
-    if (n_lines, n_columns) != plan.size[1:]:
+    if (n_lines, n_columns) != tiling.size[1:]:
         batch[:] = 0
     channels = batch if manifest.input != "magnitude_slices" else batch[None]
     for n, frame in enumerate(frames):
@@ -61,25 +73,35 @@ def fill(batch: np.ndarray, manifest: Manifest, image: np.ndarray, gmap: np.ndar
         else:
             np.abs(part, out=channels[0, n][inside])
         if manifest.input != "magnitude_slices":
-            if (n_lines, n_columns) != plan.size[1:]:
+            if (n_lines, n_columns) != tiling.size[1:]:
                 channels[-1, n] = 1
             channels[-1, n][inside] = gmap[frame, lines, columns]
     if scale != 1:
         batch /= np.float32(scale)
 
 
-def place(out: np.ndarray, answer: np.ndarray, manifest: Manifest, image: np.ndarray, plan: Plan, tile: Tile,
+def put_answer(out: np.ndarray, answer: np.ndarray, manifest: Manifest, image: np.ndarray, tiling: Tiling, tile: Tile,
           scale: float) -> None:  # fmt: skip
-    """Put one item of the network's answer into `out`, complex64, at its place: added with its weights where tiles are
-    blended. A magnitude gets the phase of the image; below 0 it counts as 0, and where the image is 0 it has phase 0.
+    """Put one item of the network's answer into `out` at its place: added with its weights where tiles are blended.
+
+    A magnitude gets the phase of the image; below 0 it counts as 0, and where the image is 0 it has phase 0.
+
+    Parameters
+    ----------
+    out, image
+        The whole stack `(frame, e1, ro)`, complex64.
+    answer
+        `output_shape` without the batch, float32.
+    scale
+        What a magnitude is multiplied by.
     """
-    frames = slice(tile.start[0], min(tile.start[0] + plan.size[0], len(image)))
-    inside = (frames, *_in_plane(tile, plan, image.shape))
+    frames = slice(tile.start[0], min(tile.start[0] + tiling.size[0], len(image)))
+    inside = (frames, *_in_plane(tile, tiling, image.shape))
     target = out[inside]
     n_frames, n_lines, n_columns = target.shape
     channels = answer if manifest.input != "magnitude_slices" else answer[None]
     channels = channels[:, :n_frames, :n_lines, :n_columns]
-    if manifest.input == "complex_gmap" and not plan.blended:
+    if manifest.input == "complex_gmap" and not tiling.blended:
         target.real, target.imag = channels
         return
     if manifest.input == "complex_gmap":
@@ -90,7 +112,7 @@ def place(out: np.ndarray, answer: np.ndarray, manifest: Manifest, image: np.nda
         magnitude = np.abs(original)
         phase = np.where(magnitude > 0, original / np.where(magnitude > 0, magnitude, 1), np.complex64(1))
         denoised = np.maximum(channels[0], 0) * np.float32(scale) * phase
-    if not plan.blended:
+    if not tiling.blended:
         target[:] = denoised
         return
     for axis, weights in enumerate(tile.weights):
@@ -105,6 +127,6 @@ def mirrored(frames: range, n: int) -> list[int]:
     return [min(frame % period, period - frame % period) if n > 1 else 0 for frame in frames]
 
 
-def _in_plane(tile: Tile, plan: Plan, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    (_, y, x), (_, height, width) = tile.start, plan.size
+def _in_plane(tile: Tile, tiling: Tiling, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    (_, y, x), (_, height, width) = tile.start, tiling.size
     return slice(y, min(y + height, shape[1])), slice(x, min(x + width, shape[2]))

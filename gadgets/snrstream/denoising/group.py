@@ -18,7 +18,15 @@ Key = tuple[object, ...]
 
 @dataclass(eq=False)
 class Frame:
-    """An image on its way. second: what follows it, once that is made."""
+    """An original on its way.
+
+    Attributes
+    ----------
+    image
+        The original.
+    second
+        What follows it, its denoised version or a stand-in, once that is made.
+    """
 
     image: ReconImage
     second: ReconImage | None = None

@@ -1,38 +1,55 @@
 """A network's answer blended with the original, and what the images that come of it say about themselves."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from ..image_kind import ImageKind
 from ..items import ReconImage
 from .alpha import Alpha
-from .frames import Window
+from .model import Model
+from .neighbours import Stack
 
 
-def denoised(window: Window, model: Any, alpha: Alpha, strength: float, timeout_s: float) -> list[ReconImage]:
-    """The denoised images of a window that leave now, each with its own head, meta attributes and warnings.
+def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_s: float) -> list[ReconImage]:
+    """The denoised images of a stack that leave now, each with its own head, meta attributes and warnings.
 
-    Partitions are frames, unless the frames are of another time. strength: what the network's input is multiplied by,
-    and its answer divided by; the g-map stays. Raises ModelError, ModelTimeout and MemoryError.
+    Partitions are frames, unless the frames are of another time.
+
+    Parameters
+    ----------
+    stack
+        The originals, with their neighbours.
+    model
+        The network, loaded.
+    alpha
+        Weight of the original.
+    strength
+        What the network's input is multiplied by, and its answer divided by; the g-map stays.
+    timeout_s
+        As of `Model.denoise`, in seconds.
+
+    Raises
+    ------
+    ModelError, ModelTimeout, MemoryError
+        As `Model.denoise`.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # which the model refuses
-        images = [frame.image.image * np.float32(strength) for frame in window.frames]
-    gmaps = [frame.image.gmap for frame in window.frames]
+        images = [frame.image.image * np.float32(strength) for frame in stack.frames]
+    gmaps = [frame.image.gmap for frame in stack.frames]
     if model.manifest.frames == "time":
         image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
         answers = np.stack([model.denoise(*part, timeout_s) for part in zip(image, gmap, strict=True)], axis=1)
     else:
         answer = model.denoise(np.concatenate(images), np.concatenate(gmaps), timeout_s)
         answers = answer.reshape(len(images), *images[0].shape)
-    n_frames = 1 if model.manifest.frames == "none" else len(images) if window.mode else len(images[0])
+    n_frames = 1 if model.manifest.frames == "none" else len(images) if stack.mode else len(images[0])
     n_frames = min(n_frames, model.manifest.n_frames or n_frames)  # of those at hand, the network sees so many
-    meta, history = _audit(window.mode, n_frames, model, alpha, strength)
-    warnings = (*window.warnings, *(f"denoising fell back: {text}" for text in model.fallbacks))
+    meta, history = _audit(stack.mode, n_frames, model, alpha, strength)
+    warnings = (*stack.warnings, *(f"denoising fell back: {text}" for text in model.fallbacks))
     seconds = []
-    for place in window.leaving:
-        item, answer = window.frames[place].image, answers[place] / np.float32(strength)
+    for place in stack.leaving:
+        item, answer = stack.frames[place].image, answers[place] / np.float32(strength)
         second = dataclasses.replace(
             item,
             image=alpha.blend(item.image, answer, item.gmap),
@@ -66,7 +83,7 @@ def residual(original: ReconImage, second: ReconImage) -> ReconImage:
 
 
 def _audit(
-    mode: str, n_frames: int, model: Any, alpha: Alpha, strength: float
+    mode: str, n_frames: int, model: Model, alpha: Alpha, strength: float
 ) -> tuple[dict[str, str | list[str]], str]:
     """Meta attributes and the line of history that tell how an image was denoised."""
     manifest = model.manifest

@@ -1,84 +1,30 @@
-"""The manifest beside a model file: all that the runtime believes about it."""
+"""The folder of a model: its manifest, and the file that the manifest vouches for."""
 
 import hashlib
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
 from ..system.resources import folder, is_plain_name
-from .manifest_checks import LONGEST_SHOWN, check, parse
-
-Size = tuple[int, int, int]
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What the model once answered. file: beside the model, see `test_vector`; sha256: its hash in hex;
-    tolerance: largest difference of a later answer, in SNR units, above 0."""
-
-    file: str
-    sha256: str
-    tolerance: float
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """One model. `manifest.json` holds these keys; those with a default may be left out.
-
-    name, version: printable text. licence: an SPDX name. training: method, data, commit, seed and the like.
-    file, sha256: the model file in the same folder, and its hash in hex. format: `onnx` or `torchscript`.
-    input: `complex_gmap`, channels real, imaginary, g-map in, real, imaginary out; `magnitude_gmap`, magnitude and
-    g-map in, magnitude out; `magnitude_slices`, `n_frames` neighbours' magnitudes in, the centre one's out.
-    layout: of the input, `B,3,T,H,W`, `B,2,T,H,W` or `B,T,H,W` in the order of the above; S may stand for T where
-    frames are slices, D where they are depth.
-    frames: what T holds; `none` where each frame is denoised by itself, `time`, `slice` or `depth` (partitions).
-    n_frames: how many the network takes at once, default 0, any number, or patch's T where there is a patch.
-    `magnitude_slices` needs an odd number of 3 or more.
-    divisor: H and W must be multiples of it.
-    patch, overlap: `[T, H, W]` of a network that takes one size only, and by how much neighbours overlap; both or none.
-    receptive_field: `[T, H, W]`, how many pixels of the input have a say in one of the output; 0, the default, where
-    it is not known. Where it fits the overlap, tiles leave no trace.
-    scale: `snr_units`, noise SD = g per part; `normalised_magnitude`, for `magnitude_slices` alone, the largest
-    magnitude of the stack made 1.
-    default_alpha: weight of the original in the blend, 0 to 1.
-    noise_reduction: measured ratio of noise SD out to in, at alpha 0.
-    snr_range, gfactor_range: `[lowest, highest]` in training, above 0; `safety` holds inputs against them.
-    test_vector: a `Recorded`, or null where there is none.
-    tensorrt: whether ONNX Runtime may use TensorRT where it has it, which takes minutes at first; default false.
-    """
-
-    name: str
-    version: str
-    file: str
-    format: str
-    sha256: str
-    input: str
-    layout: str
-    frames: str
-    divisor: int
-    scale: str
-    default_alpha: float
-    noise_reduction: float
-    training: dict[str, Any]
-    licence: str
-    n_frames: int = 0
-    patch: Size | None = None
-    overlap: Size | None = None
-    receptive_field: Size = (0, 0, 0)
-    snr_range: Range | None = None
-    gfactor_range: Range | None = None
-    test_vector: Recorded | None = None
-    tensorrt: bool = False
+from .manifest_checks import LONGEST_SHOWN, check_values, parse_value
+from .manifest_fields import Manifest, Recorded
 
 
 def load_manifest(model: str) -> tuple[Manifest, Path]:
-    """The manifest of `models/<model>` and the path of its model file, whose hash has been checked.
+    """The manifest of a model and the path of its model file, whose hash has been checked.
 
-    Raises ModelError where the name leaves the folder, a key is missing, unknown or of the wrong type,
-    values are not supported or contradict each other, or a file is missing, cannot be read or does not match its hash.
+    Parameters
+    ----------
+    model
+        Name of a folder in `models/`.
+
+    Raises
+    ------
+    ModelError
+        The name leads out of the folder; a key is missing, unknown or of the wrong type; values are not supported or
+        contradict each other; or a file is missing, cannot be read or does not match its hash.
     """
     manifest, path = named_manifest(model)
     try:
@@ -118,9 +64,19 @@ def model_names() -> list[str]:
 
 
 def read_manifest(place: Path) -> tuple[Manifest, Path]:
-    """The manifest in the folder `place` and the path of its model file, whose hash is still to be checked.
+    """The manifest of a model and the path of its model file, whose hash is still to be checked.
 
-    Raises ModelError as `load_manifest`, OSError or RecursionError where manifest.json cannot be read.
+    Parameters
+    ----------
+    place
+        The model's folder, anywhere.
+
+    Raises
+    ------
+    ModelError
+        As `load_manifest`.
+    OSError, RecursionError
+        manifest.json cannot be read.
     """
     model = place.name
     try:
@@ -132,7 +88,7 @@ def read_manifest(place: Path) -> tuple[Manifest, Path]:
         if values.get("patch") and values["input"] != "magnitude_slices":
             values.setdefault("n_frames", values["patch"][0])
         manifest = Manifest(**values)
-        check(manifest)
+        check_values(manifest)
         if manifest.name != model:
             raise ValueError(f"name in manifest.json is {manifest.name[:100]!r}; expected that of its folder")
     except ValueError as exc:
@@ -141,19 +97,53 @@ def read_manifest(place: Path) -> tuple[Manifest, Path]:
 
 
 def file_beside(place: Path, file: str, model: str) -> Path:
-    """The path of `file` in the folder `place`. Raises ModelError where it is not there, or would lead out of it."""
+    """The path of `file` in the model's folder `place`.
+
+    Raises
+    ------
+    ModelError
+        The file is not there, or its name leads out of the folder.
+    """
     if not is_plain_name(file) or not (place / file).is_file():
         raise ModelError(f"model {model}: file {file!r} of its manifest is not in its folder")
     return place / file
 
 
 def read_checked(path: Path, sha256: str, model: str) -> bytes:
-    """The bytes of a file. Raises ModelError where they do not match the manifest's hash, OSError."""
+    """The bytes of a file.
+
+    Raises
+    ------
+    ModelError
+        They do not match the manifest's hash.
+    OSError
+        They cannot be read.
+    """
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ModelError(f"model {model}: {path.name} has sha256 {found}; its manifest expects {sha256}")
     return data
+
+
+def file_and_size(path: Path) -> str:
+    """The name of a file and its size, for people.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be found.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as exc:
+        raise ModelError(f"{path.name} cannot be read: {exc}") from None
+    return f"{path.name}, {size / 2**20:.1f} MiB" if size >= 1e5 else f"{path.name}, {size} bytes"
+
+
+def problem_of(model: str, exc: Exception) -> str:
+    """The text of a model's error without the model's name, for where that stands beside it."""
+    return "too large for the memory" if isinstance(exc, MemoryError) else str(exc).removeprefix(f"model {model}: ")
 
 
 def _typed(kind: type, raw: Any, what: str) -> dict[str, Any]:
@@ -170,5 +160,5 @@ def _typed(kind: type, raw: Any, what: str) -> dict[str, Any]:
         if known[key].type == (Recorded | None):
             values[key] = None if value is None else Recorded(**_typed(Recorded, value, f"{key} in {what}"))
         else:
-            values[key] = parse(value, known[key].type, f"{key} in {what}")
+            values[key] = parse_value(value, known[key].type, f"{key} in {what}")
     return values

@@ -2,10 +2,9 @@
 
 import math
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import Any, get_args, get_origin
 
-if TYPE_CHECKING:
-    from .manifest import Manifest
+from .manifest_fields import Manifest
 
 LARGEST_DIVISOR = 1024  # images are padded to multiples of it
 LARGEST_PATCH = 4096
@@ -22,11 +21,18 @@ SUPPORTED = {
     "scale": ("snr_units", "normalised_magnitude"),
 }
 CHANNELS = {"complex_gmap": "B,3,", "magnitude_gmap": "B,2,", "magnitude_slices": "B,"}
+ACCEPTED: dict[type, tuple[type, ...]] = {str: (str,), int: (int,), bool: (bool,), float: (int, float)}
 LETTERS = {"none": "T", "time": "T", "slice": "TS", "depth": "TD"}
 
 
-def parse(value: Any, kind: Any, what: str) -> Any:
-    """`value` of JSON as the type of a field: str, int, float, bool, dict, tuple of numbers, or None beside them."""
+def parse_value(value: Any, kind: Any, what: str) -> Any:
+    """`value` of JSON as the type of a field: str, int, float, bool, dict, tuple of numbers, or None beside them.
+
+    Raises
+    ------
+    ValueError
+        It is of another type, or cannot be printed, or is no finite number.
+    """
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if value is None and NoneType in kinds:
         return None
@@ -34,18 +40,19 @@ def parse(value: Any, kind: Any, what: str) -> Any:
         parts = get_args(kinds[0])
         if not isinstance(value, list) or len(value) != len(parts):
             raise ValueError(f"{what} is {_shown(value)}; expected a list of {len(parts)} numbers")
-        return tuple(parse(part, part_kind, what) for part, part_kind in zip(value, parts, strict=True))
-    accepted = {str: (str,), int: (int,), bool: (bool,), float: (int, float)}.get(kinds[0], (dict,))
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kinds[0] is not bool):
+        return tuple(parse_value(part, part_kind, what) for part, part_kind in zip(value, parts, strict=True))
+    accepted: tuple[type, ...] = ACCEPTED.get(kinds[0], (dict,))
+    is_accepted = isinstance(value, accepted) and (kinds[0] is bool or not isinstance(value, bool))
+    if not is_accepted:
         raise ValueError(f"{what} is {_shown(value)}; expected {accepted[-1].__name__}")
-    if kinds[0] is str and not value.isprintable():
+    if isinstance(value, str) and not value.isprintable():
         raise ValueError(f"{what} is {_shown(value)}; expected printable characters")
     if kinds[0] is float and not abs(value) < LARGEST_NUMBER:
         raise ValueError(f"{what} is {_shown(value)}; expected a finite number")
     return value
 
 
-def check(manifest: "Manifest") -> None:
+def check_values(manifest: Manifest) -> None:
     """Whether the values are supported and go together."""
     for key, values in SUPPORTED.items():
         if getattr(manifest, key) not in values:
@@ -73,7 +80,7 @@ def check(manifest: "Manifest") -> None:
     _check_patch(manifest)
 
 
-def _check_frames(manifest: "Manifest") -> None:
+def _check_frames(manifest: Manifest) -> None:
     n_frames, frames = manifest.n_frames, manifest.frames
     _expect(0 <= n_frames <= MOST_FRAMES, f"n_frames is {_shown(n_frames)}", f"0, any, to {MOST_FRAMES}")
     if manifest.input == "magnitude_slices":
@@ -83,7 +90,7 @@ def _check_frames(manifest: "Manifest") -> None:
         _expect(n_frames <= 1, f"n_frames is {n_frames} where frames is 'none'", "0 or 1")
 
 
-def _check_patch(manifest: "Manifest") -> None:
+def _check_patch(manifest: Manifest) -> None:
     patch, overlap = manifest.patch, manifest.overlap
     field = manifest.receptive_field
     _expect(min(field) >= 0, f"receptive_field is {list(field)}", "0, unknown, or more")

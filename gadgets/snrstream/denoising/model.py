@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import ModelError, ModelTimeout
 from . import onnx_backend, torchscript_backend
 from .backend import Backend
-from .manifest import Manifest, load_manifest, read_checked
+from .manifest import load_manifest, read_checked
+from .manifest_fields import Manifest
 from .runs import TIMEOUT_S, Failure, limited, run_tiles
 from .safety import check_input, check_output
 from .tiling import FRAMES_AT_ONCE, LARGEST_TILE, SMALLEST_TILE, plan_tiles
@@ -19,7 +20,7 @@ BACKENDS = {"onnx": ("onnxruntime", onnx_backend), "torchscript": ("torchscript"
 
 
 @dataclass(frozen=True)
-class _Way:
+class _Setup:
     """How the network is run. n_device: of the model's devices. largest, at_once: see `plan_tiles`."""
 
     backend: Backend
@@ -32,8 +33,22 @@ class _Way:
 class Model:
     """One loaded model. `denoise` may be called from several threads.
 
-    devices: `tensorrt`, `cuda`, `cpu` in the order in which they are tried; those at hand where it is not given. One
-    that is not at hand costs nothing. One that fails, or has too little memory, is told in `fallbacks`.
+    Parameters
+    ----------
+    manifest, path
+        What `load_manifest` gives. The file's hash is checked as it is loaded.
+    timeout_s
+        For the loading, in seconds.
+    devices
+        `tensorrt`, `cuda`, `cpu` in the order in which they are tried; those at hand where it is not given. One that
+        fails, or has too little memory, is named in `fallbacks`.
+
+    Raises
+    ------
+    ModelTimeout
+        Loading takes longer than `timeout_s`.
+    ModelError
+        The file cannot be read or loaded, or is not what the manifest says.
     """
 
     def __init__(
@@ -43,44 +58,57 @@ class Model:
         self.backend, self._module = BACKENDS[manifest.format]
         self._devices = devices or self._module.devices(manifest)
         self._lock = threading.Lock()
-        self._way = self._open(0, (), timeout_s)
+        self._setup = self._open(0, (), timeout_s)
 
     @property
     def device(self) -> str:
         """The device in use, such as `CPUExecutionProvider` or `cpu`."""
-        return self._way.backend.device
+        return self._setup.backend.device
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
         """What was given up for want of memory or by a failure of the GPU, and for what; empty if all goes well."""
-        return self._way.fallbacks
+        return self._setup.fallbacks
 
     def tile(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """`(T, H, W)` of the tiles in which a stack of `shape` (frame, e1, ro) is denoised."""
-        return plan_tiles(shape, self.manifest, self._way.largest, self._way.at_once).size
+        return plan_tiles(shape, self.manifest, self._setup.largest, self._setup.at_once).size
 
     def denoise(self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = TIMEOUT_S) -> np.ndarray:
-        """The network's own answer, unblended with the original.
+        """The network's own answer, unblended with the original, of the shape and dtype of `image`.
 
-        image: `(frame, e1, ro)` complex64 in SNR units, frames that are neighbours in order; gmap: the same shape,
-        float32. timeout_s: for each 8 frames, or for the frames of one tile where the network mixes them, and for the
-        loading on another device. Returns the shape and dtype of `image`. Any size: what the network cannot take is
-        padded and cropped, or cut into tiles that overlap and are blended. Raises ModelTimeout where it takes
-        longer, ModelError where it fails in any other way or `safety` refuses its input or answer.
+        Any size: what the network cannot take is padded and cropped, or cut into tiles that overlap and are blended.
+
+        Parameters
+        ----------
+        image
+            `(frame, e1, ro)` complex64, in SNR units; frames that are neighbours, in order.
+        gmap
+            `(frame, e1, ro)` float32.
+        timeout_s
+            Seconds for each 8 frames, or for the frames of one tile where the network mixes them, and for the loading
+            on another device.
+
+        Raises
+        ------
+        ModelTimeout
+            It takes longer.
+        ModelError
+            It fails in any other way, or `safety` refuses its input or answer.
         """
         check_input(self.manifest, image, gmap)
-        first = way = self._way
+        first = setup = self._setup
         while True:
             try:
-                plan = plan_tiles(image.shape, self.manifest, way.largest, way.at_once)
-                denoised = run_tiles(way.backend, self.manifest, plan, image, gmap, timeout_s)
+                tiling = plan_tiles(image.shape, self.manifest, setup.largest, setup.at_once)
+                denoised = run_tiles(setup.backend, self.manifest, tiling, image, gmap, timeout_s)
                 break
             except Failure as failure:
-                way = self._next(way, failure, image.shape, timeout_s)
-        if way is not first:  # it did better; an image that fails in every way leaves things as they are
+                setup = self._next(setup, failure, image.shape, timeout_s)
+        if setup is not first:  # it did better; an image that fails in every way leaves things as they are
             with self._lock:
-                if len(way.fallbacks) > len(self._way.fallbacks):
-                    self._way = way
+                if len(setup.fallbacks) > len(self._setup.fallbacks):
+                    self._setup = setup
         check_output(self.manifest, image, gmap, denoised)
         return denoised
 
@@ -88,17 +116,17 @@ class Model:
         self, image: np.ndarray, gmap: np.ndarray, largest: int, shifted: bool, timeout_s: float = TIMEOUT_S
     ) -> np.ndarray:
         """As `denoise`, without `safety` and fallbacks, in tiles of one's own choice: see `plan_tiles`."""
-        way = self._way
-        plan = plan_tiles(image.shape, self.manifest, largest, way.at_once, shifted)
-        return run_tiles(way.backend, self.manifest, plan, image, gmap, timeout_s)
+        setup = self._setup
+        tiling = plan_tiles(image.shape, self.manifest, largest, setup.at_once, shifted)
+        return run_tiles(setup.backend, self.manifest, tiling, image, gmap, timeout_s)
 
-    def _open(self, n_device: int, fallbacks: tuple[str, ...], timeout_s: float) -> _Way:
+    def _open(self, n_device: int, fallbacks: tuple[str, ...], timeout_s: float) -> _Setup:
         """The first device from `n_device` on that loads the network."""
         while True:
             load, cancel = self._module.opening(self._data(), self.manifest, self._devices[n_device])
             try:
                 failure = f"{self.path.name} cannot be loaded"
-                return _Way(limited(self.manifest, timeout_s, failure, load, cancel), n_device, fallbacks=fallbacks)
+                return _Setup(limited(self.manifest, timeout_s, failure, load, cancel), n_device, fallbacks=fallbacks)
             except Failure as exc:
                 if n_device + 1 == len(self._devices):
                     raise
@@ -111,22 +139,22 @@ class Model:
         except OSError as exc:
             raise ModelError(f"model {self.manifest.name}: {self.path.name} cannot be read: {exc}") from None
 
-    def _next(self, way: _Way, failure: Failure, shape: tuple[int, int, int], timeout_s: float) -> _Way:
+    def _next(self, setup: _Setup, failure: Failure, shape: tuple[int, int, int], timeout_s: float) -> _Setup:
         """After a failure: one tile at a time, then smaller ones, if memory is short, then the next device."""
         if failure.out_of_memory:
-            plan = plan_tiles(shape, self.manifest, way.largest, way.at_once)
-            where = f"out of memory on {way.backend.device}: "
-            if min(plan.at_once, max(map(len, plan.groups))) > 1:
-                return dataclasses.replace(way, at_once=1, fallbacks=(*way.fallbacks, f"{where}one tile at a time"))
-            largest = max(SMALLEST_TILE, max(plan.size[1:]) // 2)
+            tiling = plan_tiles(shape, self.manifest, setup.largest, setup.at_once)
+            where = f"out of memory on {setup.backend.device}: "
+            if min(tiling.at_once, max(map(len, tiling.groups))) > 1:
+                return dataclasses.replace(setup, at_once=1, fallbacks=(*setup.fallbacks, f"{where}one tile at a time"))
+            largest = max(SMALLEST_TILE, max(tiling.size[1:]) // 2)
             smaller = plan_tiles(shape, self.manifest, largest, 1).size
-            if smaller != plan.size:
+            if smaller != tiling.size:
                 text = f"{where}tiles of {smaller[1]} x {smaller[2]}"
-                return dataclasses.replace(way, largest=largest, at_once=1, fallbacks=(*way.fallbacks, text))
-        if way.n_device + 1 == len(self._devices):
+                return dataclasses.replace(setup, largest=largest, at_once=1, fallbacks=(*setup.fallbacks, text))
+        if setup.n_device + 1 == len(self._devices):
             raise failure
-        text = f"{way.backend.device} to {self._devices[way.n_device + 1]}: {failure}"
-        return self._open(way.n_device + 1, (*way.fallbacks, text), timeout_s)
+        text = f"{setup.backend.device} to {self._devices[setup.n_device + 1]}: {failure}"
+        return self._open(setup.n_device + 1, (*setup.fallbacks, text), timeout_s)
 
 
 _loaded: dict[str, Model] = {}
@@ -134,11 +162,24 @@ _loading: dict[str, threading.Lock] = {}  # by name
 
 
 def load_model(name: str, timeout_s: float = TIMEOUT_S) -> Model:
-    """The model `models/<name>`, loaded once and shared. Its manifest and its file's hash are read at every call.
+    """A model, loaded once and shared.
 
-    A model whose folder has changed is loaded anew, and one that could not be loaded is tried again.
-    Raises ModelTimeout where loading takes longer than `timeout_s` seconds, here or in another thread that began it,
-    ModelError for all else that is wrong.
+    Its manifest and its file's hash are read at every call: a model whose folder has changed is loaded anew, and one
+    that could not be loaded is tried again.
+
+    Parameters
+    ----------
+    name
+        Of a folder in `models/`.
+    timeout_s
+        For the loading, in seconds.
+
+    Raises
+    ------
+    ModelTimeout
+        Loading takes longer, here or in another thread that began it.
+    ModelError
+        As `load_manifest` and `Model`.
     """
     manifest, path = load_manifest(name)
     model = _at_hand(name, manifest, path)

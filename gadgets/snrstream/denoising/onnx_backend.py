@@ -5,8 +5,8 @@ import onnxruntime
 
 from ..errors import ModelError
 from .backend import Opening, Stop
-from .contracts import Shape, fixed_size, input_shape, output_shape
-from .manifest import Manifest
+from .contracts import fixed_size, input_shape, output_shape
+from .manifest_fields import Manifest
 
 NOWHERE = "/dev/null/none"  # a folder that cannot be
 SILENT = 4  # ONNX Runtime's log: what fails is raised, and told once
@@ -31,11 +31,13 @@ class OnnxBackend:
         self.most_at_once = n_batch if isinstance(n_batch, int) else ANY_NUMBER
 
     def stop(self) -> onnxruntime.RunOptions:
+        """A signal that ends the run that it is given to."""
         options = onnxruntime.RunOptions()
         options.log_severity_level = SILENT
         return options
 
     def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
+        """The network's answer, float32."""
         return np.asarray(self._session.run(None, {self._input: batch}, stop)[0], np.float32)
 
 
@@ -81,12 +83,12 @@ def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
     return load, lambda: options.set_load_cancellation_flag(True)
 
 
-def _compare(manifest: Manifest, what: str, found: list[int | str | None], expected: Shape) -> None:
+def _compare(manifest: Manifest, what: str, found: list[int | str | None], expected: tuple[int | None, ...]) -> None:
     """Names stand for any number. An input of one size only needs a patch of that size; the batch is 1 or any."""
     wanted = (1, *expected[1:])
     alike = [not isinstance(n, int) or n == m for n, m in zip(found, wanted, strict=False)]
     if len(found) != len(wanted) or not all(alike):
         letters = "BCHW" if len(wanted) == 4 else "BCTHW"
-        told = [n for n, m in enumerate(wanted) if m is not None and n > 0 and (n == 1 or not all(alike[n : n + 1]))]
-        shown = ", ".join(str(wanted[n]) if n in told else letter for n, letter in enumerate(letters))
+        stated = [n for n, m in enumerate(wanted) if m is not None and n > 0 and (n == 1 or not all(alike[n : n + 1]))]
+        shown = ", ".join(str(wanted[n]) if n in stated else letter for n, letter in enumerate(letters))
         raise ModelError(f"model {manifest.name}: {what} has shape {found}; expected [{shown}]")

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelError
-from .manifest import Recorded, file_beside, read_checked, read_manifest
-from .model import TIMEOUT_S, Model
+from .manifest import file_beside, read_checked, read_manifest
+from .manifest_fields import Recorded
+from .model import Model
+from .runs import TIMEOUT_S
 
 FILE = "test_vector.npz"
 EDGE = 64  # of the image, along e1 and ro
@@ -18,10 +20,21 @@ ARRAYS = {"image": np.complex64, "gmap": np.float32, "denoised": np.complex64}
 
 
 def record_test_vector(place: Path, tolerance: float = 1e-2) -> Recorded:
-    """Write `test_vector.npz` into the model folder `place` and its entry into manifest.json.
+    """Write `test_vector.npz` into a model's folder and its entry into manifest.json.
 
-    tolerance: in SNR units; 0.01 is a hundredth of the noise SD, ten times what other processors' sums differ.
-    Raises ModelError where the model does not run.
+    Parameters
+    ----------
+    place
+        The model's folder.
+    tolerance
+        In SNR units; 0.01 is a hundredth of the noise SD, ten times what other processors' sums differ.
+
+    Raises
+    ------
+    ModelError
+        The model does not run.
+    OSError
+        A file cannot be written.
     """
     manifest, path = read_manifest(place)
     image, gmap = _scene(manifest.n_frames or (1 if manifest.frames == "none" else 4))
@@ -37,9 +50,21 @@ def record_test_vector(place: Path, tolerance: float = 1e-2) -> Recorded:
 
 
 def read_test_vector(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """image, g-map and the answer of then, all `(frame, e1, ro)`, complex64, float32 and complex64.
+    """What was recorded of a model.
 
-    Raises ModelError where the manifest has none, or the file is missing, does not match its hash, or holds others.
+    Returns
+    -------
+    image
+        `(frame, e1, ro)` complex64, in SNR units.
+    gmap
+        `(frame, e1, ro)` float32.
+    denoised
+        `(frame, e1, ro)` complex64, the model's answer.
+
+    Raises
+    ------
+    ModelError
+        The manifest has no test vector, or the file is missing, does not match its hash, or holds something else.
     """
     name, recorded = model.manifest.name, model.manifest.test_vector
     if recorded is None:
@@ -50,7 +75,7 @@ def read_test_vector(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         arrays = {key: data[key] for key in ARRAYS}
     except ModelError:
         raise
-    except Exception as exc:  # numpy, zipfile and the decompressors have classes of their own for hostile bytes
+    except Exception as exc:  # noqa: BLE001 - numpy, zipfile and the decompressors have their own for hostile bytes
         raise ModelError(f"model {name}: {recorded.file} cannot be read as a test vector: {exc}") from None
     if len({a.shape for a in arrays.values()}) != 1 or any(arrays[k].dtype != kind for k, kind in ARRAYS.items()):
         found = ", ".join(f"{key} {a.dtype} {a.shape}" for key, a in arrays.items())
@@ -59,7 +84,13 @@ def read_test_vector(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def deviation(model: Model, timeout_s: float = TIMEOUT_S) -> float:
-    """Largest difference of today's answer to the recorded one, in SNR units, to be held against its tolerance."""
+    """Largest difference of today's answer to the recorded one, in SNR units, to be held against its tolerance.
+
+    Raises
+    ------
+    ModelError, ModelTimeout
+        As `read_test_vector` and `Model.denoise`.
+    """
     image, gmap, expected = read_test_vector(model)
     return float(np.abs(model.denoise(image, gmap, timeout_s) - expected).max())
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import ModelError
-from .manifest import Manifest
+from .manifest_fields import Manifest
 
 BRIGHTEST = 99.9  # percentile of |image| / g, so that a few bright vessels or a spike do not count
 LARGEST_G = 99.0  # percentile of the g-map
@@ -20,13 +20,24 @@ MEAN_SPREAD = 6.0  # and in SDs of the mean of white noise, for very small image
 
 
 def check_input(manifest: Manifest, image: np.ndarray, gmap: np.ndarray) -> None:
-    """Whether the stack `(frame, e1, ro)`, complex64 in SNR units, is such as the network was trained on.
+    """Whether a stack is such as the network was trained on.
 
     Its brightest SNR (`BRIGHTEST`) and the g-map's median and `LARGEST_G` are compared with the manifest's ranges,
     widened by `RANGE_SLACK` on both sides: this is to find images in other units, g-maps in percent and scans of
     another kind, not to judge single pixels. So an image of noise alone (`NOISE_ALONE`) is not too dark, and one of
     zeros passes, for there is nothing to spoil.
-    Raises ModelError; also where pixels are not finite or the shapes differ.
+
+    Parameters
+    ----------
+    image
+        `(frame, e1, ro)` complex64, in SNR units.
+    gmap
+        `(frame, e1, ro)` float32.
+
+    Raises
+    ------
+    ModelError
+        It is not, or pixels are not finite, or the shapes differ.
     """
     name = manifest.name
     if image.ndim != 3 or not image.size or gmap.shape != image.shape:
@@ -47,7 +58,7 @@ def check_input(manifest: Manifest, image: np.ndarray, gmap: np.ndarray) -> None
 
 
 def check_output(manifest: Manifest, image: np.ndarray, gmap: np.ndarray, denoised: np.ndarray) -> None:
-    """Whether the network's answer to `image` can be that of a denoiser, frame by frame; all `(frame, e1, ro)`.
+    """Whether the network's answer to `image` can be that of a denoiser, frame by frame.
 
     Let E be the frame's energy, N = 2 sum(g^2) that of its noise, s^2 = mean(g^2). No sound denoiser breaks these:
 
@@ -61,7 +72,17 @@ def check_output(manifest: Manifest, image: np.ndarray, gmap: np.ndarray, denois
     - The mean moves by at most half of itself and half of s, and six SDs of the mean of white noise: it is the
       component with the most signal, and the noise has no mean. Offsets, swapped parts and turned signs end here.
 
-    Raises ModelError which says what was found and expected.
+    Parameters
+    ----------
+    image, denoised
+        `(frame, e1, ro)` complex64, in SNR units.
+    gmap
+        `(frame, e1, ro)` float32.
+
+    Raises
+    ------
+    ModelError
+        One is broken: what was found and expected.
     """
     for n, (before, after, g) in enumerate(zip(image, denoised, gmap, strict=True)):
         what = f"model {manifest.name} answered" + (f", in frame {n}," if len(image) > 1 else "")

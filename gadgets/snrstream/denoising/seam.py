@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .model import TIMEOUT_S, Model
+from .model import Model
+from .runs import TIMEOUT_S
 from .tiling import LARGEST_TILE, SMALLEST_TILE, plan_tiles
 
 
@@ -12,7 +13,12 @@ from .tiling import LARGEST_TILE, SMALLEST_TILE, plan_tiles
 class Seam:
     """Difference of two tilings, in noise SDs (g per real and imaginary part).
 
-    at_borders: root mean square where tiles overlap. largest: of all pixels.
+    Attributes
+    ----------
+    at_borders
+        Root mean square where tiles overlap.
+    largest
+        Of all pixels.
     """
 
     at_borders: float
@@ -20,24 +26,37 @@ class Seam:
 
 
 def measure_seam(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float = TIMEOUT_S) -> Seam:
-    """The seam of a model on a stack `(frame, e1, ro)` in SNR units, complex64, with its g-map, float32.
+    """The seam that a model's tiles leave in a stack. 0 where there is but one tile either way.
 
     A network of a fixed patch: its tiling against one that lies half a stride further. A network of any size: the image
-    whole, or as whole as memory lets it be, against tiles of half its size, 64 at least. Both 0 where there is but one
-    tile either way. Raises ModelError and ModelTimeout as `Model.denoise`.
+    whole, or as whole as memory lets it be, against tiles of half its size, 64 at least.
+
+    Parameters
+    ----------
+    image
+        `(frame, e1, ro)` complex64, in SNR units.
+    gmap
+        `(frame, e1, ro)` float32.
+    timeout_s
+        As of `Model.denoise`, in seconds.
+
+    Raises
+    ------
+    ModelError, ModelTimeout
+        As `Model.denoise`.
     """
     manifest, shape = model.manifest, image.shape
     half = max(SMALLEST_TILE, max(shape[1:]) // 2)
     if manifest.patch is None:
-        plan = plan_tiles(shape, manifest, half)
+        tiling = plan_tiles(shape, manifest, half)
         ways = ((half, False), (LARGEST_TILE, False))
     else:
-        plan = plan_tiles(shape, manifest)
+        tiling = plan_tiles(shape, manifest)
         ways = ((LARGEST_TILE, False), (LARGEST_TILE, True))
     one, other = (model.denoise_in_tiles(image, gmap, largest, shifted, timeout_s) for largest, shifted in ways)
     covered = np.zeros(shape, np.uint16)
-    for tile in (tile for group in plan.groups for tile in group):
-        t, y, x = (slice(start, start + n) for start, n in zip(tile.start, plan.size, strict=True))
+    for tile in (tile for group in tiling.groups for tile in group):
+        t, y, x = (slice(start, start + n) for start, n in zip(tile.start, tiling.size, strict=True))
         covered[t, y, x] += 1
     difference = np.abs(one - other) / np.maximum(gmap, np.finfo(np.float32).tiny) / 2**0.5
     borders = difference[covered > 1]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .manifest import Manifest, Size
+from .manifest_fields import Manifest, Size
 
 PIXELS_AT_ONCE = 8 * 512 * 512  # of a run: a network's features take a hundred times the memory of its frames
 FRAMES_AT_ONCE = 8  # of a run that denoises each by itself
@@ -17,16 +17,34 @@ LARGEST_TILE, SMALLEST_TILE = 1024, 64  # along H and W, where it takes any size
 
 @dataclass(frozen=True)
 class Tile:
-    """start: of the first frame, line and column. weights: along each, `None` where it is 1 all over."""
+    """One tile of a stack.
+
+    Attributes
+    ----------
+    start
+        Its first frame, line and column.
+    weights
+        Of its pixels along each axis, None where they are 1 all over.
+    """
 
     start: Size
     weights: tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """size: `(T, H, W)` of each tile. groups: tiles that count as one piece of work, of `FRAMES_AT_ONCE` frames or,
-    where the network mixes frames, of one tile's frames. at_once: how many tiles fit into one run."""
+class Tiling:
+    """How a stack is cut into tiles.
+
+    Attributes
+    ----------
+    size
+        `(T, H, W)` of each tile.
+    groups
+        Tiles that count as one piece of work: of `FRAMES_AT_ONCE` frames or, where the network mixes frames, of one
+        tile's frames.
+    at_once
+        How many tiles fit into one run.
+    """
 
     size: Size
     groups: list[list[Tile]]
@@ -40,12 +58,21 @@ class Plan:
 
 def plan_tiles(
     shape: Size, manifest: Manifest, largest: int = LARGEST_TILE, at_once: int = FRAMES_AT_ONCE, shifted: bool = False
-) -> Plan:
-    """The tiles of a stack of `shape` (frame, e1, ro).
+) -> Tiling:
+    """The tiles of a stack.
 
-    largest: length of a tile along e1 and ro where the network takes any size; of a patch it has no say. at_once: most
-    tiles in one run; fewer where they would exceed `PIXELS_AT_ONCE`. shifted: all but the outermost tiles lie half a
-    stride further, for the comparison of two tilings.
+    Parameters
+    ----------
+    shape
+        Of the stack, `(frame, e1, ro)`.
+    manifest
+        The network's.
+    largest
+        Length of a tile along e1 and ro where the network takes any size; of a patch it has no say.
+    at_once
+        Most tiles in one run; fewer where they would exceed `PIXELS_AT_ONCE`.
+    shifted
+        Whether all but the outermost tiles lie half a stride further, for the comparison of two tilings.
     """
     axes = _geometry(shape, manifest, largest)
     size = axes[0].length, axes[1].length, axes[2].length
@@ -56,7 +83,7 @@ def plan_tiles(
     n_rows = max(1, FRAMES_AT_ONCE // size[0])
     groups = [[tile for row in rows[n : n + n_rows] for tile in row] for n in range(0, len(rows), n_rows)]
     n_channels = manifest.n_frames if manifest.input == "magnitude_slices" else 1  # of the size of a tile
-    return Plan(size, groups, max(1, min(at_once, PIXELS_AT_ONCE // (math.prod(size) * n_channels))))
+    return Tiling(size, groups, max(1, min(at_once, PIXELS_AT_ONCE // (math.prod(size) * n_channels))))
 
 
 def mixes_frames(manifest: Manifest) -> bool:
@@ -88,26 +115,26 @@ class _Axis:
         if all(b - a >= self.length for a, b in pairwise(starts)):
             yield from ((start, None) for start in starts)
             return
-        windows = [self._window(start > 0, start < last) for start in starts]
+        shares = [self._share(start > 0, start < last) for start in starts]
         total = np.zeros(last + self.length)
-        for start, window in zip(starts, windows, strict=True):
-            total[start : start + self.length] += window
-        for start, window in zip(starts, windows, strict=True):
-            yield start, (window / total[start : start + self.length]).astype(np.float32)
+        for start, share in zip(starts, shares, strict=True):
+            total[start : start + self.length] += share
+        for start, share in zip(starts, shares, strict=True):
+            yield start, (share / total[start : start + self.length]).astype(np.float32)
 
-    def _window(self, before: bool, after: bool) -> np.ndarray:
-        """before, after: whether there are tiles on that side."""
+    def _share(self, before: bool, after: bool) -> np.ndarray:
+        """What a tile says, before division by the sum. before, after: whether there are tiles on that side."""
         margin = self.field // 2 if 0 < self.field <= self.overlap else self.overlap // 4
         width = self.overlap - 2 * margin
         rise = np.zeros(self.overlap)
         rise[margin : margin + width] = np.sin(np.pi / 2 * (np.arange(width) + 0.5) / max(1, width)) ** 2
         rise[margin + width :] = 1
-        window = np.ones(self.length)
+        share = np.ones(self.length)
         if before:
-            window[: self.overlap] *= rise
+            share[: self.overlap] *= rise
         if after:
-            window[self.length - self.overlap :] *= rise[::-1]
-        return window
+            share[self.length - self.overlap :] *= rise[::-1]
+        return share
 
 
 def _geometry(shape: Size, manifest: Manifest, largest: int) -> tuple[_Axis, _Axis, _Axis]:

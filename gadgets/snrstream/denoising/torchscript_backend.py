@@ -10,7 +10,7 @@ import torch
 from ..errors import ModelError
 from .backend import Opening, Stop
 from .contracts import input_shape, output_shape
-from .manifest import Manifest
+from .manifest_fields import Manifest
 from .tiling import SMALLEST_TILE
 
 
@@ -24,9 +24,11 @@ class TorchScriptBackend:
         self.device = device if device == "cpu" else f"{device} {torch.cuda.get_device_name()}"
 
     def stop(self) -> SimpleNamespace:
+        """A signal that is looked at between runs alone."""
         return SimpleNamespace(terminate=False)
 
-    def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
+    def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:  # noqa: ARG002 - of Backend; torch cannot be stopped
+        """The network's answer, float32. Raises ModelError where it is no floating point tensor."""
         with torch.inference_mode():
             answer = self._module(torch.from_numpy(batch).to(self._device))
             if not (isinstance(answer, torch.Tensor) and answer.is_floating_point()):
@@ -35,14 +37,16 @@ class TorchScriptBackend:
             return answer.float().cpu().numpy()
 
 
-def devices(manifest: Manifest) -> tuple[str, ...]:
+def devices(manifest: Manifest) -> tuple[str, ...]:  # noqa: ARG001 - the same for all, but not in the other backend
     """What this build of torch has, the fastest first."""
     return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
 
 
 def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
-    """See `Opening`. Nothing stops the loading. It ends with a run on noise-free air, for a TorchScript file does not
-    say what shapes it takes: it raises ModelError where the answer has another shape than the manifest's.
+    """See `Opening`. Nothing stops the loading.
+
+    It ends with a run on noise-free air, for a TorchScript file does not say what shapes it takes: it raises ModelError
+    where the answer has another shape than the manifest's.
 
     A TorchScript file is an archive of tensors and of code in TorchScript's own language, which torch interprets: it
     holds no Python and is not unpickled by Python. But that interpreter was not made to run what an attacker wrote.
@@ -59,7 +63,7 @@ def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
         backend = TorchScriptBackend(module, device, manifest.name)
         edge = -(-SMALLEST_TILE // manifest.divisor) * manifest.divisor
         size = manifest.patch or (manifest.n_frames or 1, edge, edge)
-        probe = np.zeros([n or 1 for n in input_shape(manifest, 1, size)], np.float32)
+        probe = np.zeros(input_shape(manifest, 1, size), np.float32)
         if manifest.input != "magnitude_slices":
             probe[:, -1] = 1
         found, expected = backend.run(probe, backend.stop()).shape, output_shape(manifest, 1, size)

@@ -13,7 +13,7 @@ from ismrmrd import xsd
 from ..errors import ScanError
 from ..image_kind import ImageKind
 from ..items import Item, ReconImage
-from ..output.image_values import kind_of, meta_values, name, scale_ratio
+from ..output.image_values import kind_of, label_of, meta_values, scale_ratio
 from ..recon.spectrum import Spectrum
 from ..system.safe_xml import parse_xml
 from ..wire.messages import Pause
@@ -53,7 +53,7 @@ def recon_images(
             else:
                 gmaps.passed(image)
                 log.info(
-                    "%s (%s) passes as it is: no complex image to work on", name(image), kind_of(image).description
+                    "%s (%s) passes as it is: no complex image to work on", label_of(image), kind_of(image).description
                 )
                 yield image
 
@@ -95,11 +95,11 @@ def _is_complex(image: ismrmrd.Image) -> bool:
 def _pixels(image: ismrmrd.Image) -> np.ndarray:
     """In SNR units, or as g-factors: `(e2, e1, ro)` complex64."""
     if len(image.data) != 1 or image.data.size == 0:
-        raise ScanError(f"{name(image)} has shape {image.data.shape}; expected pixels of one channel, combined")
+        raise ScanError(f"{label_of(image)} has shape {image.data.shape}; expected pixels of one channel, combined")
     with np.errstate(all="ignore"):
         pixels: np.ndarray = (image.data[0] / (scale_ratio(image) or 1)).astype(np.complex64)
     if not np.isfinite(pixels).all():
-        raise ScanError(f"{name(image)} has pixels that are NaN or infinite; expected none")
+        raise ScanError(f"{label_of(image)} has pixels that are NaN or infinite; expected none")
     return pixels
 
 
@@ -109,7 +109,7 @@ def _recon_image(image: ismrmrd.Image, gmaps: KeptGMaps, accelerated: bool, warn
     gmap = gmaps.of(image, shape)
     warnings += tuple(meta_values(image, "SNRSTREAM_warning"))
     if gmap is None and accelerated:
-        warnings += (f"no g-map came ahead of the image ({name(image)}, slice {image.slice}); not denoised",)
+        warnings += (f"no g-map came ahead of the image ({label_of(image)}, slice {image.slice}); not denoised",)
         log.warning(warnings[-1])
     return ReconImage(
         image=pixels,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import ismrmrd
 
@@ -30,9 +31,11 @@ Key = tuple[int, int, int, int, int]  # slice, contrast, phase, set, repetition
 
 @dataclass(frozen=True)
 class Parameters:
-    """device: where the images are reconstructed, `cpu`, `cuda`, `cuda:1` ... or `auto`: a GPU where there is one."""
+    """Where the images are made."""
 
-    device: str = "auto"
+    device: Annotated[
+        str, "where the images are reconstructed: cpu, cuda, cuda:1 and so on; auto takes a GPU where there is one"
+    ] = "auto"
 
 
 def start(scan: Scan, parameters: Parameters) -> Gadget:

@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -24,13 +24,17 @@ MOST_PLAN_BYTES = 1 << 30  # of coefficients that are kept for the next image
 
 @dataclass(frozen=True)
 class Parameters:
-    """maps: coil sensitivity maps by `inati` or `walsh`, which differ in their phase.
-    window: edge in pixels of the neighbourhood from which a coil map's pixel is found.
-    grid: distance in pixels of those found; the others are interpolated."""
+    """How the coil sensitivity maps are found."""
 
-    maps: Literal["inati", "walsh"] = "inati"
-    window: int = 7
-    grid: int = 2
+    maps: Annotated[
+        Literal["inati", "walsh"], "method by which the coil sensitivity maps are found; the two differ in their phase"
+    ] = "inati"
+    window: Annotated[
+        int, "edge, in pixels, of the neighbourhood from which a pixel of a coil map is found: odd, up to 31"
+    ] = 7
+    grid: Annotated[
+        int, "distance, in pixels, of the pixels of a coil map that are found, 1 to 16; those between are interpolated"
+    ] = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= 31 or self.window % 2 == 0:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import logging
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
@@ -20,9 +21,11 @@ CENTRAL = 24  # lines of an image without calibration lines that the channels ar
 
 @dataclass(frozen=True)
 class Parameters:
-    """channels: how many virtual channels to keep; a scan that has no more is left as it is."""
+    """How far the channels are compressed."""
 
-    channels: int = 16
+    channels: Annotated[
+        int, "number of virtual channels to keep, 1 to 1024; a scan that has no more is left as it is"
+    ] = 16
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= 1024:

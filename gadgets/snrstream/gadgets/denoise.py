@@ -6,21 +6,22 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from ismrmrd import xsd
 
 from ..denoising.alpha import Alpha
-from ..denoising.frames import Mode, Neighbours, Window
 from ..denoising.group import Frame
 from ..denoising.images import denoised, residual, stand_in
 from ..denoising.model import load_model
+from ..denoising.neighbours import Mode, Neighbours, Stack
 from ..denoising.runs import TIMEOUT_S
 from ..errors import ModelError, ModelTimeout
 from ..image_kind import ImageKind
 from ..items import Item, ReconImage
 from ..system.resources import is_plain_name
-from ..system.time_limit import give_up_when
+from ..system.time_limit import cancel_when
 from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
@@ -34,26 +35,42 @@ WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame th
 
 @dataclass(frozen=True)
 class Parameters:
-    """model: name of a folder in `models/`. alpha: weight of the original, 0 (network only) to 1
-    (original); the manifest's default where it is not given. A pipeline's alpha belongs to the model that it names:
-    where the console or `--set` names another model and no alpha, that model's default counts.
-    alpha_by_g: in its place, a table of pairs g:alpha such as `1:0.5 2:0.3 4:0.1`, linear in between and constant
-    outside, to denoise more where there is more noise.
-    strength: what the network's input is multiplied by, and its output divided by, 0.01 to 100. A network for SNR
-    units takes what is as small as noise of SD g for noise: below 1 that is more of the image, and it denoises more,
-    above 1 less. One for normalised magnitudes sees the same image either way.
-    frames: `streaming` denoises an image with the frames at hand, `series` with all of its series once that has ended
-    (up to 2 GiB of it); for models that take frames of time or slices. residual: whether to send original minus
-    denoised too. timeout_s: how long the network may take for an image, or for each 8 partitions of a volume, and to be
-    loaded; above 0, at most 3600."""
+    """The model, and how it is used.
 
-    model: str = field(default="snraware_unet2d", metadata={"instead_of": ("alpha", "alpha_by_g")})
-    alpha: float | None = field(default=None, metadata={"instead_of": ("alpha_by_g",)})
-    alpha_by_g: str = field(default="", metadata={"instead_of": ("alpha",)})
-    strength: float = 1.0
-    frames: Mode = "streaming"
-    residual: bool = False
-    timeout_s: float = TIMEOUT_S
+    A pipeline's alpha belongs to the model that the pipeline names: where the console or `--set` names another model
+    and no alpha, that model's default counts. Of `alpha` and `alpha_by_g`, a pipeline sets one.
+    """
+
+    model: Annotated[str, "name of the model: a folder in models/"] = field(
+        default="snraware_unet2d", metadata={"instead_of": ("alpha", "alpha_by_g")}
+    )
+    alpha: Annotated[
+        float | None,
+        "weight of the original in the denoised image, 0 (the network alone) to 1 (the original, bit for bit); the "
+        "model's own where it is not set",
+    ] = field(default=None, metadata={"instead_of": ("alpha_by_g",)})
+    alpha_by_g: Annotated[
+        str,
+        "in place of alpha, a table of pairs g:alpha such as 1:0.5 2:0.3 4:0.1, linear in between and constant beyond, "
+        "to denoise more where there is more noise",
+    ] = field(default="", metadata={"instead_of": ("alpha",)})
+    strength: Annotated[
+        float,
+        "what the network's input is multiplied by and its output divided by, 0.01 to 100. A network for SNR units "
+        "takes for noise what is as small as noise of SD g: below 1 that is more of the image, and it denoises more, "
+        "above 1 less. A network for normalised magnitudes sees the same image either way",
+    ] = 1.0
+    frames: Annotated[
+        Mode,
+        "for models that look at several images, in time or of neighbouring slices: streaming denoises an image with "
+        "the images at hand, series with all of its series once that has ended, up to 2 GiB of it",
+    ] = "streaming"
+    residual: Annotated[bool, "whether to send original minus denoised too, as series 3"] = False
+    timeout_s: Annotated[
+        float,
+        "seconds that the network may take for an image, or for each 8 partitions of a volume, and to be loaded; "
+        "above 0, up to 3600",
+    ] = TIMEOUT_S
 
     def __post_init__(self) -> None:
         if not is_plain_name(self.model):
@@ -122,7 +139,7 @@ class _Denoiser(Gadget):
         self._unusable = ""  # why, for the rest of the scan
         self._overlaps = False
         self._given_up: Future[None] = Future()
-        self._worker = ThreadPoolExecutor(1, initializer=give_up_when, initargs=(self._given_up,))
+        self._worker = ThreadPoolExecutor(1, initializer=cancel_when, initargs=(self._given_up,))
         self._at_work: tuple[list[Frame], Future[list[ReconImage]]] | None = None
         self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:
@@ -155,8 +172,8 @@ class _Denoiser(Gadget):
         elif self._alpha.keeps_original:
             frame.second = stand_in(item, "not denoised: alpha is 1", {"SNRSTREAM_alpha": str(self._alpha)})
         else:
-            for window in self._neighbours.add(frame):
-                self._denoise(window)
+            for stack in self._neighbours.add(frame):
+                self._denoise(stack)
         yield from self._leaving()
 
     def pause(self) -> Iterator[ReconImage]:
@@ -167,8 +184,8 @@ class _Denoiser(Gadget):
 
     def end(self) -> Iterator[ReconImage]:
         """What still waits."""
-        for window in () if self._unusable else self._neighbours.end():
-            self._denoise(window)
+        for stack in () if self._unusable else self._neighbours.end():
+            self._denoise(stack)
             yield from self._leaving()
         self._finish()
         yield from self._leaving()
@@ -182,19 +199,19 @@ class _Denoiser(Gadget):
         self._given_up.set_result(None)
         self._worker.shutdown(cancel_futures=True)
 
-    def _denoise(self, window: Window) -> None:
-        """Have the seconds of a window made, once those of the one before it are."""
+    def _denoise(self, stack: Stack) -> None:
+        """Have the seconds of a stack made, once those of the one before it are."""
         self._finish()
         if self._unusable:
             return
         strength, timeout_s = self._parameters.strength, self._parameters.timeout_s
-        making = self._worker.submit(denoised, window, self._model, self._alpha, strength, timeout_s)
-        self._at_work = [window.frames[place] for place in window.leaving], making
+        making = self._worker.submit(denoised, stack, self._model, self._alpha, strength, timeout_s)
+        self._at_work = [stack.frames[place] for place in stack.leaving], making
         if not self._overlaps:
             self._finish()
 
     def _finish(self) -> None:
-        """Wait for the window at work: its seconds, stand-ins where the model fails."""
+        """Wait for the stack at work: its seconds, stand-ins where the model fails."""
         if self._at_work is None:
             return
         (leaving, making), self._at_work = self._at_work, None

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration
@@ -16,16 +16,19 @@ from .shared import SharedBySlice
 
 @dataclass(frozen=True)
 class Parameters:
-    """kernel_e1, kernel_e2, kernel_ro: kernel size in acquired lines, acquired partitions and readout samples; fewer
-    lines are taken where the calibration lines are too few to train them. tikhonov: regularisation, as a fraction
-    of the mean diagonal of the normal equations. regularisation: by `tikhonov` alone, or also by the `noise` that the
-    kernel will meet, which has less noise and more residual aliasing; `auto` takes `noise` from R = 4 on."""
+    """Size and regularisation of the kernel. Fewer lines are taken where the calibration lines cannot train more."""
 
-    kernel_e1: int = 4
-    kernel_e2: int = 4
-    kernel_ro: int = 5
-    tikhonov: float = TIKHONOV
-    regularisation: Literal["auto", "tikhonov", "noise"] = "auto"
+    kernel_e1: Annotated[int, "kernel size along E1, in acquired lines, 2 to 12"] = 4
+    kernel_e2: Annotated[int, "kernel size along E2, in acquired partitions, 2 to 12"] = 4
+    kernel_ro: Annotated[int, "kernel size along the readout, in samples: odd, 1 to 31"] = 5
+    tikhonov: Annotated[
+        float, "regularisation, as a fraction of the mean diagonal of the normal equations, from 0 to below 1"
+    ] = TIKHONOV
+    regularisation: Annotated[
+        Literal["auto", "tikhonov", "noise"],
+        "tikhonov regularises by that alone, noise also by the noise that the kernel will meet, for less noise and "
+        "more residual aliasing; auto takes noise from R = 4 on",
+    ] = "auto"
 
     def __post_init__(self) -> None:
         lines = self.kernel_e1, self.kernel_e2

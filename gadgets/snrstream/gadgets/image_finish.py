@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import ismrmrd
 import numpy as np
@@ -24,16 +24,20 @@ ENOUGH_PIXELS = 4096  # for the percentile of a window
 
 @dataclass(frozen=True)
 class Parameters:
-    """output: `complex` for complex images and float maps in SNR units, unscaled; `magnitude` for uint16
-    magnitudes times the scales below. scale: of images and SNR maps; gmap_scale: of g-maps. Images that are not in
-    SNR units have a scale of their own, a power of ten that fits the first of them with signal.
-    gmap, snr_map: whether to send them, once for each original image."""
+    """What the images that leave hold.
 
-    output: Literal["complex", "magnitude"] = "magnitude"
-    scale: float = 10.0
-    gmap_scale: float = 100.0
-    gmap: bool = True
-    snr_map: bool = False
+    Images that are not in SNR units have a scale of their own, a power of ten that fits the first of them with signal.
+    """
+
+    output: Annotated[
+        Literal["complex", "magnitude"],
+        "complex sends complex images and float maps, unscaled; magnitude sends uint16 magnitudes times scale, and "
+        "g-maps times gmap_scale",
+    ] = "magnitude"
+    scale: Annotated[float, "pixel value of a magnitude, or of an SNR map, that stands for 1; 1e-6 to 1e6"] = 10.0
+    gmap_scale: Annotated[float, "pixel value of a g-map, in magnitude output, that stands for 1; 1e-6 to 1e6"] = 100.0
+    gmap: Annotated[bool, "whether to send the g-map of each original image, as series 20"] = True
+    snr_map: Annotated[bool, "whether to send the SNR map of each original image, as series 300"] = False
 
     def __post_init__(self) -> None:
         if not (1e-6 <= self.scale <= 1e6 and 1e-6 <= self.gmap_scale <= 1e6):

@@ -1,7 +1,7 @@
 """Gadget: window functions on the k-space of images, against ringing and noise."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
@@ -16,15 +16,19 @@ DEFAULT_WIDTH = {"gaussian": 1.5, "hanning": 0.15}
 
 @dataclass(frozen=True)
 class Parameters:
-    """e1, e2, ro: the window along each axis. Its width is, for `gaussian`, sigma in units of half of k-space
-    (default 1.5), and for `hanning` the share of each half that rolls off (default 0.15; 1 for a full Hann window)."""
+    """A window for each axis, and its width.
 
-    e1: Window = "none"
-    e1_width: float | None = None
-    ro: Window = "none"
-    ro_width: float | None = None
-    e2: Window = "none"
-    e2_width: float | None = None
+    The width of a `gaussian` is its sigma in units of half of k-space, 0.05 to 100, and 1.5 where it is not set. That
+    of `hanning` is the share of each half of k-space that rolls off, above 0 to 1, and 0.15 where it is not set; 1 is a
+    full Hann window.
+    """
+
+    e1: Annotated[Window, "window along E1"] = "none"
+    e1_width: Annotated[float | None, "width of the window along E1"] = None
+    ro: Annotated[Window, "window along the readout"] = "none"
+    ro_width: Annotated[float | None, "width of the window along the readout"] = None
+    e2: Annotated[Window, "window along E2; a single partition has none"] = "none"
+    e2_width: Annotated[float | None, "width of the window along E2"] = None
 
     def __post_init__(self) -> None:
         for axis in ("e1", "ro", "e2"):

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import ismrmrd
 import numpy as np
@@ -25,15 +25,23 @@ MOST_DWELLS = 32
 
 @dataclass(frozen=True)
 class Parameters:
-    """missing_noise: what to do with a scan that neither holds a noise measurement nor names any: `error`, or
-    `unwhitened` to go on in raw units, with a warning in the log and in every image's meta.
-    missing_dependency: what to do where the noise measurement that a scan names is not stored, or lacks its
-    channels: `warn` to go on in the same way, or `error`.
-    measure_only: whether the noise measurement is all that is wanted: nothing is handed on."""
+    """What to do without a noise measurement.
 
-    missing_noise: Literal["error", "unwhitened"] = "error"
-    missing_dependency: Literal["warn", "error"] = "warn"
-    measure_only: bool = False
+    A scan that goes on without is in raw units, with a warning in the log and in the meta of every image.
+    """
+
+    missing_noise: Annotated[
+        Literal["error", "unwhitened"],
+        "for a scan that neither holds a noise measurement nor names any: error ends it, unwhitened goes on without",
+    ] = "error"
+    missing_dependency: Annotated[
+        Literal["warn", "error"],
+        "where the noise measurement that a scan names is not stored, or lacks its channels: warn goes on without, "
+        "error ends the scan",
+    ] = "warn"
+    measure_only: Annotated[
+        bool, "whether the noise measurement is all that is wanted: it is kept, and nothing is handed on"
+    ] = False
 
 
 def start(scan: Scan, parameters: Parameters) -> Gadget:

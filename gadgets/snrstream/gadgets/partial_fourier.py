@@ -1,7 +1,7 @@
 """Gadget: estimate the side of k-space that partial Fourier scans and asymmetric echoes lack."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ..errors import ScanError
 from ..items import ReconImage
@@ -12,11 +12,14 @@ from .shaped_image import shaped, tensors
 
 @dataclass(frozen=True)
 class Parameters:
-    """method: `pocs` or `homodyne`. They are not linear: where a share f of the axis was acquired, the noise in phase
-    with the signal is sqrt(3 / f - 2) times the g-map. iterations: the most that `pocs` makes."""
+    """The method.
 
-    method: Literal["pocs", "homodyne"] = "pocs"
-    iterations: int = 20
+    Neither method is linear: where a share f of the axis was acquired, the noise in phase with the signal is
+    sqrt(3 / f - 2) times the g-map.
+    """
+
+    method: Annotated[Literal["pocs", "homodyne"], "how the missing side of k-space is estimated"] = "pocs"
+    iterations: Annotated[int, "the most iterations that pocs makes, 1 to 1000"] = 20
 
     def __post_init__(self) -> None:
         if not 1 <= self.iterations <= 1000:

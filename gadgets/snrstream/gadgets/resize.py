@@ -21,7 +21,7 @@ MOST_PIXELS = 1 << 27  # 1 GiB of complex64
 
 @dataclass(frozen=True)
 class Parameters:
-    """`resize` has none: the header says it all."""
+    """There are none: the header's reconSpace says it all."""
 
 
 def start(scan: Scan, _parameters: Parameters) -> Gadget:

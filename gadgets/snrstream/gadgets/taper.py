@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..items import Bucket
 from ..recon.partial_fourier import taper_weights
@@ -10,9 +11,11 @@ from .gadget import Gadget, Scan, each
 
 @dataclass(frozen=True)
 class Parameters:
-    """share: of the acquired extent, over which k-space falls off at the cut side."""
+    """How wide the smooth end is."""
 
-    share: float = 0.15
+    share: Annotated[
+        float, "share of the acquired extent over which k-space falls off at the cut side, above 0 to 0.5"
+    ] = 0.15
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 0.5:

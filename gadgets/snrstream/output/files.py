@@ -15,7 +15,7 @@ from ismrmrd.xsd import ismrmrdHeader
 
 from ..errors import ConfigurationError, ScanError
 from .dicom import write_dicom
-from .image_values import name
+from .image_values import label_of
 from .preview import preview
 
 OUTPUT_NAMES = ("images.h5", "dicom", "preview.png")
@@ -29,8 +29,23 @@ def write_outputs(
     Everything is written aside, in the same folder, and moved in place at the end: outputs of an earlier
     run are replaced as a whole, and stay as they were where this run fails.
 
-    Raises ConfigurationError for a folder that cannot be written and as `check_replaceable`, ScanError for images that
-    cannot be written.
+    Parameters
+    ----------
+    images
+        At least one; pixels (channel, z, y, x).
+    header_xml
+        The scan's header, for `images.h5`.
+    header
+        The same, parsed, for DICOM and the title; None where there is none.
+    folder
+        Made where it does not exist.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder cannot be written, and as `check_replaceable`.
+    ScanError
+        There is no image, or one that cannot be written.
     """
     if not images:
         raise ScanError(f"no images to write to {folder}: the chain sent none, expected at least one")
@@ -62,11 +77,16 @@ def _title(header: ismrmrdHeader | None) -> str:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Whether a folder is one for outputs: new, empty, or with those of an earlier run, which are replaced.
+    """Require a folder for outputs: new, empty, or with those of an earlier run, which are replaced.
 
     A folder named dicom may hold somebody's only copy of a scan: none but our own files are replaced. And outputs do
     not go among files of another kind, such as raw scans, unless earlier ones are there already. Hidden files do not
-    count. Raises ConfigurationError, also for a folder that cannot be read.
+    count.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder holds something else, or cannot be read.
     """
     try:
         _check_our_names(folder)
@@ -126,11 +146,11 @@ def _write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path
         for image in images:
             kind = (image.data.shape, image.data.dtype)
             if image.data.dtype.itemsize != get_hdf5type(image.data_type).itemsize:
-                raise ScanError(f"{name(image)} has {kind[1]} pixels, which images.h5 has no type for")
+                raise ScanError(f"{label_of(image)} has {kind[1]} pixels, which images.h5 has no type for")
             first = shapes.setdefault(image.image_series_index, kind)
             if kind != first:
                 raise ScanError(
-                    f"{name(image)} is {kind[1]} {kind[0]}, expected {first[1]} {first[0]} as in the first "
+                    f"{label_of(image)} is {kind[1]} {kind[0]}, expected {first[1]} {first[0]} as in the first "
                     "image of the series: a series in images.h5 has one shape and type"
                 )
             dataset.append_image(f"image_{image.image_series_index}", _with_attribute_length(image))

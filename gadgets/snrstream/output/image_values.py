@@ -29,7 +29,10 @@ def meta_values(image: ismrmrd.Image, key: str) -> list[str]:
 def meta_number(image: ismrmrd.Image, key: str) -> float | None:
     """The first value of a meta attribute as a finite float, None where it is absent.
 
-    Raises ScanError where the attribute is there but is no finite number.
+    Raises
+    ------
+    ScanError
+        The attribute is there but is no finite number.
     """
     values = meta_values(image, key)
     if not values:
@@ -39,11 +42,11 @@ def meta_number(image: ismrmrd.Image, key: str) -> float | None:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ScanError(f"{name(image)}: meta {key} is {values[0]!r}, expected a number")
+        raise ScanError(f"{label_of(image)}: meta {key} is {values[0]!r}, expected a number")
     return number
 
 
-def name(image: ismrmrd.Image) -> str:
+def label_of(image: ismrmrd.Image) -> str:
     """How error messages call an image."""
     return f"series {image.image_series_index}, image {image.image_index}"
 
@@ -70,15 +73,18 @@ def kind_of(image: ismrmrd.Image) -> ImageKind:
 def scale_ratio(image: ismrmrd.Image) -> float | None:
     """Stored pixel value per physical unit, None where the image does not say.
 
-    Raises ScanError for a ratio that is no positive number.
+    Raises
+    ------
+    ScanError
+        The ratio is no positive number.
     """
     ratio = meta_number(image, "GADGETRON_ScaleRatio")
     if ratio is not None and ratio <= 0:
-        raise ScanError(f"{name(image)}: meta GADGETRON_ScaleRatio is {ratio:g}, expected a positive number")
+        raise ScanError(f"{label_of(image)}: meta GADGETRON_ScaleRatio is {ratio:g}, expected a positive number")
     return ratio
 
 
-def unit(image: ismrmrd.Image) -> str:
+def unit_of(image: ismrmrd.Image) -> str:
     """Unit of `physical_values`: "" for g-maps, "rad" for phase, "SNR", or "a.u." where nothing says so."""
     if kind_of(image) is ImageKind.G_MAP:
         return ""
@@ -92,26 +98,39 @@ def unit(image: ismrmrd.Image) -> str:
 
 
 def physical_values(image: ismrmrd.Image) -> np.ndarray:
-    """Physical pixel values (channels, z, y, x), float64; the magnitude where the image is complex.
+    """Physical pixel values; the magnitude where the image is complex.
 
-    Raises ScanError for an image without pixels or with pixels that are not finite.
+    Returns
+    -------
+    values
+        `(channel, z, y, x)` float64, in the image's `unit_of`.
+
+    Raises
+    ------
+    ScanError
+        The image has no pixels, or some that are not finite.
     """
     pixels: np.ndarray = image.data
     if pixels.size == 0:
-        raise ScanError(f"{name(image)} has shape {pixels.shape}, expected at least one pixel")
+        raise ScanError(f"{label_of(image)} has shape {pixels.shape}, expected at least one pixel")
     n_bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     if n_bad:
-        raise ScanError(f"{name(image)}: {n_bad} of {pixels.size} pixels are NaN or infinite, expected none")
+        raise ScanError(f"{label_of(image)}: {n_bad} of {pixels.size} pixels are NaN or infinite, expected none")
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels.astype(np.complex128))
     return pixels.astype(np.float64) / (scale_ratio(image) or 1.0)
 
 
-def window(image: ismrmrd.Image) -> tuple[float, float]:
+def display_window(image: ismrmrd.Image) -> tuple[float, float]:
     """Window centre and width in physical values, for a viewer.
 
     From meta `WindowCenter` and `WindowWidth`, which are in the unit of the image's own pixels; else
     what `quantile_range` spans.
+
+    Raises
+    ------
+    ScanError
+        As `physical_values`, `scale_ratio` and `meta_number`.
     """
     center, width = meta_number(image, "WindowCenter"), meta_number(image, "WindowWidth")
     if center is not None and width is not None and width > 0:
@@ -125,6 +144,11 @@ def quantile_range(image: ismrmrd.Image) -> tuple[float, float]:
     """Physical values that show an image well: from `lowest` to the 99.5 % quantile.
 
     From the 0.5 % quantile where there are negative values. Never empty.
+
+    Raises
+    ------
+    ScanError
+        As `physical_values`.
     """
     values = physical_values(image)
     low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))

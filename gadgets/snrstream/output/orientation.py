@@ -7,7 +7,7 @@ import numpy as np
 
 # Along x, y and z of the patient's coordinates (LPS): what lies at the positive end, and at the negative one.
 POSITIVE, NEGATIVE = "LPH", "RAF"
-TILTED = 0.35  # sine of 20 degrees: of an axis tilted by more, the second letter is told too
+TILTED = 0.35  # sine of 20 degrees: of an axis tilted by more, the second letter is given too
 
 
 def edge_letters(image: ismrmrd.Image) -> tuple[str, str, str, str]:
@@ -26,5 +26,5 @@ def _letters(direction: Sequence[float], sign: int) -> str:
         return ""
     vector /= length
     axes = sorted(range(3), key=lambda axis: -abs(vector[axis]))
-    told = [axis for n, axis in enumerate(axes) if n == 0 or abs(vector[axis]) > TILTED]
-    return "".join((POSITIVE if vector[axis] > 0 else NEGATIVE)[axis] for axis in told)
+    shown_axes = [axis for n, axis in enumerate(axes) if n == 0 or abs(vector[axis]) > TILTED]
+    return "".join((POSITIVE if vector[axis] > 0 else NEGATIVE)[axis] for axis in shown_axes)

@@ -10,13 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import ScanError
 from ..image_kind import ImageKind
+from ..system.numbers import three_digits
 from .image_values import (
+    display_window,
     kind_of,
     meta_values,
     physical_values,
     quantile_range,
-    unit,
-    window,
+    unit_of,
 )
 from .orientation import edge_letters
 
@@ -40,8 +41,23 @@ VIRIDIS = (
 
 @dataclass(frozen=True)
 class Panel:
-    """Physical values (y, x), float64, and how to show them. width_over_height: of the field of view. edges: letters
-    at the left, right, top and bottom."""
+    """A picture of one slice, and how to show it.
+
+    Attributes
+    ----------
+    title, unit
+        Above it.
+    values
+        `(y, x)` float64, physical.
+    low, high
+        The values that are shown in the first and the last of the colours.
+    width_over_height
+        Of the field of view.
+    edges
+        Letters at the left, right, top and bottom.
+    colors
+        Points of equal distance, red, green and blue to 255.
+    """
 
     title: str
     unit: str
@@ -62,7 +78,17 @@ def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     the first series counts. Under the title stand the model and alpha, and whether pixels are not in SNR units; at the
     edges, the sides of the patient.
 
-    Raises ScanError where there is no image, or one with pixels that are not finite.
+    Parameters
+    ----------
+    images
+        Of one scan; pixels (channel, z, y, x).
+    title
+        For the top, cut at 80 characters.
+
+    Raises
+    ------
+    ScanError
+        There is no image, or one with pixels that are not finite.
     """
     panels, notes = _panels(images)
     ny = panels[0].values.shape[0]
@@ -99,7 +125,7 @@ def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[st
     shown = original or denoised or stand_in
     panels = []
     if shown is not None:
-        center, width = window(shown)
+        center, width = display_window(shown)
         low, high = center - width / 2, center + width / 2
         for image, name in ((original, "Original"), (denoised, "Denoised"), (stand_in, "Not denoised")):
             if image is not None and (image is not stand_in or denoised is None):
@@ -122,12 +148,12 @@ def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[st
 
 def _how_denoised(image: ismrmrd.Image) -> str:
     """Model, alpha and strength, as far as the image tells."""
-    told = []
+    parts = []
     for key, word in (("model", "denoised by"), ("alpha", "alpha"), ("strength", "strength")):
         values = meta_values(image, f"SNRSTREAM_{key}")
         if values and not (key == "strength" and values == ["1"]):
-            told.append(f"{word} {' '.join(values)}")
-    text = ", ".join(told)
+            parts.append(f"{word} {' '.join(values)}")
+    text = ", ".join(parts)
     return text if len(text) <= LONGEST_NOTE else text[: LONGEST_NOTE - 4] + " ..."
 
 
@@ -162,7 +188,7 @@ def _panel(
     is_known = fov_x_mm > 0 and fov_y_mm > 0
     aspect = fov_x_mm / fov_y_mm if is_known else nx / ny
     aspect = min(max(aspect, NARROWEST), WIDEST)
-    label = {"": "noise amplification", "SNR": "SNR units"}.get(unit(image), unit(image))
+    label = {"": "noise amplification", "SNR": "SNR units"}.get(unit_of(image), unit_of(image))
     return Panel(title, label, values[0, values.shape[1] // 2], low, high, aspect, edge_letters(image), colors)
 
 
@@ -177,7 +203,7 @@ def _difference(original: Panel, denoised: Panel) -> Panel:
 def _draw(panel: Panel, height: int) -> Image.Image:
     """A panel with its labels above and its colour bar below."""
     title_font, small_font = ImageFont.load_default(22), ImageFont.load_default(16)
-    subtitle = f"{panel.unit}, {_number(panel.low)} to {_number(panel.high)}"
+    subtitle = f"{panel.unit}, {three_digits(panel.low)} to {three_digits(panel.high)}"
     picture_width = max(1, round(height * panel.width_over_height))
     width = max(
         picture_width,
@@ -200,8 +226,8 @@ def _draw(panel: Panel, height: int) -> Image.Image:
     bar = np.broadcast_to(np.linspace(0, 1, picture_width), (BAR_HEIGHT, picture_width))
     cell.paste(_colored(bar, panel.colors), (left, bar_top))
     labels_top, right = bar_top + BAR_HEIGHT + 5, left + picture_width
-    draw.text((left, labels_top), _number(panel.low), font=small_font, fill=DIM)
-    draw.text((right, labels_top), _number(panel.high), font=small_font, fill=DIM, anchor="ra")
+    draw.text((left, labels_top), three_digits(panel.low), font=small_font, fill=DIM)
+    draw.text((right, labels_top), three_digits(panel.high), font=small_font, fill=DIM, anchor="ra")
     return cell
 
 
@@ -220,7 +246,3 @@ def _colored(level: np.ndarray, colors: tuple[tuple[int, int, int], ...]) -> Ima
     points = np.linspace(0, 1, len(colors))
     channels = [np.interp(level, points, [color[i] for color in colors]) for i in range(3)]
     return Image.fromarray(np.rint(np.stack(channels, axis=-1)).astype(np.uint8))
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"

@@ -18,7 +18,7 @@ _left_behind: list[tuple[str | None, threading.Thread]] = []  # under the keys t
 _lock = threading.Lock()
 
 
-def give_up_when(given_up: concurrent.futures.Future[None]) -> None:
+def cancel_when(given_up: concurrent.futures.Future[None]) -> None:
     """From now on, end the work of this thread's calls of `within` when it is given up.
 
     Parameters
@@ -57,7 +57,7 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
     TimeoutError
         After the limit.
     RuntimeError
-        Where work is refused, or was given up by who called it (`give_up_when`).
+        Where work is refused, or was given up by who called it (`cancel_when`).
     Exception
         What `work` raises.
     """

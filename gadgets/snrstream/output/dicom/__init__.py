@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from ... import __version__
 from ...errors import ConfigurationError
-from ..image_values import unit, window
+from ..image_values import display_window, unit_of
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description
 from .geometry import ImagePlane, image_planes
@@ -27,17 +27,28 @@ def to_dicom(
     identity: ScanIdentity | None = None,
     series_digest: str = "",
 ) -> list[Dataset]:
-    """DICOM datasets of one image of shape (channels, z, y, x): channels * z of them, file meta included.
+    """DICOM datasets of one image, channels * z of them, file meta included.
 
-    `identity` ties the images of a scan together; give the same one for all of them. Without it, it is
-    derived from `header`, which is the same thing unless the header identifies nothing.
-    `series_digest` stands for the content of all images of the series, as `series_digests` gives it. Without it,
-    only how an image was made tells its series from another one of the same scan.
+    Parameters
+    ----------
+    image
+        Pixels (channel, z, y, x).
+    header
+        Of the scan, None where there is none.
+    identity
+        What ties the images of a scan together; give the same one for all of them. Without it, it is derived from
+        `header`, which is the same thing unless the header identifies nothing.
+    series_digest
+        Stands for the content of all images of the series, as `series_digests` gives it. Without it, only how an image
+        was made tells its series from another one of the same scan.
 
-    Raises ScanError for pixels that are not finite and for a geometry that describes no plane.
+    Raises
+    ------
+    ScanError
+        Pixels are not finite, or the geometry describes no plane.
     """
     identity = identity or ScanIdentity.of(header)
-    pixels, center_width, planes = store(image), window(image), image_planes(image)
+    pixels, center_width, planes = store(image), display_window(image), image_planes(image)
     n_channels = image.data.shape[0]
     n_parts = n_channels * len(planes)
     datasets = []
@@ -53,7 +64,7 @@ def to_dicom(
             add_sequence(dataset, header, image.contrast)
             _add_plane(dataset, plane, is_volume=len(planes) > 1)
             _add_pixels(dataset, pixels.stored[channel, z])
-            _add_values(dataset, pixels, unit(image), center_width)
+            _add_values(dataset, pixels, unit_of(image), center_width)
             add_description(dataset, image, header, pixels)
             _add_time(dataset, image, header)
             dataset.InstanceNumber = str(number)
@@ -69,7 +80,21 @@ def write_dicom(images: Sequence[ismrmrd.Image], header: ismrmrdHeader | None, f
     A file is named after the image's own series number; DICOM's is that of `series_number`. Two images of one call
     never share a file: `_2`, `_3` ... follow where series and image number repeat.
 
-    Raises ConfigurationError where the folder cannot be written, ScanError as `to_dicom` does.
+    Parameters
+    ----------
+    images
+        All of a scan; pixels (channel, z, y, x).
+    header
+        Of the scan, None where there is none.
+    folder
+        Made where it does not exist.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder cannot be written.
+    ScanError
+        As `to_dicom`.
     """
     identity, digests = ScanIdentity.of(header), series_digests(images)
     paths: list[Path] = []

@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from ... import __version__
 from ...image_kind import ImageKind
-from ..image_values import kind_of, meta_values, unit
+from ..image_values import kind_of, meta_values, unit_of
 from .attributes import lookup, text
 from .pixels import StoredPixels
 
@@ -36,7 +36,7 @@ def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
         image_type.append(kind.image_type)
     dataset.ImageType = image_type
     dataset.SeriesDescription = _series_description(image, header)
-    scale = f"stored value = {pixels.factor:g} x {unit(image) or 'value'}"
+    scale = f"stored value = {pixels.factor:g} x {unit_of(image) or 'value'}"
     if pixels.offset:
         scale += f" + {pixels.offset}"
     comments = _first(image, "ImageComments", "ImageComment", "GADGETRON_ImageComment")
@@ -50,8 +50,7 @@ def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
 
 
 def _series_description(image: ismrmrd.Image, header: ismrmrdHeader | None) -> str:
-    """Protocol, snrstream, and what the chain made of it: no name that the scanner gives. The end survives beyond 64
-    characters."""
+    """Protocol, snrstream, and what the chain made of it: no name that the scanner gives. The end survives a cut."""
     additional = _first(
         image, "SeriesDescriptionAdditional", "SequenceDescriptionAdditional", "GADGETRON_SeqDescription"
     )

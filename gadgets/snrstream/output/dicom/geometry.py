@@ -12,7 +12,7 @@ import ismrmrd
 import numpy as np
 
 from ...errors import ScanError
-from ..image_values import name
+from ..image_values import label_of
 
 # float32 direction cosines are good to about 1e-7 and some exporters print 4 digits. cos(90 deg -
 # 0.06 deg) = 1e-3: beyond that the axes were never meant to be orthogonal.
@@ -21,9 +21,20 @@ ORTHOGONAL_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class ImagePlane:
-    """One 2D slice. Lengths in mm, vectors of shape (3,), float64, LPS.
+    """One 2D slice. Vectors of shape (3,), float64, LPS.
 
     Pixel (row y, column x) has its centre at `first_pixel_mm` + x `dx_mm` `read` + y `dy_mm` `phase`.
+
+    Attributes
+    ----------
+    first_pixel_mm
+        Centre of the first pixel.
+    read, phase
+        Directions of the rows and columns, of length 1, orthogonal.
+    dx_mm, dy_mm
+        Distance of pixels.
+    dz_mm
+        Slice thickness, 0 where the image does not say.
     """
 
     first_pixel_mm: np.ndarray
@@ -32,7 +43,6 @@ class ImagePlane:
     dx_mm: float
     dy_mm: float
     dz_mm: float
-    """Slice thickness, 0 where the image does not say."""
 
     @property
     def location_mm(self) -> float:
@@ -41,9 +51,12 @@ class ImagePlane:
 
 
 def image_planes(image: ismrmrd.Image) -> list[ImagePlane]:
-    """The planes of an image of shape (channels, z, y, x), one for each z.
+    """The planes of an image of shape (channel, z, y, x), one for each z.
 
-    Raises ScanError where directions, position or field of view do not describe a plane.
+    Raises
+    ------
+    ScanError
+        Directions, position or field of view do not describe a plane.
     """
     _, nz, ny, nx = image.data.shape
     fov_mm = np.array(image.field_of_view, dtype=np.float64)
@@ -51,9 +64,9 @@ def image_planes(image: ismrmrd.Image) -> list[ImagePlane]:
     # Some exporters leave the thickness of a 2D slice at 0.
     is_positive = np.all(fov_mm[:2] > 0) and (fov_mm[2] > 0 or (nz == 1 and fov_mm[2] == 0))
     if not np.all(np.isfinite(fov_mm)) or not is_positive:
-        raise ScanError(f"{name(image)}: field_of_view is {_list(fov_mm)} mm, expected positive lengths")
+        raise ScanError(f"{label_of(image)}: field_of_view is {_list(fov_mm)} mm, expected positive lengths")
     if not np.all(np.isfinite(position_mm)):
-        raise ScanError(f"{name(image)}: position is {_list(position_mm)} mm, expected finite numbers")
+        raise ScanError(f"{label_of(image)}: position is {_list(position_mm)} mm, expected finite numbers")
     dx_mm, dy_mm, dz_mm = fov_mm / (nx, ny, nz)
     read = _unit_vector(image, "read_dir")
     phase = _unit_vector(image, "phase_dir")
@@ -76,14 +89,14 @@ def _unit_vector(image: ismrmrd.Image, field: str) -> np.ndarray:
     vector = np.array(getattr(image, field), dtype=np.float64)
     length = np.linalg.norm(vector)
     if not np.isfinite(length) or length < 1e-6:
-        raise ScanError(f"{name(image)}: {field} is {_list(vector)}, expected a direction of length 1")
+        raise ScanError(f"{label_of(image)}: {field} is {_list(vector)}, expected a direction of length 1")
     return vector / length
 
 
 def _check_orthogonal(image: ismrmrd.Image, field: str, a: np.ndarray, other: str, b: np.ndarray) -> None:
     if abs(a @ b) > ORTHOGONAL_TOLERANCE:
         raise ScanError(
-            f"{name(image)}: {field} {_list(a)} and {other} {_list(b)} have a scalar product of {a @ b:.3g}, "
+            f"{label_of(image)}: {field} {_list(a)} and {other} {_list(b)} have a scalar product of {a @ b:.3g}, "
             f"expected orthogonal directions (at most {ORTHOGONAL_TOLERANCE:g})"
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ScanError
 from ...image_kind import ImageKind
-from ..image_values import kind_of, name, physical_values, scale_ratio
+from ..image_values import kind_of, label_of, physical_values, scale_ratio
 
 UINT16_MAX = 65535
 SIGNED_OFFSET = 32768
@@ -21,7 +21,12 @@ SIGNED_OFFSET = 32768
 class StoredPixels:
     """What goes into PixelData, RescaleSlope and RescaleIntercept.
 
-    `stored` is uint16 (channels, z, y, x); stored value = factor * physical value + offset, rounded.
+    Attributes
+    ----------
+    stored
+        `(channel, z, y, x)` uint16: factor * physical value + offset, rounded.
+    factor, offset
+        Of that.
     """
 
     stored: np.ndarray
@@ -30,10 +35,12 @@ class StoredPixels:
 
     @property
     def slope(self) -> float:
+        """Physical value of a step of the stored value."""
         return 1 / self.factor
 
     @property
     def intercept(self) -> float:
+        """Physical value of the stored value 0."""
         return -self.offset / self.factor
 
 
@@ -45,10 +52,13 @@ def store(image: ismrmrd.Image) -> StoredPixels:
     would pass 65535, and larger where it would stay below 10: an image that is not in SNR units (no
     noise scan, say) would otherwise come out black. Negative values get an offset of 32768.
 
-    Raises ScanError for colour images, for pixels that are not finite and for images without pixels.
+    Raises
+    ------
+    ScanError
+        It is a colour image, has no pixels, or some that are not finite.
     """
     if image.image_type == ismrmrd.IMTYPE_RGB:
-        raise ScanError(f"{name(image)} is an RGB image, expected one value a pixel")
+        raise ScanError(f"{label_of(image)} is an RGB image, expected one value a pixel")
     values = physical_values(image)
     ratio = scale_ratio(image) or 1.0
     if image.data.dtype == np.uint16:

@@ -51,7 +51,7 @@ def _digest(images: Iterable[ismrmrd.Image]) -> str:
         head.attribute_string_len = 0  # which only serialising sets
         meta = sorted((key, meta_values(image, key)) for key in image.meta)
         digest.update(repr((image.data.shape, image.data.dtype.str, bytes(head), meta)).encode())
-        digest.update(np.ascontiguousarray(image.data))
+        digest.update(np.ascontiguousarray(image.data).data)
     return digest.hexdigest()
 
 

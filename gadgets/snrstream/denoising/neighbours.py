@@ -14,16 +14,25 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["streaming", "series"]
 
-ANY_STREAMED = 8  # frames of a window in time, for a model that takes any number
+ANY_STREAMED = 8  # frames of a stack in time, for a model that takes any number
 MOST_PLACES = 8  # of one slice, whose images a streamed series remembers: a patient who moves on does not come back
 ALL = 1 << 17  # more than there are slices
 
 
 @dataclass(frozen=True)
-class Window:
+class Stack:
     """Neighbours in order, to be denoised together, and the places of those among them that leave now.
 
-    mode: how they were collected, empty for an image that needs no other. warnings: for those that leave.
+    Attributes
+    ----------
+    frames
+        The neighbours.
+    leaving
+        Places among them of those that leave.
+    mode
+        How they were collected, empty for an image that needs no other.
+    warnings
+        For those that leave.
     """
 
     frames: tuple[Frame, ...]
@@ -33,17 +42,31 @@ class Window:
 
 
 class Neighbours:
-    """Images in, windows out.
+    """Images in, stacks out.
 
-    axis: the manifest's `frames`. `none` and `depth` take each image by itself, with all its partitions; `time` and
-    `slice` take a `Group`, but partitions of a volume are its slices. n_frames: of a window, 0 for any number.
-    mode: `streaming` lets an image of `time` leave at once, with those before it, and one of `slice` as soon as its
-    neighbours are there. Which slices there are is known once `n_slices` have come (None: unknown), or from an earlier
-    repetition. A repetition ends with the first image of a later one, or when one of its slices comes again.
-    `series` lets all leave at the end. Beyond `most_bytes` of images and g-maps, a series goes on in streaming mode,
-    and streaming with fewer neighbours, both with a warning. n_times: how many images of a slice the header lets
-    expect. Images of a series that has fewer frames than the model takes have a warning. Those at the ends of a longer
-    one have none: the model was trained with stacks that go on as their mirror image there.
+    Streaming lets an image of a series in time leave at once, with those before it, and one of a stack of slices as
+    soon as its neighbours are there. Which slices there are is known once all that the header names have come, or from
+    an earlier repetition. A repetition ends with the first image of a later one, or when one of its slices comes again.
+
+    Images of a series that has fewer frames than the model takes have a warning. Those at the ends of a longer one have
+    none: the model was trained with stacks that go on as their mirror image there.
+
+    Parameters
+    ----------
+    axis
+        The manifest's `frames`: `none` and `depth` take each image by itself, with all its partitions; `time` and
+        `slice` take a `Group`, but partitions of a volume are its slices.
+    n_frames
+        Of a stack, 0 for any number.
+    mode
+        `streaming`, or `series`, which lets all leave at the end.
+    n_slices
+        As the header says, None where it does not.
+    most_bytes
+        Of images and g-maps: beyond it, a series goes on in streaming mode, and streaming with fewer neighbours, both
+        with a warning.
+    n_times
+        How many images of a slice the header lets expect.
     """
 
     def __init__(
@@ -64,39 +87,39 @@ class Neighbours:
         self._warnings: tuple[str, ...] = ()
         self._few_logged = False
 
-    def add(self, frame: Frame) -> list[Window]:
-        """The windows that the image completes."""
+    def add(self, frame: Frame) -> list[Stack]:
+        """The stacks that the image completes."""
         image = frame.image
         if self._axis not in ("time", "slice") or (self._by_slice and len(image.image) > 1):
             n = self._n_frames if self._axis == "none" else len(image.image)
-            return [Window((frame,), (0,), warnings=self._too_few(n))]
+            return [Stack((frame,), (0,), warnings=self._too_few(n))]
         if self._n_slices is not None and frame.slice >= self._n_slices:
             self._n_slices = None  # the header does not know them all
         streaming = self._mode == "streaming"
-        windows = self._end_repetitions(frame) if streaming and self._by_slice else []
+        stacks = self._end_repetitions(frame) if streaming and self._by_slice else []
         group = self._group(image)
         group.insert(frame)
         self._held[frame] = group
         self._n_bytes += frame.n_bytes
         if streaming:
-            windows += self._streamed(group)
-        return windows + self._shrunk()
+            stacks += self._streamed(group)
+        return stacks + self._shrunk()
 
-    def end(self) -> list[Window]:
-        """The windows of all that still waits."""
-        windows = [window for group in self._all() for window in self._leave(group, group.waiting)]
+    def end(self) -> list[Stack]:
+        """The stacks of all that still waits."""
+        stacks = [stack for group in self._all() for stack in self._leave(group, group.waiting)]
         self._groups, self._held, self._n_bytes = {}, {}, 0
-        return windows
+        return stacks
 
-    def _streamed(self, group: Group) -> list[Window]:
+    def _streamed(self, group: Group) -> list[Stack]:
         """What leaves because of the newest image of a group."""
         if not self._by_slice:
-            windows = self._leave(group, group.waiting)
+            stacks = self._leave(group, group.waiting)
             self._trim(group)
-            return windows
-        stacks = list(self._groups[group.key])
-        if self._n_slices is not None and sum(len(stack.frames) for stack in stacks) >= self._n_slices:
-            return [window for stack in stacks for window in self._end(stack)]
+            return stacks
+        groups = list(self._groups[group.key])
+        if self._n_slices is not None and sum(len(other.frames) for other in groups) >= self._n_slices:
+            return [stack for other in groups for stack in self._end(other)]
         return self._leave(group, [frame for frame in group.waiting if self._has_neighbours(frame, group)])
 
     def _has_neighbours(self, frame: Frame, group: Group) -> bool:
@@ -106,29 +129,29 @@ class Neighbours:
         place = order.index(frame.slice)
         return group.slices.issuperset(order[max(0, place - self._n_before) : place + self._n_after + 1])
 
-    def _end_repetitions(self, frame: Frame) -> list[Window]:
-        """The windows of the repetitions that are over, as a new image tells."""
+    def _end_repetitions(self, frame: Frame) -> list[Stack]:
+        """The stacks of the repetitions that are over, as a new image tells."""
         repetition = frame.image.head.idx.repetition
         over = [
             group
             for group in self._all()
             if group.repetition < repetition or (group.fits(frame.image) and frame.slice in group.slices)
         ]
-        return [window for group in over for window in self._end(group)]
+        return [stack for group in over for stack in self._end(group)]
 
-    def _end(self, group: Group) -> list[Window]:
+    def _end(self, group: Group) -> list[Stack]:
         """A repetition is over: what waits leaves, and the order of its slices is kept."""
-        windows = self._leave(group, group.waiting)
+        stacks = self._leave(group, group.waiting)
         order = tuple(frame.slice for frame in group.frames)
         for slice_ in order:
             place = group.key[:-1], slice_
             self._orders[place] = max(order, self._orders.get(place, ()), key=len)
         for frame in list(group.frames):
             self._forget(frame)
-        return windows
+        return stacks
 
-    def _leave(self, group: Group, leaving: Collection[Frame]) -> list[Window]:
-        """The window of these, with the neighbours that belong to it; of a series, with the whole group."""
+    def _leave(self, group: Group, leaving: Collection[Frame]) -> list[Stack]:
+        """The stack of these, with the neighbours that belong to it; of a series, with the whole group."""
         places = [place for place, frame in enumerate(group.frames) if frame in leaving]
         if not places:
             return []
@@ -138,7 +161,7 @@ class Neighbours:
         group.waiting = group.waiting.difference(leaving)
         frames = tuple(group.frames[first:end])
         warnings = self._warnings + self._too_few(self._n_of_series(group, leaving))
-        return [Window(frames, tuple(place - first for place in places), self._mode, warnings)]
+        return [Stack(frames, tuple(place - first for place in places), self._mode, warnings)]
 
     def _n_of_series(self, group: Group, leaving: Collection[Frame]) -> int:
         """Frames that these have, or will have, among their neighbours."""
@@ -163,12 +186,12 @@ class Neighbours:
             log.warning(text)
         return (text,)
 
-    def _shrunk(self) -> list[Window]:
+    def _shrunk(self) -> list[Stack]:
         """Hold no more than the bound allows: what leaves for it."""
-        windows: list[Window] = []
+        stacks: list[Stack] = []
         bound = f"more than {self._most_bytes / 2**20:.4g} MiB of images would be held"
         if self._n_bytes > self._most_bytes and self._mode == "series":
-            windows += [window for group in self._all() for window in self._leave(group, group.waiting)]
+            stacks += [stack for group in self._all() for stack in self._leave(group, group.waiting)]
             self._mode = "streaming"
             self._warn(f"{bound} until the series ends: denoised with the frames at hand from here on")
             latest = max(group.repetition for group in self._all())
@@ -181,9 +204,9 @@ class Neighbours:
             self._warn(f"{bound} as neighbours: denoised with fewer from here on")
             oldest, group = next(iter(self._held.items()))
             if oldest in group.waiting:
-                windows += self._leave(group, group.waiting)
+                stacks += self._leave(group, group.waiting)
             self._forget(oldest)
-        return windows
+        return stacks
 
     def _warn(self, text: str) -> None:
         if text not in self._warnings:
@@ -191,7 +214,7 @@ class Neighbours:
             log.warning(text)
 
     def _trim(self, group: Group) -> None:
-        """Remember of a group in time what its next window needs."""
+        """Remember of a group in time what its next stack needs."""
         for frame in group.frames[: max(0, len(group.frames) - self._n_before)]:
             self._forget(frame)
 
