@@ -67,13 +67,13 @@ def rewritten(brain, tmp_path):
 
 def test_files_that_are_no_scan(recon_fails, tmp_path, brain) -> None:
     assert "missing.h5 does not exist" in recon_fails(tmp_path / "missing.h5")
-    assert "does not exist" in recon_fails(tmp_path)
+    assert "is a folder; expected an ISMRMRD HDF5 file, a stream" in recon_fails(tmp_path)
     text = tmp_path / "text.h5"
     text.write_text("hello")
-    assert "text.h5 cannot be opened as HDF5" in recon_fails(text)
+    assert "text.h5 is no raw data; expected an ISMRMRD HDF5 file, a stream" in recon_fails(text)
     empty = tmp_path / "empty.h5"
     empty.touch()
-    assert "cannot be opened as HDF5" in recon_fails(empty)
+    assert "empty.h5 is empty; expected" in recon_fails(empty)
     data = brain.read_bytes()
     for share in (0.01, 0.3, 0.5, 0.9, 0.999):
         cut = tmp_path / "cut.h5"
@@ -210,6 +210,6 @@ def test_as_a_process_the_status_is_1_and_help_is_quick_to_import() -> None:
     )
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and failed.stdout == ""
     heavy = (
-        "import sys, snrstream.cli.main; sys.exit(bool({'torch', 'onnxruntime', 'pydicom', 'h5py'} & set(sys.modules)))"
+        "import sys, snrstream.cli.main, snrstream; sys.exit(bool({'torch', 'onnxruntime', 'pydicom', 'h5py'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", heavy], env=ENVIRONMENT).returncode == 0
