@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return fail(str(exc))
     except KeyboardInterrupt:
         return fail("interrupted")
-    except Exception as exc:  # noqa: BLE001 - a defect: who sees it shall report it, not read a traceback
+    except Exception as exc:  # a defect: who sees it shall report it, not read a traceback
         log.debug("the defect in full:", exc_info=True)
         return fail(f"internal error, please report it: {type(exc).__name__}: {exc}")
     return 0

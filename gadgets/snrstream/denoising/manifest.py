@@ -20,8 +20,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the model once answered. file: beside the model, see `test_vector`; sha256: its hash in hex;
-    tolerance: largest difference of a later answer, in SNR units, above 0."""
+    """What the model once answered.
+
+    file: beside the model, see `test_vector`; sha256: its hash in hex; tolerance: largest difference of a later answer,
+    in SNR units, above 0.
+    """
 
     file: str
     sha256: str

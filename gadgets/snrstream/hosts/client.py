@@ -112,7 +112,8 @@ def is_noise_pipeline(pipeline: str) -> bool:
 
 
 def _share(n_sent: int, scan: Scan) -> str:
-    return f"{n_sent} acquisitions" if scan.n_acquisitions is None else f"{n_sent} of {scan.n_acquisitions} acquisitions"
+    total = "" if scan.n_acquisitions is None else f" of {scan.n_acquisitions}"
+    return f"{n_sent}{total} acquisitions"
 
 
 class _Sender(threading.Thread):

@@ -76,7 +76,7 @@ class MessageReader:
         log.warning("%s ended without CLOSE: images are made of what has come", self._name)
 
     def _is_aside(self, message: Any) -> bool:
-        """Whether a message asks for nothing here; it is logged. Raises ConnectionFailed where it tells of a failure."""
+        """Whether a message asks for nothing here (logged). Raises ConnectionFailed where it tells of a failure."""
         match message:
             case ConfigFile() | ConfigText():
                 log.info("the configuration in the stream is not used: --pipeline decides")

@@ -1,4 +1,4 @@
-"""MRD v2 streams in a file or a pipe, by the package `mrd-python` (import name `mrd`), which need not be installed otherwise."""
+"""MRD v2 streams in a file or a pipe, by the package `mrd-python` (import name `mrd`), which is not needed otherwise."""
 
 import logging
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ class Mrd2Writer:
         self._writer._stream.flush()  # mrd itself keeps up to 64 KiB until more comes
 
 
-class _Reader(mrd.BinaryMrdReader):
+class _Reader(mrd.BinaryMrdReader):  # type: ignore[misc]  # mrd-python has no types
     """mrd's reader, on a stream that does not wait for more than is needed."""
 
     def __init__(self, source: BufferedReader, name: str) -> None:
@@ -123,10 +123,11 @@ class _Reader(mrd.BinaryMrdReader):
         return self._stream.at_end()
 
 
-class _PromptInput(CodedInputStream):
+class _PromptInput(CodedInputStream):  # type: ignore[misc]  # mrd-python has no types
     """mrd's own asks for 64 KiB at once, and waits until they are there: an image would wait for later readouts."""
 
     def __init__(self, source: BufferedReader, name: str) -> None:
+        self._offset = self._last_read_count = 0
         super().__init__(source)
         self._name = name
 
@@ -141,11 +142,13 @@ class _PromptInput(CodedInputStream):
 
     def read_view(self, count: int) -> memoryview:
         """Raises ProtocolError for more than `LARGEST`."""
-        return super().read_view(self._bounded(count))
+        view: memoryview = super().read_view(self._bounded(count))
+        return view
 
     def read_bytearray(self, count: int) -> bytearray:
         """Raises ProtocolError for more than `LARGEST`."""
-        return super().read_bytearray(self._bounded(count))
+        data: bytearray = super().read_bytearray(self._bounded(count))
+        return data
 
     def _bounded(self, count: int) -> int:
         if not 0 <= count <= LARGEST:

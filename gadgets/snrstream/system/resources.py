@@ -1,5 +1,7 @@
-"""Where the pipelines and models lie: those that ship beside the package when installed, else in the repository; and
-those of the user, in the folders that the environment names.
+"""Where the pipelines and models lie.
+
+Those that ship: beside the package when installed, else in the repository. Those of the user: in the folders that the
+environment names.
 """
 
 import os
