@@ -1,5 +1,6 @@
 """The public API: raw data in, images in SNR units out, in this process."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,8 @@ def reconstruct(
         For a scan, pipeline, setting or model that cannot be used, by its kind, see `snrstream.errors`.
     """
     chain = chosen_chain(pipeline, settings, gadgets)
-    chain = replace(chain, steps=tuple(step for step in chain.steps if step[0] != "image_finish"))
+    steps = itertools.takewhile(lambda step: step[0] != "image_finish", chain.steps)
+    chain = replace(chain, steps=tuple(steps))
     with limited_threads(1):
         if isinstance(scan, (str, Path)):
             with open_scan(scan) as opened:

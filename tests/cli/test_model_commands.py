@@ -105,13 +105,15 @@ def test_a_folder_without_models_and_none_at_all(models, tmp_path, monkeypatch) 
         assert (status, lines) == (1, []) and f"the models folder {tmp_path}/none cannot be read: No such file" in error
 
 
-def test_models_of_the_user_add_to_the_shipped_ones_and_go_before_them(install, models, tmp_path, monkeypatch) -> None:
+def test_models_of_the_user_add_to_the_shipped_ones_and_go_before_them(
+    install, models, tmp_path, tmp_path_factory, monkeypatch
+) -> None:
     monkeypatch.undo()  # of `install`, whose folder is now one of the environment's
     shutil.copytree(MODELS / "sn2n_unet25d", tmp_path / "sn2n_unet25d")  # a copy, of which nobody need hear
-    more = tmp_path / "more"
+    more = tmp_path_factory.mktemp("more")
+    monkeypatch.setenv("SNRSTREAM_MODELS", f"{tmp_path}:{more}/nowhere")
+    assert f"the models folder {more}/nowhere cannot be read" in models("list")[2]
     monkeypatch.setenv("SNRSTREAM_MODELS", f"{tmp_path}:{more}")
-    assert "the models folder" in models("list")[2]
-    more.mkdir()
     install(name="tiny")
     install(name="snraware_unet2d", version="mine")
     shutil.move(tmp_path / "tiny", more / "tiny")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ismrmrd import xsd
 
-from ..errors import ConfigurationError, SnrstreamError
+from ..errors import ConfigurationError, SnrstreamError, UnknownPipeline
 from ..items import ScanWarning
 from ..system.resources import folder, is_plain_name
 from ..wire.messages import Pause
@@ -90,7 +90,7 @@ def named_chain(name: str) -> Chain:
     path = pipelines / f"{name.removesuffix('.xml')}.xml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in pipelines.glob("*.xml"))) or "none"
-        raise ConfigurationError(f"unknown pipeline {name!r}; known: {known}")
+        raise UnknownPipeline(f"unknown pipeline {name!r}; known: {known}")
     return parse_chain(read_configuration(path), path.name)
 
 
