@@ -203,7 +203,11 @@ def test_raw_data_of_scans_that_end_well_or_never_begin_is_not_kept(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "opening", [[ConfigFile("nope"), OPENING[1]], [ConfigFile("openrecon"), OPENING[1], Text('{"parameters": {"config": "nope"}}')]]
+    "opening",
+    [
+        [ConfigFile("nope"), OPENING[1]],
+        [ConfigFile("openrecon"), OPENING[1], Text('{"parameters": {"config": "nope"}}')],
+    ],
 )
 def test_raw_data_of_a_scan_with_a_mistyped_pipeline_is_not_kept(tmp_path: Path, opening: list[Any]) -> None:
     with inside(Options(keep_raw=tmp_path)) as address:

@@ -68,7 +68,7 @@ def _kept_noise(chain: Chain, scan: Scan) -> str:
     measurement = noise_id(scan)
     for _ in chain.run(scan.items(), scan.header):
         pass
-    if store.find(measurement) is None:
+    if measurement not in store.measurements():
         raise ScanError(f"noise measurement of {scan.path} is not kept; the log says why")
     return f"noise measurement kept as ID {measurement}, for scans that name it"
 

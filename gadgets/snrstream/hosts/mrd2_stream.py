@@ -1,4 +1,4 @@
-"""MRD v2 streams in a file or a pipe, by the package `mrd-python` (import name `mrd`), which is not needed otherwise."""
+"""MRD v2 streams in a file or a pipe, by the package `mrd-python` (import name `mrd`), needed for these alone."""
 
 import logging
 from collections.abc import Iterator
