@@ -1,5 +1,6 @@
 """Whatever a user gets wrong: status 1, one clear line on stderr, no traceback."""
 
+import os
 import resource
 import shutil
 import socket
@@ -181,6 +182,18 @@ def test_a_full_disk(brain, tmp_path) -> None:
     assert failed.returncode == 1 and "Traceback" not in failed.stderr
     assert failed.stderr.splitlines()[-1].startswith("snrstream: cannot write outputs")
     assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
+
+
+def test_a_log_that_cannot_be_written_costs_no_image(brain, tmp_path) -> None:
+    """Neither where nobody reads it any more, nor where its disk is full."""
+    command = [sys.executable, "-m", "snrstream", "recon", str(brain), "--pipeline", "grappa_snr", "--output"]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open("/dev/full", "w") as full, open(theirs, "w") as gone:
+        for number, stderr in enumerate((full, gone)):
+            out = tmp_path / str(number)
+            done = subprocess.run([*command, str(out)], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=stderr)
+            assert done.returncode == 0 and b"3 images" in done.stdout and (out / "images.h5").is_file()
 
 
 def test_arguments(fails, brain, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """The command `snrstream`. Results on stdout, progress and logs on stderr, status 1 and one line on failure."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -86,12 +87,13 @@ def _results(options: argparse.Namespace) -> Iterable[str]:
 
 
 class _LogHandler(logging.Handler):
-    """To stderr, above a progress bar that may be drawn there."""
+    """To stderr, above a progress bar that may be drawn there. A scan does not fail for a log that cannot be written."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 def _say(text: str) -> None:
