@@ -34,13 +34,13 @@ def reconstruct(
 
     Parameters
     ----------
-    scan
+    scan : str, Path or Scan
         The path of raw data, see `open_scan`, or an opened scan, which stays open.
-    pipeline
+    pipeline : str or Path
         The name of a shipped pipeline, or the path of an XML file.
-    settings
+    settings : mapping of str to object
         Properties of the pipeline's gadgets in place of its own, such as ``{"alpha": 0.5}``.
-    gadgets
+    gadgets : str, Path or None
         A folder with gadgets of your own, which the pipeline may name.
 
     Returns
@@ -72,8 +72,10 @@ def chosen_chain(
 
     Parameters
     ----------
-    pipeline, settings, gadgets
-        As `reconstruct` takes them.
+    pipeline : str or Path
+    settings : mapping of str to object
+    gadgets : str, Path or None
+        All as `reconstruct` takes them.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Parameters
     ----------
-    arguments
+    arguments : list of str or None
         Of the command line, without the program's name; those of the process where not given.
 
     Returns
@@ -87,7 +87,7 @@ def _results(options: argparse.Namespace) -> Iterable[str]:
 
 
 class _LogHandler(logging.Handler):
-    """To stderr, above a progress bar that may be drawn there. A scan does not fail for a log that cannot be written."""
+    """To stderr, above a progress bar that may be drawn there. One that cannot be written costs no scan."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm

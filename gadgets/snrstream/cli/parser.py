@@ -46,7 +46,9 @@ def parser() -> Parser:
     )
     for command in (recon, serve):
         command.add_argument("--threads", type=_count, default=1, help="of one scan's reconstruction (%(default)s)")
-        command.add_argument("--gadgets", metavar="FOLDER", help="gadgets of your own, which pipelines may name")
+        command.add_argument(
+            "--gadgets", metavar="FOLDER", type=Path, help="gadgets of your own, which pipelines may name"
+        )
     for command in (serve, send):
         command.add_argument("--host", default=DEFAULT_HOST, help="address (%(default)s)")
         command.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port (%(default)s)")

@@ -41,13 +41,15 @@ def send_scan(
 
     Parameters
     ----------
-    scan
+    scan : Scan
         Any opened raw scan. Its data is sent once.
-    host, port
+    host : str
         Where the server listens.
-    pipeline
+    port : int
+        Its TCP port.
+    pipeline : str
         A name that the server knows, or the path of a file to send whole.
-    properties
+    properties : mapping of str to str
         Of the pipeline's gadgets, in place of the pipeline's own. The server refuses one that no gadget has.
 
     Returns

@@ -24,9 +24,9 @@ class MessageReader:
 
     Parameters
     ----------
-    source
+    source : BufferedReader
         The stream, from its first byte on.
-    name
+    name : str
         What to call it in errors.
 
     Raises

@@ -27,9 +27,9 @@ class Mrd2Reader:
 
     Parameters
     ----------
-    source
+    source : BufferedReader
         The stream, from its first byte on.
-    name
+    name : str
         What to call it in errors.
 
     Raises

@@ -21,10 +21,12 @@ def reconstruct(chain: Chain, source: BufferedReader, sink: Sink) -> None:
 
     Parameters
     ----------
-    chain
+    chain : Chain
         What to do.
-    source, sink
-        Where the scan comes from, and its images go, in the format of the scan.
+    source : BufferedReader
+        Where the scan comes from.
+    sink : Sink
+        Where its images go, in the format of the scan.
 
     Raises
     ------

@@ -112,10 +112,10 @@ def open_scan(path: str | Path, group: str = GROUP) -> Scan:
 
     Parameters
     ----------
-    path
+    path : str or Path
         An ISMRMRD HDF5 file, a file with a stream of ISMRMRD messages, such as the raw data that `snrstream serve
         --keep-raw` keeps, or an MRD v2 stream, which needs the package mrd-python.
-    group
+    group : str
         The group of an HDF5 file that holds the scan.
 
     Returns

@@ -39,10 +39,15 @@ def open_reader(source: BufferedReader, name: str) -> StreamReader:
 
     Parameters
     ----------
-    source
+    source : BufferedReader
         The stream, from its first byte on.
-    name
+    name : str
         What to call it in errors.
+
+    Returns
+    -------
+    StreamReader
+        Its header, and its data yet to be read.
 
     Raises
     ------

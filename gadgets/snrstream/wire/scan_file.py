@@ -24,9 +24,9 @@ class ScanFile:
 
     Parameters
     ----------
-    path
+    path : str or Path
         The file.
-    group
+    group : str
         The group in it that holds the scan.
 
     Raises
