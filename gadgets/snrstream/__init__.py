@@ -1,3 +1,38 @@
-"""Scanner-side streaming MRI reconstruction and denoising of ISMRMRD raw data."""
+"""Scanner-side streaming MRI reconstruction and denoising of ISMRMRD raw data.
 
-__version__ = "0.1.0"
+    import snrstream
+
+    images = snrstream.reconstruct("scan.h5", "grappa_denoise")
+    image, gmap = images[0].image, images[0].gmap
+
+Names are imported when they are first used, for torch is slow to load.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from .errors import SnrstreamError
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .api import open_scan as open_scan
+    from .api import reconstruct as reconstruct
+    from .image_kind import ImageKind as ImageKind
+    from .items import ReconImage as ReconImage
+
+_MODULES = {"reconstruct": "api", "open_scan": "api", "ReconImage": "items", "ImageKind": "image_kind"}
+
+__all__ = ["ImageKind", "ReconImage", "SnrstreamError", "__version__", "errors", "open_scan", "reconstruct"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

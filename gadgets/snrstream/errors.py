@@ -2,6 +2,7 @@
 
 SnrstreamError
 +-- ConfigurationError   a stream configuration, gadget, property or option that cannot be used
+|   +-- UnknownPipeline  the name of a pipeline that does not exist
 +-- ScanError            a scan (header or data) that cannot be reconstructed as configured
 +-- ProtocolError        bytes on the wire that are not a session of ISMRMRD messages
 +-- ConnectionFailed     a peer that is not there, went away or reported a failure
@@ -30,6 +31,10 @@ def printable(text: str) -> str:
 
 class ConfigurationError(SnrstreamError):
     """A stream configuration, gadget, property or command line option cannot be used."""
+
+
+class UnknownPipeline(ConfigurationError):
+    """No pipeline has this name: whoever gave it mistyped it."""
 
 
 class ScanError(SnrstreamError):

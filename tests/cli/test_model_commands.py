@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ from ..denoising.networks import Global, Magnitude, Neighbours, Published, torch
 from ..denoising.test_torchscript import PUBLISHED
 
 install = conftest.install  # the fixture
-GADGETS = Path(__file__).resolve().parents[2] / "gadgets"
+ROOT = Path(__file__).resolve().parents[2]
+GADGETS, MODELS = ROOT / "gadgets", ROOT / "models"
 SLICES = {"format": "torchscript", "input": "magnitude_slices", "frames": "slice", "layout": "B,S,H,W", "n_frames": 5}
 
 
@@ -48,8 +50,8 @@ def test_the_shipped_models_are_listed(models) -> None:
     status, lines, _ = models("list")
     assert status == 0
     assert [row for row in map(str.split, lines[1:]) if row[0] in shipped.MODELS] == [
-        ["sn2n_unet25d", "1.0.0", "onnx", "magnitude_slices", "slice", "0.1", "MIT"],
-        ["snraware_unet2d", "1.1.0", "onnx", "complex_gmap", "none", "0", "MIT"],
+        ["sn2n_unet25d", "1.0.0", "onnx", "magnitude_slices", "slice", "0.1", "MIT", str(MODELS)],
+        ["snraware_unet2d", "1.1.0", "onnx", "complex_gmap", "none", "0", "MIT", str(MODELS)],
     ]
 
 
@@ -87,20 +89,43 @@ def test_the_list_says_what_is_wrong_with_each_broken_folder(install, models, tm
     assert "BROKEN: manifest.json lacks licence" in told["keys"]
     assert "BROKEN: its folder has no manifest.json" in told["folder"]
     assert "BROKEN: model name" in told["two\\nlines\\udcff"]
-    assert told["good"].endswith("...") and "BROKEN" not in told["good"]
+    assert f"{37 * 'x'}...  {tmp_path}" in told["good"] and "BROKEN" not in told["good"]
 
 
 def test_a_folder_without_models_and_none_at_all(models, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: tmp_path)
+    monkeypatch.setattr("snrstream.denoising.manifest.folders", lambda kind: [tmp_path])
     assert models("list")[:2] == (
         0,
-        ["name  version  format  input  frames  alpha  licence", f"(no models in {tmp_path})"],
+        ["name  version  format  input  frames  alpha  licence  folder", f"(no models in {tmp_path})"],
     )
     assert models("check")[:2] == (0, [f"(no models in {tmp_path})"])
-    monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: tmp_path / "none")
+    monkeypatch.setattr("snrstream.denoising.manifest.folders", lambda kind: [tmp_path / "none"])
     for action in ("list", "check"):
         status, lines, error = models(action)
-        assert (status, lines) == (1, []) and "the models folder cannot be read: " in error
+        assert (status, lines) == (1, []) and f"the models folder {tmp_path}/none cannot be read: No such file" in error
+
+
+def test_models_of_the_user_add_to_the_shipped_ones_and_go_before_them(
+    install, models, tmp_path, tmp_path_factory, monkeypatch
+) -> None:
+    monkeypatch.undo()  # of `install`, whose folder is now one of the environment's
+    shutil.copytree(MODELS / "sn2n_unet25d", tmp_path / "sn2n_unet25d")  # a copy, of which nobody need hear
+    more = tmp_path_factory.mktemp("more")
+    monkeypatch.setenv("SNRSTREAM_MODELS", f"{tmp_path}:{more}/nowhere")
+    assert f"the models folder {more}/nowhere cannot be read" in models("list")[2]
+    monkeypatch.setenv("SNRSTREAM_MODELS", f"{tmp_path}:{more}")
+    install(name="tiny")
+    install(name="snraware_unet2d", version="mine")
+    shutil.move(tmp_path / "tiny", more / "tiny")
+    code = "import sys; from snrstream.cli.main import main; sys.exit(main(['models', 'list']))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(GADGETS)}, capture_output=True, text=True)
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
+    assert done.returncode == 0 and {"tiny", *shipped.MODELS} <= set(rows)
+    assert rows["tiny"][-1] == str(more) and rows["sn2n_unet25d"][-1] == str(tmp_path)
+    assert rows["snraware_unet2d"][1] == "mine" and rows["snraware_unet2d"][-1] == str(tmp_path)
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f"model snraware_unet2d: that of {tmp_path} is used, not that of {MODELS}")
 
 
 def test_all_fields_are_shown_and_a_wrong_hash_too(install, models) -> None:

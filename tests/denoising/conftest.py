@@ -52,7 +52,7 @@ def halving_model(factor: float = 0.5, in_channels: int = 3) -> onnx.ModelProto:
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch):
     """A function that puts a model and its manifest into a fresh `models/` folder that the runtime sees."""
-    monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: tmp_path)
+    monkeypatch.setattr("snrstream.denoising.manifest.folders", lambda kind: [tmp_path])
 
     def put(model: onnx.ModelProto | bytes | None = None, name: str = "tiny", drop: str = "", **changes) -> Path:
         place = tmp_path / name

@@ -182,7 +182,7 @@ CHILD = """
     from tests.scans import NO_HEADER
     from tests.scans import NO_HEADER
 
-    manifest.folder = lambda kind: Path(sys.argv[1])
+    manifest.folders = lambda kind: [Path(sys.argv[1])]
     for model, timeout_s in (("stubborn", 1.0), ("stubborn", 1.0), ("tiny", 30.0)):
         start = time.monotonic()
         parameters = denoise.Parameters(model=model, alpha=0.0, timeout_s=timeout_s)

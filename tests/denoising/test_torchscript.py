@@ -85,7 +85,7 @@ CHILD = """
     from snrstream.errors import ModelError
     from snrstream.system.time_limit import leave
 
-    manifest.folder = lambda kind: Path(sys.argv[1])
+    manifest.folders = lambda kind: [Path(sys.argv[1])]
     model = load_model("tiny")
     for n_frames in (1, 2, 1):
         shape = (n_frames, 8, 8)

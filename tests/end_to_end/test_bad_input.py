@@ -1,5 +1,6 @@
 """Whatever a user gets wrong: status 1, one clear line on stderr, no traceback."""
 
+import os
 import resource
 import shutil
 import socket
@@ -67,13 +68,13 @@ def rewritten(brain, tmp_path):
 
 def test_files_that_are_no_scan(recon_fails, tmp_path, brain) -> None:
     assert "missing.h5 does not exist" in recon_fails(tmp_path / "missing.h5")
-    assert "does not exist" in recon_fails(tmp_path)
+    assert "is a folder; expected an ISMRMRD HDF5 file, a stream" in recon_fails(tmp_path)
     text = tmp_path / "text.h5"
     text.write_text("hello")
-    assert "text.h5 cannot be opened as HDF5" in recon_fails(text)
+    assert "text.h5 is no raw data; expected an ISMRMRD HDF5 file, a stream" in recon_fails(text)
     empty = tmp_path / "empty.h5"
     empty.touch()
-    assert "cannot be opened as HDF5" in recon_fails(empty)
+    assert "empty.h5 is empty; expected" in recon_fails(empty)
     data = brain.read_bytes()
     for share in (0.01, 0.3, 0.5, 0.9, 0.999):
         cut = tmp_path / "cut.h5"
@@ -181,6 +182,18 @@ def test_a_full_disk(brain, tmp_path) -> None:
     assert failed.returncode == 1 and "Traceback" not in failed.stderr
     assert failed.stderr.splitlines()[-1].startswith("snrstream: cannot write outputs")
     assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
+
+
+def test_a_log_that_cannot_be_written_costs_no_image(brain, tmp_path) -> None:
+    """Neither where nobody reads it any more, nor where its disk is full."""
+    command = [sys.executable, "-m", "snrstream", "recon", str(brain), "--pipeline", "grappa_snr", "--output"]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open("/dev/full", "w") as full, open(theirs, "w") as gone:
+        for number, stderr in enumerate((full, gone)):
+            out = tmp_path / str(number)
+            done = subprocess.run([*command, str(out)], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=stderr)
+            assert done.returncode == 0 and b"3 images" in done.stdout and (out / "images.h5").is_file()
 
 
 def test_arguments(fails, brain, tmp_path) -> None:

@@ -35,6 +35,7 @@ from .conftest import ENVIRONMENT, Running, running
 
 OPENING = [ConfigFile("grappa_snr"), Header(small_scan.HEADER)]
 SCAN = [*OPENING, *small_scan.acquisitions()]
+UNUSABLE = ConfigText(b'<configuration><gadget name="nope"/></configuration>')
 
 
 def dial(address: tuple[str, int]) -> tuple[socket.socket, Link]:
@@ -201,11 +202,25 @@ def test_raw_data_of_scans_that_end_well_or_never_begin_is_not_kept(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_raw_data_of_a_scan_with_a_wrong_pipeline_is_kept(tmp_path: Path) -> None:
-    messages = [ConfigFile("nope"), *SCAN[1:]]
+@pytest.mark.parametrize(
+    "opening",
+    [
+        [ConfigFile("nope"), OPENING[1]],
+        [ConfigFile("openrecon"), OPENING[1], Text('{"parameters": {"config": "nope"}}')],
+    ],
+)
+def test_raw_data_of_a_scan_with_a_mistyped_pipeline_is_not_kept(tmp_path: Path, opening: list[Any]) -> None:
+    with inside(Options(keep_raw=tmp_path)) as address:
+        (error,) = converse(address, [*opening, *SCAN[len(OPENING) :]])
+    assert "unknown pipeline 'nope'" in error.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_data_of_a_scan_with_a_pipeline_that_cannot_be_used_is_kept(tmp_path: Path) -> None:
+    messages = [UNUSABLE, *SCAN[1:]]
     with inside(Options(keep_raw=tmp_path)) as address:
         (error,) = converse(address, messages)
-    assert "unknown pipeline 'nope'" in error.text
+    assert "unknown gadget 'nope'" in error.text
     (kept,) = tmp_path.iterdir()
     assert kept.read_bytes() == b"".join(map(encode, [*messages, Close()]))
 
@@ -233,7 +248,7 @@ def test_a_full_disk_where_raw_data_should_be_kept_costs_no_image(tmp_path: Path
 
 
 def test_raw_data_that_a_full_disk_cut_short_is_kept_as_far_as_it_was_written(tmp_path: Path, caplog) -> None:
-    messages = [ConfigFile("nope"), *SCAN[1:], Close()]
+    messages = [UNUSABLE, *SCAN[1:], Close()]
     whole = b"".join(map(encode, messages))
     most = len(whole) // 2
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -243,7 +258,7 @@ def test_raw_data_that_a_full_disk_cut_short_is_kept_as_far_as_it_was_written(tm
             (error,) = converse(address, messages[:-1])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "unknown pipeline 'nope'" in error.text
+    assert "unknown gadget 'nope'" in error.text
     (kept,) = tmp_path.iterdir()
     assert kept.suffix == ".mrd" and kept.read_bytes() == whole[:most]
     assert f"raw data kept in {kept}: no more than the first {most} of {len(whole)} bytes" in caplog.text

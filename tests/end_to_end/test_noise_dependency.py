@@ -145,15 +145,19 @@ def test_the_commands_take_a_noise_measurement_alone(server, brain, tmp_path, ca
     alone = tmp_path / "alone.xml"
     alone.write_text('<configuration><gadget name="noise_adjust"/></configuration>')
     dependencies = "default_measurement_dependencies"
-    for command in (
-        ["send", noise, *to, "--pipeline", dependencies],
-        ["send", whole, *to, "--pipeline", f"{dependencies}.xml"],
-        ["send", noise, *to, "--pipeline", alone],
-        ["recon", noise, "--pipeline", dependencies],
+    by_server = "no images: noise measurement, kept as ID 1_1_1_500 by the server, for scans that name it\n"
+    for command, said in (
+        (["send", noise, *to, "--pipeline", dependencies], by_server),
+        (["send", whole, *to, "--pipeline", f"{dependencies}.xml"], by_server),
+        (["send", noise, *to, "--pipeline", alone, "--output", tmp_path / "o"], by_server),
+        (
+            ["recon", noise, "--pipeline", dependencies],
+            "noise measurement kept as ID 1_1_1_500, for scans that name it\n",
+        ),
     ):
-        assert main([str(part) for part in [*command, "--output", tmp_path / "o"]]) == 0
-        assert capfd.readouterr().out == "no images, as of a noise measurement alone\n"
-        assert list((tmp_path / "o").iterdir()) == []
+        assert main([str(part) for part in command]) == 0
+        assert capfd.readouterr().out == said
+        assert not (tmp_path / "o").exists() or not any((tmp_path / "o").iterdir())
     assert main(["recon", str(later), "--pipeline", "grappa_snr", "--output", str(tmp_path / "o")]) == 0
     assert "NOT IN SNR UNITS" not in capfd.readouterr().err
     assert main(["send", str(noise), *to, "--pipeline", "grappa_snr", "--output", str(tmp_path / "o")]) == 1

@@ -134,10 +134,10 @@ def test_arguments_that_exclude_each_other(raw_scan, tmp_path, capfd) -> None:
     scan, output = str(raw_scan("brain_16ch_r3")), ["--output", str(tmp_path)]
     for arguments in ([scan, "--from-stream"], ["--from-stream", *output]):
         assert main(["recon", *arguments]) == 1
-        assert "expected no SCAN.h5 and no --output" in capfd.readouterr().err
-    for arguments, missing in (([], "SCAN.h5, --output"), (output, "SCAN.h5"), ([scan], "--output")):
+        assert "expected no SCAN and no --output" in capfd.readouterr().err
+    for arguments, missing in (([], "SCAN, --output"), (output, "SCAN"), ([scan], "--output")):
         assert main(["recon", *arguments]) == 1
-        assert f"required: {missing} (or --from-stream)" in capfd.readouterr().err
+        assert f"required: {missing} (see snrstream recon --help)" in capfd.readouterr().err
 
 
 @contextmanager

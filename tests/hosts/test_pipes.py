@@ -13,7 +13,7 @@ import pytest
 
 from snrstream.chain.pipelines import named_chain
 from snrstream.errors import ConnectionFailed, ProtocolError, ScanError, SnrstreamError
-from snrstream.hosts.mrd2_stream import Mrd2Stream
+from snrstream.hosts.mrd2_stream import Mrd2Reader
 from snrstream.hosts.pipe_ends import Sink
 from snrstream.hosts.pipes import reconstruct
 from snrstream.wire.encoder import encode
@@ -201,10 +201,9 @@ def test_hostile_bytes_end_in_an_error_of_ours_or_in_a_scan(version_2) -> None:
         data = bytearray(version_2)
         for place in rng.integers(start, start + 2000, size=3):
             data[place] = rng.integers(256)
-        with tempfile.TemporaryFile() as file:
-            try:
-                stream = Mrd2Stream(io.BufferedReader(Trickle(bytes(data), 1 << 16)), Sink(file.fileno()))
-                outcomes.add(len(list(stream.items())) > 0)
-            except SnrstreamError as exc:
-                outcomes.add(type(exc))
+        try:
+            stream = Mrd2Reader(io.BufferedReader(Trickle(bytes(data), 1 << 16)), "stdin")
+            outcomes.add(len(list(stream.items())) > 0)
+        except SnrstreamError as exc:
+            outcomes.add(type(exc))
     assert {True, ProtocolError} <= outcomes

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UnknownPipeline
 from ..system.resources import folder, is_plain_name
 from .chain import Chain, parse_chain
 from .registry import BUILT_IN, Registry
@@ -29,7 +29,7 @@ def named_chain(name: str, registry: Registry = BUILT_IN) -> Chain:
     path = pipelines / f"{name.removesuffix('.xml')}.xml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in pipelines.glob("*.xml"))) or "none"
-        raise ConfigurationError(f"unknown pipeline {name!r}; known: {known}")
+        raise UnknownPipeline(f"unknown pipeline {name!r}; known: {known}")
     return parse_chain(read_configuration(path), path.name, registry)
 
 

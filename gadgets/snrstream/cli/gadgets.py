@@ -3,6 +3,7 @@
 All of it is what the gadgets say about themselves: the first line of their module, and the fields of `Parameters`.
 """
 
+import argparse
 import ast
 import importlib.util
 import inspect
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..chain.parameters import properties_of
-from ..chain.registry import BUILT_IN, Registry
+from ..chain.registry import BUILT_IN, Registry, registry
 from ..errors import ConfigurationError
 from ..gadgets.gadget import GadgetModule
 
@@ -19,14 +20,20 @@ PACKAGE = "snrstream.gadgets"
 WIDTH = 100  # of a line for the terminal
 
 
-def list_gadgets(registry: Registry = BUILT_IN) -> Iterator[str]:
+def gadgets(options: argparse.Namespace) -> Iterator[str]:
+    """All gadgets, with those of `--gadgets FOLDER` and of installed packages, or the one that is named."""
+    known = registry(options.gadgets)
+    return list_gadgets(known) if options.name is None else show_gadget(options.name, known)
+
+
+def list_gadgets(known: Registry = BUILT_IN) -> Iterator[str]:
     """One line for each gadget, in their order in a pipeline. None of snrstream's is imported, for that takes long."""
-    width = max(map(len, registry.names))
-    for name in registry.names:
-        yield f"{name.ljust(width)}  {_summary(name, registry)}".rstrip()
+    width = max(map(len, known.names))
+    for name in known.names:
+        yield f"{name.ljust(width)}  {_summary(name, known)}".rstrip()
 
 
-def show_gadget(name: str, registry: Registry = BUILT_IN) -> Iterator[str]:
+def show_gadget(name: str, known: Registry = BUILT_IN) -> Iterator[str]:
     """What the gadget does and its properties: name, type or choices, default, meaning.
 
     Raises
@@ -34,10 +41,10 @@ def show_gadget(name: str, registry: Registry = BUILT_IN) -> Iterator[str]:
     ConfigurationError
         No gadget has this name; those that there are are listed.
     """
-    if name not in registry.names:
-        raise ConfigurationError(f"unknown gadget {name[:100]!r}; known: {', '.join(registry.names)}")
-    yield f"{name}: {_summary(name, registry)}"
-    module = registry.module(name)
+    if name not in known.names:
+        raise ConfigurationError(f"unknown gadget {name[:100]!r}; known: {', '.join(known.names)}")
+    yield f"{name}: {_summary(name, known)}"
+    module = known.module(name)
     for paragraph in _remarks(module):
         yield ""
         yield from textwrap.wrap(paragraph, WIDTH)
@@ -74,9 +81,9 @@ def gadgets_page() -> Iterator[str]:
         yield ""
 
 
-def _summary(name: str, registry: Registry) -> str:
+def _summary(name: str, known: Registry) -> str:
     """The first line of the gadget's module."""
-    own = next((gadget.module for gadget in registry.own if gadget.name == name), None)
+    own = next((gadget.module for gadget in known.own if gadget.name == name), None)
     text = _docstring(f"{PACKAGE}.{name}") if own is None else own.__doc__
     return (text or name).splitlines()[0].removeprefix("Gadget: ").rstrip(".")
 

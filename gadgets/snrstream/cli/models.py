@@ -1,8 +1,9 @@
-"""`snrstream models`: what the folder of models holds, in lines for the terminal.
+"""`snrstream models`: what the folders of models hold, in lines for the terminal.
 
 Each function gives the lines of stdout and raises ModelError at the end where something is wrong, for the status.
 """
 
+import argparse
 import json
 import logging
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from typing import Any
 from ..denoising.manifest import (
     file_and_size,
     load_manifest,
-    model_names,
-    models_folder,
+    model_places,
+    models_folders,
     named_manifest,
     problem_of,
     read_checked,
@@ -21,7 +22,7 @@ from ..denoising.manifest import (
 from ..denoising.manifest_fields import Manifest, Recorded
 from ..errors import ModelError, printable
 
-COLUMNS = ("name", "version", "format", "input", "frames", "alpha", "licence")
+COLUMNS = ("name", "version", "format", "input", "frames", "alpha", "licence", "folder")
 LONGEST_CELL = 40  # characters, so that one manifest cannot tear the table apart
 LONGEST_LINE = 1000
 LABEL = 17  # width of the labels' column
@@ -29,15 +30,28 @@ LABEL = 17  # width of the labels' column
 log = logging.getLogger(__name__)
 
 
+def models(options: argparse.Namespace) -> Iterator[str]:
+    """The action that the command line names."""
+    match options.action:
+        case "list":
+            return list_models()
+        case "show":
+            return show_model(options.name)
+        case "record":
+            return record_model(options.name)
+        case _:
+            return check_models(options.names)
+
+
 def list_models() -> Iterator[str]:
-    """A table with one row for each folder; in that of a broken one, what is wrong with it."""
+    """A table with one row for each model, with the folder where it lies; of a broken one, what is wrong with it."""
     rows: list[tuple[str, ...]] = [COLUMNS]
     broken: dict[str, str] = {}
-    for name in model_names():
+    for name, place in model_places().items():
         try:
             m, _ = load_manifest(name)
             cells = (name, m.version, m.format, m.input, m.frames, f"{m.default_alpha:g}", m.licence)
-            rows.append(tuple(_cell(text) for text in cells))
+            rows.append((*(_cell(text) for text in cells), _line(str(place.parent))))
         except (ModelError, MemoryError) as exc:
             rows.append((_cell(name),))
             broken[_cell(name)] = problem_of(name, exc)
@@ -48,7 +62,7 @@ def list_models() -> Iterator[str]:
         else:
             yield _line(f"{row[0].ljust(widths[0])}  BROKEN: {broken[row[0]]}")
     if len(rows) == 1:
-        yield _line(f"(no models in {models_folder()})")
+        yield _line(f"(no models in {models_folders()})")
     if broken:
         raise ModelError(f"{len(broken)} of {len(rows) - 1} models cannot be used: {', '.join(broken)}")
 
@@ -72,6 +86,7 @@ def show_model(name: str) -> Iterator[str]:
         yield _row(field.name, file_and_size(path) if field.name == "file" else _shown(field.name, value))
         if field.name == "sha256":
             yield _row("", "DOES NOT MATCH the file" if wrong else "matches the file")
+    yield _row("folder", str(path.parent))
     if wrong:
         raise wrong
 
@@ -80,7 +95,7 @@ def check_models(names: list[str]) -> Iterator[str]:
     """Of each model, or of all, what a run of it shows: see `check_model`."""
     from ..denoising.check import FAILED, check_model
 
-    names = list(dict.fromkeys(names)) or model_names()
+    names = list(dict.fromkeys(names)) or list(model_places())
     failed = []
     for n, name in enumerate(names):
         log.info("model %s (%d of %d)", _cell(name), n + 1, len(names))
@@ -96,7 +111,7 @@ def check_models(names: list[str]) -> Iterator[str]:
         else:
             yield _row("passed", "all checks")
     if not names:
-        yield _line(f"(no models in {models_folder()})")
+        yield _line(f"(no models in {models_folders()})")
     if failed:
         raise ModelError(f"{len(failed)} of {len(names)} models failed the check: {', '.join(failed)}")
 

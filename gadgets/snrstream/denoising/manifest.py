@@ -1,15 +1,19 @@
 """The folder of a model: its manifest, and the file that the manifest vouches for."""
 
+import functools
 import hashlib
 import json
+import logging
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..system.resources import folder, is_plain_name
+from ..system.resources import folders, is_plain_name
 from .manifest_checks import LONGEST_SHOWN, check_values, parse_value
 from .manifest_fields import Manifest, Recorded
+
+log = logging.getLogger(__name__)
 
 
 def load_manifest(model: str) -> tuple[Manifest, Path]:
@@ -38,29 +42,48 @@ def named_manifest(model: str) -> tuple[Manifest, Path]:
     """As `load_manifest`, but for the hash, which is still to be checked."""
     if not is_plain_name(model):
         raise ModelError(f"model name {model!r} is not a plain name; expected the name of a folder in models/")
+    places = model_places()
+    if model not in places:
+        known = [name for name, place in places.items() if (place / "manifest.json").is_file()]
+        raise ModelError(f"unknown model {model!r}; known: {', '.join(known) or f'none in {models_folders()}'}")
+    place = places[model]
     try:
-        models = models_folder()
-        if (models / model).is_dir() and not (models / model / "manifest.json").is_file():
+        if not (place / "manifest.json").is_file():
             raise ModelError(f"model {model}: its folder has no manifest.json")
-        if not (models / model).is_dir():
-            known = ", ".join(sorted(p.parent.name for p in models.glob("*/manifest.json"))) or f"none in {models}"
-            raise ModelError(f"unknown model {model!r}; known: {known}")
-        return read_manifest(models / model)
+        for models in folders("models"):
+            _tell_of_other(place, models / model)
+        return read_manifest(place)
     except (OSError, RecursionError) as exc:
         raise ModelError(f"model {model}: its folder cannot be read: {exc}") from None
 
 
-def models_folder() -> Path:
-    """Where the models' folders lie."""
-    return folder("models")
+def models_folders() -> str:
+    """Where the models' folders lie, in the order in which a name is looked up."""
+    return ", ".join(map(str, folders("models")))
 
 
-def model_names() -> list[str]:
-    """The names of all folders in models/, whatever they hold, without hidden ones. Raises ModelError."""
-    try:
-        return sorted(p.name for p in models_folder().iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError as exc:
-        raise ModelError(f"the models folder cannot be read: {exc}") from None
+def model_places() -> dict[str, Path]:
+    """All folders of models by name, whatever they hold, without hidden ones: of two of one name the first, the user's.
+
+    Raises ModelError for a folder of models that cannot be read.
+    """
+    places: dict[str, Path] = {}
+    for models in folders("models"):
+        try:
+            for place in models.iterdir():
+                if place.is_dir() and not place.name.startswith("."):
+                    places.setdefault(place.name, place)
+        except OSError as exc:
+            raise ModelError(f"the models folder {models} cannot be read: {exc.strerror or exc}") from None
+    return dict(sorted(places.items()))
+
+
+@functools.cache
+def _tell_of_other(place: Path, other: Path) -> None:
+    """Log, once, that there is another model of the name, unless it is a copy."""
+    file, others = place / "manifest.json", other / "manifest.json"
+    if place != other and others.is_file() and others.read_bytes() != file.read_bytes():
+        log.info("model %s: that of %s is used, not that of %s", place.name, place.parent, other.parent)
 
 
 def read_manifest(place: Path) -> tuple[Manifest, Path]:

@@ -88,7 +88,10 @@ class _Images(Gadget):
         for key in list(self.started):
             yield from self._finish(key)
         if self.n_images == 0:
-            raise ScanError("scan holds no image acquisitions; expected at least the lines of one image")
+            raise ScanError(
+                "scan holds no image acquisitions; expected at least the lines of one image (a noise measurement alone "
+                "is for the pipeline default_measurement_dependencies)"
+            )
         if self.interleaved is not None:
             self.interleaved.end()
 

@@ -4,7 +4,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
@@ -18,9 +18,9 @@ from ..errors import ConnectionFailed
 from ..system.progress import Progress
 from ..wire.acquisitions import NOISE_FLAG, head_of
 from ..wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
-from ..wire.scan_file import ScanFile
 from .link import Link
 from .openrecon import Settings
+from .scan_source import RawScan
 
 CONNECT_SECONDS = 10.0
 NOISE_PIPELINE = "default_measurement_dependencies"
@@ -35,13 +35,35 @@ class Received:
 
 
 def send_scan(
-    scan: ScanFile, host: str, port: int, pipeline: str, properties: Mapping[str, str] = MappingProxyType({})
+    scan: RawScan, host: str, port: int, pipeline: str, properties: Mapping[str, str] = MappingProxyType({})
 ) -> list[Received]:
-    """Stream `scan` through the server's `pipeline`, a name it knows or the path of a file to send whole.
+    """Stream a scan through a pipeline of a server.
 
-    properties: of the pipeline's gadgets, in place of the pipeline's own. The server refuses one that no gadget has.
-    No images are right for noise acquisitions alone, and from the pipeline that keeps dependent noise measurements.
-    Raises ConnectionFailed where nobody listens, the server goes away, sends no images, or reports an error.
+    Parameters
+    ----------
+    scan : RawScan
+        Any opened raw scan. Its data is sent once.
+    host : str
+        Where the server listens.
+    port : int
+        Its TCP port.
+    pipeline : str
+        A name that the server knows, or the path of a file to send whole.
+    properties : mapping of str to str
+        Of the pipeline's gadgets, in place of the pipeline's own. The server refuses one that no gadget has.
+
+    Returns
+    -------
+    list of Received
+        The images as they came. None are right for noise acquisitions alone, and from the pipeline that keeps dependent
+        noise measurements.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where nobody listens, the server goes away, sends no images, or reports an error.
+    SnrstreamError
+        Where the scan or the pipeline's file cannot be read.
     """
     file = chain_file(pipeline)
     configuration = ConfigFile(pipeline) if file is None else ConfigText(read_configuration(file))
@@ -69,8 +91,8 @@ def send_scan(
                     received.append(Received(message, time.monotonic() - done if done else 0.0))
                     progress.image()
         except ConnectionFailed as exc:
-            sent = f"{progress.n_acquisitions} of {scan.n_acquisitions} acquisitions sent"
-            raise ConnectionFailed(f"{exc} ({sent}, {len(received)} images received)") from None
+            sent = _share(progress.n_acquisitions, scan)
+            raise ConnectionFailed(f"{exc} ({sent} sent, {len(received)} images received)") from None
         finally:
             _shut(sock)
             sender.join()
@@ -78,18 +100,28 @@ def send_scan(
         raise sender.error
     if sender.finished_at is None:
         raise ConnectionFailed(
-            f"{server} closed after {progress.n_acquisitions} of {scan.n_acquisitions} acquisitions and "
-            f"{len(received)} images; expected it to take the whole scan"
+            f"{server} closed after {_share(progress.n_acquisitions, scan)} and {len(received)} images; expected it to "
+            "take the whole scan"
         )
-    if not received and not sender.only_noise and PurePath(pipeline).stem != NOISE_PIPELINE:
-        raise ConnectionFailed(f"{server} sent no images for {scan.n_acquisitions} acquisitions of {scan.path}")
+    if not received and not sender.only_noise and not is_noise_pipeline(pipeline):
+        raise ConnectionFailed(f"{server} sent no images for {progress.n_acquisitions} acquisitions of {scan.path}")
     return received
+
+
+def is_noise_pipeline(pipeline: str) -> bool:
+    """Whether a pipeline is, by its name, the one that keeps noise measurements and sends no images."""
+    return PurePath(pipeline).stem == NOISE_PIPELINE
+
+
+def _share(n_sent: int, scan: RawScan) -> str:
+    total = "" if scan.n_acquisitions is None else f" of {scan.n_acquisitions}"
+    return f"{n_sent}{total} acquisitions"
 
 
 class _Sender(threading.Thread):
     """Sends while the main thread receives, as a server may answer before all is sent."""
 
-    def __init__(self, link: Link, preamble: list[Any], scan: ScanFile, progress: Progress) -> None:
+    def __init__(self, link: Link, preamble: list[Any], scan: RawScan, progress: Progress) -> None:
         super().__init__(daemon=True)
         self._link, self._preamble, self._scan, self._progress = link, preamble, scan, progress
         self.finished_at: float | None = None
@@ -97,22 +129,26 @@ class _Sender(threading.Thread):
         self.only_noise = True
 
     def run(self) -> None:
+        """Send all, or as much as the scan gives, or the server takes."""
         try:
             for message in self._preamble:
                 self._link.send(message)
-            for acquisition in self._scan.acquisitions():
-                self._link.send(acquisition)
-                self._progress.acquisition()
-                self.only_noise &= bool(head_of(acquisition).flags & NOISE_FLAG)
-            self.finished_at = time.monotonic()
-        except ConnectionFailed:
-            return  # the receiving side knows more: an error text, or the end of the connection
-        except Exception as exc:
-            self.error = exc
-        try:
+            for item in self._progress.counting(self._data()):
+                self._link.send(item)
+                if isinstance(item, ismrmrd.Acquisition):
+                    self.only_noise &= bool(head_of(item).flags & NOISE_FLAG)
+            if self.error is None:
+                self.finished_at = time.monotonic()
             self._link.send(Close())
         except ConnectionFailed:
-            return
+            return  # the receiving side knows more: an error text, or the end of the connection
+
+    def _data(self) -> Iterator[Any]:
+        """The scan's, to where it breaks off: the server has what came before, and must hear of the end."""
+        try:
+            yield from self._scan.items()
+        except Exception as exc:  # noqa: BLE001 - a thread that just ended would leave the server waiting
+            self.error = exc
 
 
 def _shut(sock: socket.socket) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..chain.registry import BUILT_IN, Registry
-from ..errors import ConnectionFailed, SnrstreamError
+from ..errors import ConnectionFailed, SnrstreamError, UnknownPipeline
 from ..wire.messages import Close, Header, Message, Pause
 from .gate import Gate
 from .link import Link
@@ -73,7 +73,10 @@ def converse(sock: socket.socket, session: Session, options: Options, gate: Gate
 
 
 def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | None:
-    """The whole session; why it failed, or None. patience: with a client that still sends after a failure."""
+    """The whole session; why its raw data is worth keeping, or None. patience: with a client that sends on after that.
+
+    A scan that failed for the name of its pipeline was never run, and can be sent again: its data is not.
+    """
     try:
         session.run(_admitted(link, session, gate), link.send)
         link.send(Close())
@@ -86,6 +89,10 @@ def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | Non
         # What it sent before it went is raw data of its scan.
         link.drain(SILENCE_SECONDS, math.inf if session.has_scan else DRAIN_SECONDS)
         return str(exc)
+    except UnknownPipeline as exc:
+        log.error("%s", exc)
+        report(link, session, str(exc), patience)
+        return None
     except SnrstreamError as exc:
         text = str(exc)
         log.error("%s", text[:LONGEST_TEXT])
@@ -150,7 +157,7 @@ def report(link: Link, session: Session, text: str, patience: float) -> None:
 
 
 def _settle(record: RawRecord, is_scan: bool, failure: str | None, complete: bool) -> None:
-    """Raw data stays where a scan failed, though it be for the name of its pipeline."""
+    """Raw data stays where a scan failed."""
     if failure is None or not is_scan:
         record.discard()
         return

@@ -1,4 +1,4 @@
-"""A scan as a stream of ISMRMRD messages in a pipe."""
+"""A scan as a stream of ISMRMRD messages, in a file or a pipe."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from typing import Any
 from ..errors import ConnectionFailed, ProtocolError
 from ..wire.decoder import Decoder
 from ..wire.encoder import encode
-from ..wire.header import parse_header
 from ..wire.messages import DATA, Close, ConfigFile, ConfigText, Fault, Header, Query, Text
 from .pipe_ends import Sink
 from .session import LONGEST_TEXT
@@ -18,30 +17,86 @@ log = logging.getLogger(__name__)
 CHUNK = 1 << 18
 
 
-class MessageStream:
-    """A `Stream` of ISMRMRD messages, as ismrmrd_hdf5_to_stream, siemens_to_ismrmrd and `serve --keep-raw` write them.
+class MessageReader:
+    """A `StreamReader` of ISMRMRD messages, as ismrmrd_hdf5_to_stream, siemens_to_ismrmrd and `--keep-raw` write them.
 
-    Configurations and queries in it are left alone, texts are logged. Raises ProtocolError where no header comes
-    before the data, ScanError for a header that cannot be read.
+    Configurations and queries in it are left alone, texts are logged.
+
+    Parameters
+    ----------
+    source : BufferedReader
+        The stream, from its first byte on.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    ProtocolError
+        Where no header comes before the data.
     """
 
-    def __init__(self, source: BufferedReader, sink: Sink) -> None:
-        self._messages = _messages(source)
-        self._sink = sink
-        header = next((message for message in self._messages if not _is_aside(message)), None)
+    def __init__(self, source: BufferedReader, name: str) -> None:
+        self._name = name
+        self._messages = self._read(source)
+        header = next((message for message in self._messages if not self._is_aside(message)), None)
         if not isinstance(header, Header):
             found = "ends" if header is None else f"goes on with {type(header).__name__}"
-            raise ProtocolError(f"stdin {found} before an ISMRMRD header came; expected one ahead of the data")
-        self.header = parse_header(header.xml)
-        sink.write(encode(header))
+            raise ProtocolError(f"{name} {found} before an ISMRMRD header came; expected one ahead of the data")
+        self.header_xml = header.xml
 
     def items(self) -> Iterator[Any]:
-        """Raises ProtocolError for what is no data."""
+        """The data, once. Raises ProtocolError for what is none."""
         for message in self._messages:
             if isinstance(message, DATA):
                 yield message
-            elif not _is_aside(message):
-                raise ProtocolError(f"stdin: {type(message).__name__} among the data; expected acquisitions")
+            elif not self._is_aside(message):
+                raise ProtocolError(f"{self._name}: {type(message).__name__} among the data; expected acquisitions")
+
+    def writer(self, sink: Sink) -> "MessageWriter":
+        """Images leave as ISMRMRD messages too, behind the same header."""
+        return MessageWriter(sink, self.header_xml)
+
+    def _read(self, source: BufferedReader) -> Iterator[Any]:
+        """Up to CLOSE, or to the last whole message before the end of input."""
+        decoder = Decoder()
+        try:
+            while data := source.read1(CHUNK):
+                for message in decoder.receive(data):
+                    if isinstance(message, Close):
+                        return
+                    yield message
+        except ProtocolError as exc:
+            raise ProtocolError(f"{self._name}: {exc}") from None
+        except OSError as exc:
+            raise ConnectionFailed(f"{self._name} cannot be read: {exc.strerror or exc}") from None
+        try:
+            decoder.finish()
+        except ProtocolError as exc:  # as raw data that was kept of a client that died ends
+            log.warning("%s: %s: that message is lost", self._name, exc)
+        log.warning("%s ended without CLOSE: images are made of what has come", self._name)
+
+    def _is_aside(self, message: Any) -> bool:
+        """Whether a message asks for nothing here (logged). Raises ConnectionFailed where it tells of a failure."""
+        match message:
+            case ConfigFile() | ConfigText():
+                log.info("the configuration in the stream is not used: --pipeline decides")
+            case Query():
+                log.info("a query in the stream is not answered")
+            case Text(text):
+                log.info("%s says: %.1000r", self._name, text)
+            case Fault(text):
+                raise ConnectionFailed(f"{self._name} tells of a failure: {text[:LONGEST_TEXT]}")
+            case _:
+                return False
+        return True
+
+
+class MessageWriter:
+    """A `StreamWriter` of ISMRMRD messages."""
+
+    def __init__(self, sink: Sink, header_xml: bytes) -> None:
+        self._sink = sink
+        sink.write(encode(Header(header_xml)))
 
     def send(self, item: Any) -> None:
         """Raises ProtocolError for what cannot travel."""
@@ -50,39 +105,3 @@ class MessageStream:
     def close(self) -> None:
         """CLOSE, which tells the reader that nothing is missing."""
         self._sink.write(encode(Close()))
-
-
-def _messages(source: BufferedReader) -> Iterator[Any]:
-    """Up to CLOSE, or to the last whole message before the end of input."""
-    decoder = Decoder()
-    try:
-        while data := source.read1(CHUNK):
-            for message in decoder.receive(data):
-                if isinstance(message, Close):
-                    return
-                yield message
-    except ProtocolError as exc:
-        raise ProtocolError(f"stdin: {exc}") from None
-    except OSError as exc:
-        raise ConnectionFailed(f"stdin cannot be read: {exc.strerror or exc}") from None
-    try:
-        decoder.finish()
-    except ProtocolError as exc:  # as raw data that was kept of a client that died ends
-        log.warning("stdin: %s: that message is lost", exc)
-    log.warning("stdin ended without CLOSE: images are made of what has come")
-
-
-def _is_aside(message: Any) -> bool:
-    """Whether a message asks for nothing here; it is logged. Raises ConnectionFailed where it tells of a failure."""
-    match message:
-        case ConfigFile() | ConfigText():
-            log.info("the configuration in the stream is not used: --pipeline decides")
-        case Query():
-            log.info("a query in the stream is not answered")
-        case Text(text):
-            log.info("stdin says: %.1000r", text)
-        case Fault(text):
-            raise ConnectionFailed(f"stdin tells of a failure: {text[:LONGEST_TEXT]}")
-        case _:
-            return False
-    return True

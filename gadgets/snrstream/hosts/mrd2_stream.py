@@ -1,4 +1,4 @@
-"""MRD v2 streams in a pipe, by the package `mrd-python` (import name `mrd`), which need not be installed otherwise."""
+"""MRD v2 streams in a file or a pipe, by the package `mrd-python` (import name `mrd`), needed for these alone."""
 
 import logging
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import ismrmrd
 import mrd
+from ismrmrd import xsd
 from mrd._binary import CURRENT_BINARY_FORMAT_VERSION, CodedInputStream, read_fixed_int32, string_serializer
 
 from ..errors import ConnectionFailed, ProtocolError, SnrstreamError
@@ -21,29 +22,39 @@ log = logging.getLogger(__name__)
 LARGEST = 1 << 30  # bytes of one array or text
 
 
-class Mrd2Stream:
-    """A `Stream` of MRD v2 items: acquisitions in, images out; waveforms pass as they are.
+class Mrd2Reader:
+    """A `StreamReader` of MRD v2; waveforms pass as they are.
 
-    Raises ProtocolError for a stream that cannot be read, or has no header, ScanError for one that ISMRMRD has no
-    words for.
+    Parameters
+    ----------
+    source : BufferedReader
+        The stream, from its first byte on.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    ProtocolError
+        For a stream that cannot be read, or has no header.
+    ScanError
+        For a header that ISMRMRD has no words for.
     """
 
-    def __init__(self, source: BufferedReader, sink: Sink) -> None:
-        with _reading():
-            self._reader = _Reader(source)
+    def __init__(self, source: BufferedReader, name: str) -> None:
+        self._name = name
+        with _reading(name):
+            self._reader = _Reader(source, name)
             header = self._reader.read_header()
         if header is None:
-            raise ProtocolError("the MRD v2 stream on stdin has no header; expected one")
-        self.header = header_of(header)
-        self._writer = mrd.BinaryMrdWriter(sink)  # type: ignore[arg-type]
-        self._writer.write_header(header)
-        self._flush()
+            raise ProtocolError(f"the MRD v2 stream of {name} has no header; expected one")
+        self._header = header
+        self.header_xml = xsd.ToXML(header_of(header)).encode()
 
     def items(self) -> Iterator[Any]:
-        """Raises ProtocolError for what is neither acquisition nor waveform."""
+        """The data, once. Raises ProtocolError for what is neither acquisition nor waveform."""
         data = iter(self._reader.read_data())
         while not self._at_end():
-            with _reading():
+            with _reading(self._name):
                 item = next(data, None)
             match item:
                 case None:
@@ -53,8 +64,26 @@ class Mrd2Stream:
                 case mrd.StreamItem.WaveformUint32():
                     yield item
                 case _:
-                    raise ProtocolError(f"stdin: {type(item).__name__} in an MRD v2 stream; expected acquisitions")
-        log.warning("stdin ended without the mark of its end: images are made of what has come")
+                    found = type(item).__name__
+                    raise ProtocolError(f"{self._name}: {found} in an MRD v2 stream; expected acquisitions")
+        log.warning("%s ended without the mark of its end: images are made of what has come", self._name)
+
+    def writer(self, sink: Sink) -> "Mrd2Writer":
+        """Images leave as MRD v2 too, behind the same header."""
+        return Mrd2Writer(sink, self._header)
+
+    def _at_end(self) -> bool:
+        with _reading(self._name):
+            return self._reader.at_end()
+
+
+class Mrd2Writer:
+    """A `StreamWriter` of MRD v2."""
+
+    def __init__(self, sink: Sink, header: mrd.Header) -> None:
+        self._writer = mrd.BinaryMrdWriter(sink)
+        self._writer.write_header(header)
+        self._flush()
 
     def send(self, item: Any) -> None:
         """Raises ProtocolError for what cannot be written."""
@@ -73,23 +102,19 @@ class Mrd2Stream:
     def _flush(self) -> None:
         self._writer._stream.flush()  # mrd itself keeps up to 64 KiB until more comes
 
-    def _at_end(self) -> bool:
-        with _reading():
-            return self._reader.at_end()
 
-
-class _Reader(mrd.BinaryMrdReader):
+class _Reader(mrd.BinaryMrdReader):  # type: ignore[misc]  # mrd-python has no types
     """mrd's reader, on a stream that does not wait for more than is needed."""
 
-    def __init__(self, source: BufferedReader) -> None:
+    def __init__(self, source: BufferedReader, name: str) -> None:
         mrd.protocols.MrdReaderBase.__init__(self)
-        self._stream = _PromptInput(source)
+        self._stream = _PromptInput(source, name)
         if bytes(self._stream.read_view(len(MAGIC))) != MAGIC:
-            raise ProtocolError("stdin is neither a stream of ISMRMRD messages nor one of MRD v2")
+            raise ProtocolError(f"{name} is neither a stream of ISMRMRD messages nor one of MRD v2")
         version = read_fixed_int32(self._stream)
         if version != CURRENT_BINARY_FORMAT_VERSION or string_serializer.read(self._stream) != self.schema:
             raise ProtocolError(
-                "the MRD v2 stream on stdin has another schema than the installed mrd-python; expected that of the "
+                f"the MRD v2 stream of {name} has another schema than the installed mrd-python; expected that of the "
                 "version that wrote it"
             )
 
@@ -98,10 +123,16 @@ class _Reader(mrd.BinaryMrdReader):
         return self._stream.at_end()
 
 
-class _PromptInput(CodedInputStream):
+class _PromptInput(CodedInputStream):  # type: ignore[misc]  # mrd-python has no types
     """mrd's own asks for 64 KiB at once, and waits until they are there: an image would wait for later readouts."""
 
+    def __init__(self, source: BufferedReader, name: str) -> None:
+        self._offset = self._last_read_count = 0
+        super().__init__(source)
+        self._name = name
+
     def at_end(self) -> bool:
+        """Whether nothing comes any more. Waits until that is known."""
         if self._offset == self._last_read_count:
             try:
                 self._fill_buffer(1)
@@ -110,10 +141,20 @@ class _PromptInput(CodedInputStream):
         return False
 
     def read_view(self, count: int) -> memoryview:
-        return super().read_view(_bounded(count))
+        """Raises ProtocolError for more than `LARGEST`."""
+        view: memoryview = super().read_view(self._bounded(count))
+        return view
 
     def read_bytearray(self, count: int) -> bytearray:
-        return super().read_bytearray(_bounded(count))
+        """Raises ProtocolError for more than `LARGEST`."""
+        data: bytearray = super().read_bytearray(self._bounded(count))
+        return data
+
+    def _bounded(self, count: int) -> int:
+        if not 0 <= count <= LARGEST:
+            found = f"the MRD v2 stream of {self._name} announces {count} bytes"
+            raise ProtocolError(f"{found}; expected at most {LARGEST}")
+        return count
 
     def _fill_buffer(self, min_count: int = 0) -> None:
         rest = self._last_read_count - self._offset
@@ -126,22 +167,16 @@ class _PromptInput(CodedInputStream):
             self._last_read_count += n_bytes
 
 
-def _bounded(count: int) -> int:
-    if not 0 <= count <= LARGEST:
-        raise ProtocolError(f"the MRD v2 stream on stdin announces {count} bytes; expected at most {LARGEST}")
-    return count
-
-
 @contextmanager
-def _reading() -> Iterator[None]:
+def _reading(name: str) -> Iterator[None]:
     try:
         yield
     except SnrstreamError:
         raise
     except EOFError:
-        raise ProtocolError("the MRD v2 stream on stdin ends in the middle; expected the rest of an item") from None
+        raise ProtocolError(f"the MRD v2 stream of {name} ends in the middle; expected the rest of an item") from None
     except OSError as exc:
-        raise ConnectionFailed(f"stdin cannot be read: {exc.strerror or exc}") from None
-    except Exception as exc:  # whatever mrd makes of hostile bytes
+        raise ConnectionFailed(f"{name} cannot be read: {exc.strerror or exc}") from None
+    except Exception as exc:  # noqa: BLE001 - whatever mrd makes of hostile bytes
         text = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
-        raise ProtocolError(f"the MRD v2 stream on stdin cannot be read: {text}") from None
+        raise ProtocolError(f"the MRD v2 stream of {name} cannot be read: {text}") from None

@@ -6,8 +6,8 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 
-from .. import __version__
 from ..errors import ProtocolError
+from ..version import __version__
 
 
 def answer(query: str) -> str:

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class RawRecord:
-    """The messages of one peer, as they came, in a file that `snrstream recon --from-stream` reads.
+    """The messages of one peer, as they came, in a file that `snrstream recon` reads.
 
     It ends in `.mrd.part` while the scan runs, and stays so where the process is killed. A disk that is full, or gone,
     ends the record with a warning, not the scan; what has been written stays.

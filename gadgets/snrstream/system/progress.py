@@ -1,7 +1,9 @@
 """Progress bars: of a scan, acquisitions in and images out, and of a long step. Drawn on a terminal's stderr only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import ismrmrd
 from tqdm import tqdm
 
 
@@ -31,6 +33,13 @@ class Progress:
 
     def __exit__(self, *exc_info: object) -> None:
         self._bar.close()
+
+    def counting(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items of a scan, whose acquisitions are counted as they are taken."""
+        for item in items:
+            if isinstance(item, ismrmrd.Acquisition):
+                self.acquisition()
+            yield item
 
     def acquisition(self) -> None:
         """One more acquisition went in."""

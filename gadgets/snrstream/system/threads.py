@@ -1,5 +1,8 @@
 """How many threads one scan's reconstruction uses."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 def limit_threads(n_threads: int) -> None:
     """Limit torch's threads in this process; numba runs on the calling thread, ONNX Runtime has threads of its own.
@@ -16,3 +19,16 @@ def limit_threads(n_threads: int) -> None:
     import torch
 
     torch.set_num_threads(n_threads)
+
+
+@contextmanager
+def limited_threads(n_threads: int) -> Iterator[None]:
+    """As `limit_threads`, as long as the context lasts: a notebook around it keeps its own number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,13 +1,17 @@
 """Raw scans in ISMRMRD HDF5 files."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import h5py
 import ismrmrd
 import numpy as np
+from ismrmrd import xsd
 
 from ..errors import ScanError
+from .header import parse_header
 
 GROUP = "dataset"
 AT_ONCE = 64  # acquisitions in one read
@@ -17,15 +21,26 @@ class ScanFile:
     """An open raw scan, read-only. A context manager.
 
     header_xml: the header as stored, bytes. n_acquisitions: how many the file holds.
-    Raises ScanError where the file is missing, not HDF5, cut short, or lacks group, header or data.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    group : str
+        The group in it that holds the scan.
+
+    Raises
+    ------
+    ScanError
+        Where the file is missing, not HDF5, cut short, or lacks group, header or data.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, group: str = GROUP) -> None:
+        self.path, self._group = Path(path), group
         try:
             if not self.path.is_file():
                 raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
-            self._dataset = ismrmrd.Dataset(str(path), GROUP, mode="r")
+            self._dataset = ismrmrd.Dataset(str(path), group, mode="r")
         except (OSError, ValueError) as exc:
             raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
         try:
@@ -35,18 +50,27 @@ class ScanFile:
             self.close()
             raise
 
-    def __enter__(self) -> "ScanFile":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @cached_property
+    def header(self) -> xsd.ismrmrdHeader:
+        """The parsed header. Raises ScanError where it cannot be read."""
+        return parse_header(self.header_xml)
+
     def close(self) -> None:
         """Close the file."""
         self._dataset.close()
 
+    def items(self) -> Iterator[ismrmrd.Acquisition]:
+        """As `acquisitions`: waveforms in the file are left alone."""
+        return self.acquisitions()
+
     def acquisitions(self) -> Iterator[ismrmrd.Acquisition]:
-        """All acquisitions in the order of the file."""
+        """All acquisitions in the order of the file. Raises ScanError for one that cannot be read."""
         for start in range(0, self.n_acquisitions, AT_ONCE):
             # ismrmrd's own read_acquisition opens the HDF5 dataset anew for each field of each acquisition.
             try:
@@ -73,7 +97,7 @@ class ScanFile:
         try:
             header = self._dataset.read_xml_header()
         except LookupError as exc:
-            raise ScanError(f"{self.path} is no ISMRMRD file: {_line(exc)} (group {GROUP!r})") from None
+            raise ScanError(f"{self.path} is no ISMRMRD file: {_line(exc)} (group {self._group!r})") from None
         except (OSError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as exc:
             raise ScanError(f"{self.path}: the header cannot be read: {_line(exc)}") from None
         return header.encode() if isinstance(header, str) else bytes(header)
@@ -86,7 +110,7 @@ class ScanFile:
         except (KeyError, OSError, ValueError, TypeError, RuntimeError) as exc:
             raise ScanError(f"{self.path} holds no acquisitions: {_line(exc)}") from None
         if set(names or ()) != {"head", "traj", "data"}:
-            raise ScanError(f"{self.path}: {GROUP}/data holds no acquisitions; expected head, traj and data")
+            raise ScanError(f"{self.path}: {self._group}/data holds no acquisitions; expected head, traj and data")
         return n_acquisitions
 
 

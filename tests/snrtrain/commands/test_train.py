@@ -94,7 +94,7 @@ def test_a_run_leaves_pictures_and_curves(run):
 
 
 def test_the_model_runs_at_the_scanner(run, monkeypatch):
-    monkeypatch.setattr("snrstream.denoising.manifest.folder", lambda kind: run)
+    monkeypatch.setattr("snrstream.denoising.manifest.folders", lambda kind: [run])
     model = Model(*load_manifest("tiny"))
     image = 10 * torch.randn(1, 48, 40, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)).numpy()
     assert model.denoise(image, np.ones(image.shape, np.float32)).shape == image.shape

@@ -10,8 +10,8 @@ from ismrmrd.xsd import ismrmrdHeader
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from ... import __version__
 from ...errors import ConfigurationError
+from ...version import __version__
 from ..image_values import display_window, unit_of
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description

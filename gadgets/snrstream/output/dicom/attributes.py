@@ -12,8 +12,8 @@ from ismrmrd.xsd import ismrmrdHeader
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
-from ... import __version__
 from ...errors import ScanError
+from ...version import __version__
 
 _SCANNING_SEQUENCE = {
     "flash": "GR",

@@ -4,8 +4,8 @@ import ismrmrd
 from ismrmrd.xsd import ismrmrdHeader
 from pydicom.dataset import Dataset
 
-from ... import __version__
 from ...image_kind import ImageKind
+from ...version import __version__
 from ..image_values import kind_of, meta_values, unit_of
 from .attributes import lookup, text
 from .pixels import StoredPixels

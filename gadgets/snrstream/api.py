@@ -1,0 +1,102 @@
+"""The public API: raw data in, images in SNR units out, in this process."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import ismrmrd
+
+from .chain.chain import Chain, parse_chain
+from .chain.pipelines import chain_file, named_chain, read_configuration
+from .chain.registry import registry
+from .errors import ScanError
+from .hosts.openrecon import with_properties
+from .hosts.scan_source import RawScan, open_scan
+from .items import ReconImage
+from .system.threads import limited_threads
+
+__all__ = ["RawScan", "chosen_chain", "open_scan", "reconstruct"]
+
+NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
+
+
+def reconstruct(
+    scan: str | Path | RawScan,
+    pipeline: str | Path = "grappa_denoise",
+    *,
+    settings: Mapping[str, object] = NO_SETTINGS,
+    gadgets: str | Path | None = None,
+) -> list[ReconImage]:
+    """Reconstruct raw data by a pipeline, up to the images as they are before they are scaled for consoles and files.
+
+    A noise measurement in the scan is kept by the scan's id for later ones, as at the scanner. One thread of torch is
+    used meanwhile.
+
+    Parameters
+    ----------
+    scan : str, Path or RawScan
+        The path of raw data, see `open_scan`, or an opened scan, which stays open.
+    pipeline : str or Path
+        The name of a shipped pipeline, or the path of an XML file.
+    settings : mapping of str to object
+        Properties of the pipeline's gadgets in place of its own, such as ``{"alpha": 0.5}``.
+    gadgets : str, Path or None
+        A folder with gadgets of your own, which the pipeline may name.
+
+    Returns
+    -------
+    list of ReconImage
+        In the order in which they are made; each original is followed by its denoised image where there is one. Of
+        each, ``image`` is complex64 `(e2, e1, ro)` in SNR units, that is with noise of SD ``gmap`` in the real and in
+        the imaginary part, and ``gmap`` is float32 of the same shape. Empty for a noise measurement that is only kept.
+
+    Raises
+    ------
+    SnrstreamError
+        For a scan, pipeline, setting or model that cannot be used, by its kind, see `snrstream.errors`.
+    """
+    chain = chosen_chain(pipeline, settings, gadgets)
+    steps = itertools.takewhile(lambda step: step[0] != "image_finish", chain.steps)
+    chain = replace(chain, steps=tuple(steps))
+    with limited_threads(1):
+        if isinstance(scan, (str, Path)):
+            with open_scan(scan) as opened:
+                return _images(chain, opened, pipeline)
+        return _images(chain, scan, pipeline)
+
+
+def chosen_chain(
+    pipeline: str | Path, settings: Mapping[str, object] = NO_SETTINGS, gadgets: str | Path | None = None
+) -> Chain:
+    """The chain of a pipeline that the user chose, with properties as the user set them.
+
+    Parameters
+    ----------
+    pipeline : str or Path
+    settings : mapping of str to object
+    gadgets : str, Path or None
+        All as `reconstruct` takes them.
+
+    Raises
+    ------
+    ConfigurationError
+        For a pipeline that is not there or cannot be read, a property that no gadget has, and a value that it cannot
+        take.
+    """
+    name, known = str(pipeline), registry(gadgets)
+    file = chain_file(name)
+    chain = named_chain(name, known) if file is None else parse_chain(read_configuration(file), file.name, known)
+    return with_properties(chain, name, settings)
+
+
+def _images(chain: Chain, scan: RawScan, pipeline: str | Path) -> list[ReconImage]:
+    images = []
+    for item in chain.run(scan.items(), scan.header):
+        if isinstance(item, ReconImage):
+            images.append(item)
+        elif not isinstance(item, ismrmrd.Waveform):
+            found = type(item).__name__
+            raise ScanError(f"pipeline {pipeline} lets {found}s pass; expected the gadget accumulate in it")
+    return images

@@ -1,0 +1,26 @@
+"""`snrstream serve`: the server, until it is told to stop."""
+
+import argparse
+import logging
+from collections.abc import Iterable
+
+from ..chain.registry import registry
+from ..hosts import server
+from ..hosts.conversation import Options
+from ..hosts.raw_record import record_folder
+from ..system.threads import limit_threads
+
+log = logging.getLogger(__name__)
+
+
+def serve(options: argparse.Namespace) -> Iterable[str]:
+    """Serve; there is nothing to say on stdout."""
+    folder = record_folder(options.keep_raw) if options.keep_raw is not None else None
+    try:
+        limit_threads(options.threads)
+        server.serve(
+            options.host, options.port, Options(options.clients, options.patience, folder, registry(options.gadgets))
+        )
+    except KeyboardInterrupt:
+        log.info("stopped")
+    return ()
