@@ -52,10 +52,10 @@ def show_gadget(name: str, known: Registry = BUILT_IN) -> Iterator[str]:
     if not properties:
         yield ""
         yield "  no properties"
-    for known in properties:
+    for one in properties:
         yield ""
-        yield f"  {known.name}: {known.expected}; default: {known.default}"
-        yield from textwrap.wrap(known.meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
+        yield f"  {one.name}: {one.expected}; default: {one.default}"
+        yield from textwrap.wrap(one.meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def gadgets_page() -> Iterator[str]:
@@ -76,8 +76,8 @@ def gadgets_page() -> Iterator[str]:
             continue
         yield "| property | value | default | meaning |"
         yield "|---|---|---|---|"
-        for known in properties:
-            yield f"| `{known.name}` | {known.expected} | {known.default} | {known.meaning} |"
+        for one in properties:
+            yield f"| `{one.name}` | {one.expected} | {one.default} | {one.meaning} |"
         yield ""
 
 
