@@ -99,7 +99,7 @@ class _LogHandler(logging.Handler):
 def _say(text: str) -> None:
     """A result on stdout; a reader that is gone or cannot show it does not undo what was written."""
     try:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO without it is no stdout
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a replaced stdout may lack it
         print(text, flush=True)
     except (OSError, ValueError) as exc:
         log.warning("stdout cannot be written: %s", exc)

@@ -36,7 +36,7 @@ def standard_pipes() -> tuple[BufferedReader, Sink]:
         _check(name, file, descriptor)
     sink = Sink(os.dup(1))
     os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else 2, 1)
-    return sys.stdin.buffer, sink  # type: ignore[return-value]
+    return sys.stdin.buffer, sink  # type: ignore[return-value]  # typed as a BinaryIO, it is a BufferedReader
 
 
 def _check(name: str, file: Any, descriptor: int) -> None:
