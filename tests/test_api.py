@@ -116,3 +116,21 @@ except AttributeError as exc:
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout.strip() == "module 'snrstream' has no attribute 'nothing'"
     assert (Path(snrstream.__file__).parent / "py.typed").is_file()
+
+
+def test_gadgets_of_ones_own(brain, tmp_path, capsys) -> None:
+    """The example's, between those of snrstream, for Python and for the command line."""
+    folder = Path(__file__).resolve().parents[1] / "examples" / "gadgets"
+    pipeline = tmp_path / "mine.xml"
+    names = ("noise_adjust", "accumulate", "grappa", "coil_combine", "mask_noise", "image_finish")
+    pipeline.write_text(f"<configuration>{''.join(f'<gadget name={name!r}/>' for name in names)}</configuration>")
+    (image,) = snrstream.reconstruct(brain, pipeline, gadgets=folder, settings={"snr": 7})
+    assert 0 < np.count_nonzero(image.image) < image.image.size
+    assert np.all(np.abs(image.image)[image.image != 0] >= 7 * image.gmap[image.image != 0])
+    command = ["recon", str(brain), "--pipeline", str(pipeline), "--output", str(tmp_path / "out")]
+    assert main([*command, "--gadgets", str(folder)]) == 0
+    assert main(command) == 1
+    assert "unknown gadget 'mask_noise'" in capsys.readouterr().err
+    assert main([*command, "--gadgets", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere cannot be read" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["serve", "--port", "0", "--gadgets", str(tmp_path / "nowhere")]) == 1
