@@ -16,7 +16,7 @@ SNRSTREAM = ImportGraph(
     GADGETS / "snrstream",
     (
         "__main__", "cli", "", "api", "hosts", "chain", "gadgetron", "gadgets", "denoising", "sorting", "noise",
-        "items", "wire", "output", "recon", "image_kind", "system", "errors",
+        "items", "wire", "output", "recon", "image_kind", "system", "errors", "version",
     ),
 )  # fmt: skip
 FACES = ("snrstream", "snrstream.gadgetron")  # what users and Gadgetron name; each passes on what lies above it

@@ -1,5 +1,6 @@
 """Write into docs/pipelines.md what the gadgets say about their properties: python tools/pipelines_page.py."""
 
+import argparse
 from pathlib import Path
 
 from snrstream.cli.gadgets import gadgets_page
@@ -16,5 +17,11 @@ def current(page: str) -> str:
     return "\n".join([f"{before}{BEGIN}", "", *gadgets_page(), f"{END}\n{after}"])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the page anew."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(current(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from snrstream.gadgets.gadget import Gadget, Scan, each
-from snrstream.items import ReconImage
+from snrstream import Gadget, ReconImage, Scan, each
 
 AFTER = "denoise"
 

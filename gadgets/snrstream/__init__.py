@@ -5,7 +5,8 @@
     images = snrstream.reconstruct("scan.h5", "grappa_denoise")
     image, gmap = images[0].image, images[0].gmap
 
-Names are imported when they are first used, for torch is slow to load.
+Gadgets of your own are made of `Gadget`, `Scan` and `each`. Names are imported when they are first used, for torch is
+slow to load.
 """
 
 import importlib
@@ -18,12 +19,21 @@ from .version import __version__
 if TYPE_CHECKING:
     from .api import open_scan as open_scan
     from .api import reconstruct as reconstruct
+    from .gadgets.gadget import Gadget as Gadget
+    from .gadgets.gadget import Scan as Scan
+    from .gadgets.gadget import each as each
     from .image_kind import ImageKind as ImageKind
     from .items import ReconImage as ReconImage
 
-_MODULES = {"reconstruct": "api", "open_scan": "api", "ReconImage": "items", "ImageKind": "image_kind"}
+_MODULES = {
+    "reconstruct": "api", "open_scan": "api", "ReconImage": "items", "ImageKind": "image_kind",
+    "Gadget": "gadgets.gadget", "Scan": "gadgets.gadget", "each": "gadgets.gadget",
+}  # fmt: skip
 
-__all__ = ["ImageKind", "ReconImage", "SnrstreamError", "__version__", "errors", "open_scan", "reconstruct"]
+__all__ = [
+    "Gadget", "ImageKind", "ReconImage", "Scan", "SnrstreamError", "__version__", "each", "errors", "open_scan",
+    "reconstruct",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
