@@ -63,6 +63,7 @@ def test_a_server_keeps_it_too(noise, tmp_path, capfd, running_server) -> None:
     address = ["--host", running_server[0], "--port", str(running_server[1])]
     assert main(["send", str(noise("8_8")), *KEEPS_NOISE, *address]) == 0
     assert "kept as ID 8_8 by the server" in capfd.readouterr().out
+    assert "for scans that name ID 8_8" in running_server[2].read_text()
     assert main(["send", str(noise("8_8")), *address]) == 1
     assert "required: --output (see snrstream send --help)" in capfd.readouterr().err
     assert main(["send", str(noise("8_8")), *address, "--output", str(tmp_path / "out")]) == 1
