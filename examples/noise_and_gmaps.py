@@ -60,7 +60,9 @@ def main(picture: str | Path = "gmap.png") -> tuple[torch.Tensor, torch.Tensor]:
     acquired = Acquired.of(sampled, Lattice((ACCELERATION, 1)), n_ro)
     plan = Plan.of(acs[:, :, start : stop + 1].contiguous(), (0, start), acquired)
     image, gmap = plan.image(kspace), plan.gmap
-    print(f"g: median {gmap.median():.2f}, largest {gmap.max():.2f}; largest SNR {(image.abs() / gmap).max():.0f}")
+    snr = image.abs() / gmap
+    inside = gmap[snr > 5]  # in air, coil maps follow no object, and g tells nothing
+    print(f"g inside: median {inside.median():.2f}, largest {inside.max():.2f}; largest SNR {snr.max():.0f}")
     Image.fromarray((gmap[0] * (255 / gmap.max())).numpy().astype(np.uint8)).save(picture)
     print(f"{picture} shows the g-map")
     return image, gmap

@@ -3,7 +3,7 @@
     python examples/own_model.py [FOLDER]
 
 The network here is a toy, one convolution that blurs. Exporting it takes the packages onnx and onnxscript: pip
-install 'snrstream[train]'.
+install '.[train]' in the folder of the repository.
 """
 
 import hashlib

@@ -22,7 +22,8 @@ def main(scan: str | Path = SHIPPED, picture: str | Path = "snr.png") -> None:
     for image in images:
         shape, voxel = "x".join(map(str, image.image.shape)), "x".join(f"{mm:.2f}" for mm in image.voxel_mm)
         print(f"{image.kind.description}: {shape} pixels (e2, e1, readout) of {voxel} mm")
-        print(f"  median g {np.median(image.gmap):.2f}, warnings: {', '.join(image.warnings) or 'none'}")
+        inside = np.abs(image.image) > 5 * image.gmap  # in air, coil maps follow no object, and g tells nothing
+        print(f"  median g inside {np.median(image.gmap[inside]):.2f}, warnings: {', '.join(image.warnings) or 'none'}")
     original = images[0]
     # The noise has SD g in the real and in the imaginary part: this is the SNR, whatever the scan and its coil.
     snr = np.abs(original.image[len(original.image) // 2]) / original.gmap[len(original.gmap) // 2]

@@ -104,3 +104,12 @@ def test_commands_of_a_page_are_understood(page: Path, parse: Callable[..., str]
             if told and (whole or not UNFINISHED.search(told)):
                 wrong.append(f"{line.strip()}: {told.strip()}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_the_container_imports_is_there() -> None:
+    scripts = re.findall(r'python -c "([^"]+)"', (ROOT / "Dockerfile").read_text())
+    assert scripts
+    for script in scripts:
+        for line in script.split("; "):
+            if line.startswith(("import ", "from ")):
+                exec(line, {})  # noqa: S102 - a line of our own

@@ -10,11 +10,16 @@ slow to load.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .errors import SnrstreamError
 from .version import __version__
+
+# From version 1.29 on, ONNX Runtime tells its maker of each process and model unless this is set when it is imported: a
+# host beside a scanner sends nothing to others.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .api import open_scan as open_scan

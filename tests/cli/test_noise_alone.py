@@ -56,13 +56,16 @@ def test_a_pipeline_of_images_points_to_the_right_one(noise, tmp_path, capfd) ->
     out = tmp_path / "out"
     assert main(["recon", str(noise("7_7")), "--output", str(out)]) == 1
     assert "alone is for the pipeline default_measurement_dependencies" in capfd.readouterr().err
+    assert not out.exists()
 
 
 def test_a_server_keeps_it_too(noise, tmp_path, capfd, running_server) -> None:
     address = ["--host", running_server[0], "--port", str(running_server[1])]
     assert main(["send", str(noise("8_8")), *KEEPS_NOISE, *address]) == 0
     assert "kept as ID 8_8 by the server" in capfd.readouterr().out
+    assert "for scans that name ID 8_8" in running_server[2].read_text()
     assert main(["send", str(noise("8_8")), *address]) == 1
     assert "required: --output (see snrstream send --help)" in capfd.readouterr().err
     assert main(["send", str(noise("8_8")), *address, "--output", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
     assert "alone is for the pipeline default_measurement_dependencies" in capfd.readouterr().err

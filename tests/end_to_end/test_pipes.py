@@ -124,7 +124,7 @@ def test_version_2_without_its_package_names_it_and_version_1_does_without(scan)
     done = subprocess.run(command, input=scan.version_2(0), capture_output=True, env=ENVIRONMENT)
     assert done.returncode == 1 and done.stdout == b""
     assert done.stderr.decode().splitlines() == [
-        "snrstream: stdin is an MRD v2 stream, which needs the package mrd-python: pip install 'snrstream[mrd2]'"
+        "snrstream: stdin is an MRD v2 stream, which needs the package mrd-python: pip install 'mrd-python>=2.1.1,<2.2'"
     ]
     done = subprocess.run(command, input=scan.version_1(0), capture_output=True, env=ENVIRONMENT)
     assert done.returncode == 0 and done.stdout.endswith(CLOSE)

@@ -1,6 +1,7 @@
 """What `recon` and `send` leave behind: a folder of images, or a noise measurement that is kept."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ismrmrd
@@ -11,18 +12,27 @@ from ..output.files import check_replaceable, write_outputs
 from ..wire.measurement import measurement_id
 
 
-def check_output(folder: Path, scan: Path) -> None:
+@contextlib.contextmanager
+def output_folder(folder: Path, scan: Path) -> Iterator[None]:
     """Make the folder, or find out that it cannot hold the outputs, before the reconstruction and not after it.
 
-    Raises ConfigurationError, also where an output would overwrite the scan.
+    One that was made, and in which nothing came to lie, goes again. Raises ConfigurationError, also where an output
+    would overwrite the scan.
     """
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigurationError(f"output folder {folder} cannot be made: {exc.strerror}") from None
-    if scan.resolve() in [(folder / name).resolve() for name in ("images.h5", "preview.png")]:
-        raise ConfigurationError(f"output would overwrite the scan {scan}; expected another folder")
-    check_replaceable(folder)
+    try:
+        if scan.resolve() in [(folder / name).resolve() for name in ("images.h5", "preview.png")]:
+            raise ConfigurationError(f"output would overwrite the scan {scan}; expected another folder")
+        check_replaceable(folder)
+        yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # it holds the outputs
+                folder.rmdir()
 
 
 def written(images: Sequence[ismrmrd.Image], scan: RawScan, folder: Path) -> str:

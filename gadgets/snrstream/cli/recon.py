@@ -15,7 +15,7 @@ from ..hosts.scan_source import RawScan, open_scan
 from ..noise import store
 from ..system.progress import Progress
 from ..system.threads import limit_threads
-from .outputs import check_output, check_required, noise_id, written
+from .outputs import check_required, noise_id, output_folder, written
 
 
 def recon(options: argparse.Namespace) -> Iterator[str]:
@@ -34,9 +34,9 @@ def recon(options: argparse.Namespace) -> Iterator[str]:
             yield _kept_noise(chain, scan)
             return
         scan.header  # noqa: B018 - one that cannot be read leaves no folder behind
-        check_output(options.output, scan.path)
-        images, failure = _images(chain, scan, options.pipeline)
-        yield written(images, scan, options.output)
+        with output_folder(options.output, scan.path):
+            images, failure = _images(chain, scan, options.pipeline)
+            yield written(images, scan, options.output)
         if failure is not None:
             raise failure
 

@@ -1,13 +1,14 @@
 """`snrstream send`: raw data of a file through a server, and what comes back to files."""
 
 import argparse
+import contextlib
 import logging
 from collections.abc import Iterator
 
 from ..hosts.client import is_noise_pipeline, send_scan
 from ..hosts.scan_source import open_scan
 from ..output.image_values import meta_values
-from .outputs import check_output, check_required, noise_id, written
+from .outputs import check_required, noise_id, output_folder, written
 
 log = logging.getLogger(__name__)
 
@@ -19,13 +20,13 @@ def send(options: argparse.Namespace) -> Iterator[str]:
     with open_scan(options.scan) as scan:
         if only_noise:
             noise_id(scan)
-        else:
-            check_output(options.output, scan.path)
-        received = send_scan(scan, options.host, options.port, options.pipeline, dict(options.set))
-        if not received:
-            yield f"no images: noise measurement, kept as ID {noise_id(scan)} by the server, for scans that name it"
-            return
-        yield written([r.image for r in received], scan, options.output)
+        place = contextlib.nullcontext() if only_noise else output_folder(options.output, scan.path)
+        with place:
+            received = send_scan(scan, options.host, options.port, options.pipeline, dict(options.set))
+            if not received:
+                yield f"no images: noise measurement, kept as ID {noise_id(scan)} by the server, for scans that name it"
+                return
+            yield written([r.image for r in received], scan, options.output)
     for warning in dict.fromkeys(w for r in received for w in meta_values(r.image, "SNRSTREAM_warning")):
         log.warning("%s", warning)
     slowest = max(r.latency_s for r in received)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import threading
 from collections.abc import Iterable
 
 from ..chain.registry import registry
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 
 def serve(options: argparse.Namespace) -> Iterable[str]:
     """Serve; there is nothing to say on stdout."""
+    threading.current_thread().name = "server"  # in the log, beside the addresses of clients
     folder = record_folder(options.keep_raw) if options.keep_raw is not None else None
     try:
         limit_threads(options.threads)

@@ -69,7 +69,7 @@ def open_reader(source: BufferedReader, name: str) -> StreamReader:
         if exc.name != "mrd":
             raise
         raise ConfigurationError(
-            f"{name} is an MRD v2 stream, which needs the package mrd-python: pip install 'snrstream[mrd2]'"
+            f"{name} is an MRD v2 stream, which needs the package mrd-python: pip install 'mrd-python>=2.1.1,<2.2'"
         ) from None
     return Mrd2Reader(source, name)
 

@@ -32,7 +32,8 @@ _ENTRY = re.compile(r"[0-9a-f]{64}\.npz.*")  # with what a killed process left o
 def keep(measurement: str, noise: NoiseMeasurement) -> None:
     """Write a measurement, in place of an earlier one of its id; old entries go.
 
-    Whatever goes wrong is a warning in the log, and nothing half-written stays.
+    The log has the id, for a scan that names another one finds nothing. Whatever goes wrong is a warning there, and
+    nothing half-written stays.
 
     Parameters
     ----------
@@ -50,6 +51,7 @@ def keep(measurement: str, noise: NoiseMeasurement) -> None:
         path = _path(measurement)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(path, _packed(measurement, noise))
+        log.info("noise measurement of %d samples is kept for scans that name ID %s", noise.n_samples, measurement)
         _clean(path.parent)
     except (OSError, RuntimeError) as exc:  # RuntimeError: no home folder
         log.warning("noise measurement %.100r is not kept: %s", measurement, exc)

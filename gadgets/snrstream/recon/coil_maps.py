@@ -6,6 +6,7 @@ combination", ISMRM 2013, 2672.
 """
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -144,13 +145,21 @@ def _found(images: Tensor, window: int, step: int) -> Tensor:
 _PIXELS = numba.float32[:, :, ::1]
 
 
-# Compiled when this module is imported, which a server does before its first scan, and kept on disk.
-@numba.njit(
-    numba.void(_PIXELS, _PIXELS, numba.int64, numba.int64, numba.int64, _PIXELS, _PIXELS),
-    nogil=True,
-    fastmath={"contract", "reassoc", "nsz"},
-    cache=True,
-)
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile when this module is imported, which a server does before its first scan, and keep it on disk.
+
+    Where no folder can be written, as for another user of an installation, each process compiles anew.
+    """
+    signature = numba.void(_PIXELS, _PIXELS, numba.int64, numba.int64, numba.int64, _PIXELS, _PIXELS)
+    fastmath = {"contract", "reassoc", "nsz"}
+    try:
+        kept: Callable[..., None] = numba.njit(signature, nogil=True, fastmath=fastmath, cache=True)(function)
+    except RuntimeError:  # numba's word for it
+        kept = numba.njit(signature, nogil=True, fastmath=fastmath)(function)
+    return kept
+
+
+@_compiled
 # One loop, for numba compiles it by its signature, and parts would be written into it again.
 def _leading_vectors(  # noqa: C901 - see above
     real: np.ndarray,
