@@ -34,7 +34,7 @@ COPY gadgets gadgets
 COPY pipelines pipelines
 COPY models models
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRA}]" \
- && python -c "from snrstream.chain.chain import preload; preload()" \
+ && python -c "from snrstream.chain.warm_up import preload; preload()" \
  && chown -R snrstream: numba
 
 COPY tools/demo.py tools/demo.py

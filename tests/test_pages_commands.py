@@ -104,3 +104,11 @@ def test_commands_of_a_page_are_understood(page: Path, parse: Callable[..., str]
             if told and (whole or not UNFINISHED.search(told)):
                 wrong.append(f"{line.strip()}: {told.strip()}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_the_container_imports_is_there() -> None:
+    """Its build calls functions of ours, and no test builds it."""
+    statements = re.findall(r'python -c "(from \S+ import \w+);', (ROOT / "Dockerfile").read_text())
+    assert statements
+    for statement in statements:
+        exec(statement, {})  # noqa: S102 - our own file, in this repository
