@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from snrstream.gadgets import coil_combine
+from snrstream.gadgets.gadget import Gadget
 from snrstream.hosts import conversation
 from snrstream.hosts.conversation import Options
 from snrstream.hosts.link import Link
@@ -102,21 +103,27 @@ def test_a_client_killed_at_every_message_boundary(server, expected: list[bytes]
 @pytest.mark.parametrize("moment", ["start", "middle", "end"])
 def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected: list[bytes]) -> None:
     """Images made before arrive, then the error; the raw data is kept, and gives the images once the fault is gone."""
-    real = coil_combine.process
+    real = coil_combine.start
 
-    def faulty(items, header, parameters):
-        if moment == "start":
-            raise RuntimeError("broken")
-        for number, item in enumerate(real(items, header, parameters)):
-            yield item
-            if moment == "middle" and number == 0:
+    class Faulty(Gadget):
+        def __init__(self, gadget: Gadget) -> None:
+            if moment == "start":
                 raise RuntimeError("broken")
-        raise RuntimeError("broken")
+            self.gadget, self.n_taken = gadget, 0
+
+        def take(self, item):
+            self.n_taken += 1
+            if moment == "middle" and self.n_taken == 2:
+                raise RuntimeError("broken")
+            return self.gadget.take(item)
+
+        def end(self):
+            raise RuntimeError("broken")
 
     scan = [*SCAN, *(a for a in small_scan.acquisitions(repetition=1) if not a.is_flag_set(19))]
     with inside(Options(keep_raw=tmp_path)) as address:
         with monkeypatch.context() as patch:
-            patch.setattr(coil_combine, "process", faulty)
+            patch.setattr(coil_combine, "start", lambda scan, parameters: Faulty(real(scan, parameters)))
             *images, error = converse(address, scan)
         assert isinstance(error, Text) and error.text == "ERROR: internal error: RuntimeError: broken"
         assert len(pixels(images)) == {"start": 0, "middle": 3, "end": 6}[moment]
@@ -179,12 +186,11 @@ def test_a_client_that_reads_nothing_before_it_has_sent_everything(server) -> No
 
 
 def test_kept_raw_data_is_reconstructed_from_a_pipe(tmp_path: Path, monkeypatch, expected: list[bytes]) -> None:
-    def broken(items, header, parameters):
+    def broken(scan, parameters):
         raise RuntimeError("broken")
-        yield
 
     with inside(Options(keep_raw=tmp_path)) as address:
-        monkeypatch.setattr(coil_combine, "process", broken)
+        monkeypatch.setattr(coil_combine, "start", broken)
         converse(address, SCAN)
     (kept,) = tmp_path.iterdir()
     command = forked("-m", "snrstream", "recon", "--from-stream", "--pipeline", "grappa_snr")
