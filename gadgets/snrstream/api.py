@@ -10,7 +10,7 @@ import ismrmrd
 
 from .chain.chain import Chain, parse_chain
 from .chain.pipelines import chain_file, named_chain, read_configuration
-from .chain.registry import registry
+from .chain.registry import known_gadgets
 from .errors import ScanError
 from .hosts.openrecon import with_properties
 from .hosts.scan_source import RawScan, open_scan
@@ -85,7 +85,7 @@ def chosen_chain(
         For a pipeline that is not there or cannot be read, a property that no gadget has, and a value that it cannot
         take.
     """
-    name, known = str(pipeline), registry(gadgets)
+    name, known = str(pipeline), known_gadgets(gadgets)
     file = chain_file(name)
     chain = named_chain(name, known) if file is None else parse_chain(read_configuration(file), file.name, known)
     return with_properties(chain, name, settings)

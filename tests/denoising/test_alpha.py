@@ -16,7 +16,7 @@ from snrstream.items import ReconImage
 from snrstream.output.dicom import to_dicom
 from snrstream.output.dicom.identity import ScanIdentity
 from snrstream.output.image_values import kind_of
-from snrstream.output.preview import preview
+from snrstream.output.preview import draw_preview
 from tests.scans import NO_HEADER
 
 from .conftest import halving_model
@@ -195,7 +195,7 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", "RESIDUAL"]
     assert dataset.SeriesNumber == 999003 and dataset.SeriesDescription.endswith("residual")
     assert "; original minus denoised; denoised by tiny 0.1; " in dataset.DerivationDescription
-    panels = [preview(images[:n], "").width for n in (2, 3)]
+    panels = [draw_preview(images[:n], "").width for n in (2, 3)]
     assert panels[1] > panels[0], "one panel more"
 
 

@@ -10,7 +10,7 @@ from ..api import chosen_chain
 from ..chain.chain import Chain
 from ..errors import ConfigurationError, ConnectionFailed, ProtocolError, ScanError
 from ..hosts.pipe_ends import standard_pipes
-from ..hosts.pipes import reconstruct
+from ..hosts.pipes import reconstruct_pipe
 from ..hosts.scan_source import RawScan, open_scan
 from ..noise import store
 from ..system.progress import Progress
@@ -25,7 +25,7 @@ def recon(options: argparse.Namespace) -> Iterator[str]:
     limit_threads(options.threads)
     chain = chosen_chain(options.pipeline, dict(options.set), options.gadgets)
     if options.from_stream:
-        reconstruct(chain, *standard_pipes())
+        reconstruct_pipe(chain, *standard_pipes())
         return
     only_noise = _keeps_noise_alone(chain)
     check_required("snrstream recon", scan=options.scan, **({} if only_noise else {"output": options.output}))

@@ -11,7 +11,7 @@ Gadgetron starts it from the same configuration files that the embedded host run
 import logging
 from typing import TYPE_CHECKING, Union
 
-from ..chain.registry import registry
+from ..chain.registry import known_gadgets
 from ..errors import ProtocolError, SnrstreamError
 from ..system.log_levels import quiet_third_parties
 from ..system.threads import limit_threads
@@ -65,7 +65,7 @@ def chain(connection: Union["Connection", ModuleConnection]) -> None:
 
 
 def _converse(peer: ModuleConnection) -> None:
-    session = Session(PEER, registry())
+    session = Session(PEER, known_gadgets())
     session.run(peer.messages, peer.send)
     if not session.has_scan:
         raise ProtocolError(f"{PEER} closed before a scan came; expected a configuration and a header")

@@ -17,7 +17,7 @@ from .attributes import add_patient_and_study, add_sequence, add_series_and_equi
 from .description import add_description
 from .geometry import ImagePlane, image_planes
 from .identity import ScanIdentity
-from .pixels import StoredPixels, store
+from .pixels import StoredPixels, stored_pixels
 from .series import instance_key, series_digests, series_key, series_number
 
 
@@ -48,7 +48,7 @@ def to_dicom(
         Pixels are not finite, or the geometry describes no plane.
     """
     identity = identity or ScanIdentity.of(header)
-    pixels, center_width, planes = store(image), display_window(image), image_planes(image)
+    pixels, center_width, planes = stored_pixels(image), display_window(image), image_planes(image)
     n_channels = image.data.shape[0]
     n_parts = n_channels * len(planes)
     datasets = []
