@@ -1,10 +1,11 @@
 """The public API: raw data in, images in SNR units out, in this process."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import ismrmrd
 
@@ -14,10 +15,12 @@ from .chain.registry import known_gadgets
 from .errors import ScanError
 from .hosts.openrecon import with_properties
 from .hosts.scan_source import RawScan, open_scan
-from .items import ReconImage
+from .items import Item, ReconImage
 from .system.threads import limited_threads
 
-__all__ = ["RawScan", "chosen_chain", "open_scan", "reconstruct"]
+__all__ = ["RawScan", "chosen_chain", "only_images", "open_scan", "reconstruct"]
+
+Image = TypeVar("Image", ismrmrd.Image, ReconImage)
 
 NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
 
@@ -91,12 +94,30 @@ def chosen_chain(
     return with_properties(chain, name, settings)
 
 
-def _images(chain: Chain, scan: RawScan, pipeline: str | Path) -> list[ReconImage]:
-    images = []
-    for item in chain.run(scan.items(), scan.header):
-        if isinstance(item, ReconImage):
-            images.append(item)
+def only_images(kind: type[Image], items: Iterable[Item], pipeline: str | Path) -> Iterator[Image]:
+    """What leaves a chain as images of a kind. Waveforms stay behind, for there is no place for them.
+
+    Parameters
+    ----------
+    kind : type
+        The class of the images.
+    items : iterable of Item
+        Of a chain.
+    pipeline : str or Path
+        What the chain is called.
+
+    Raises
+    ------
+    ScanError
+        For anything else.
+    """
+    for item in items:
+        if isinstance(item, kind):
+            yield item
         elif not isinstance(item, ismrmrd.Waveform):
             found = type(item).__name__
             raise ScanError(f"pipeline {pipeline} lets {found}s pass; expected the gadget accumulate in it")
-    return images
+
+
+def _images(chain: Chain, scan: RawScan, pipeline: str | Path) -> list[ReconImage]:
+    return list(only_images(ReconImage, chain.run(scan.items(), scan.header), pipeline))
