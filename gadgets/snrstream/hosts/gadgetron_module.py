@@ -12,10 +12,11 @@ import logging
 from typing import TYPE_CHECKING, Union
 
 from ..chain.registry import known_gadgets
-from ..errors import ProtocolError, SnrstreamError
+from ..errors import ProtocolError
 from ..system.log_levels import quiet_third_parties
 from ..system.threads import limit_threads
 from ..wire.messages import Close
+from .failure import logged_failure
 from .gadgetron_connection import PEER, ModuleConnection
 from .session import Session
 
@@ -51,16 +52,8 @@ def chain(connection: Union["Connection", ModuleConnection]) -> None:
         limit_threads(1)
         _converse(peer)
         return
-    except SnrstreamError as exc:
-        text = str(exc)
-        log.error("%s", text)
-    except MemoryError:
-        text = "out of memory; expected a smaller scan, or a host with more"
-        log.error("%s", text)
-    except Exception as exc:
-        text = f"internal error: {type(exc).__name__}: {exc}"
-        log.exception("a defect of snrstream")
-    peer.fail(text)
+    except Exception as exc:  # noqa: BLE001 - it is logged, and told to Gadgetron
+        peer.fail(logged_failure(exc))
     raise SystemExit(1)
 
 
