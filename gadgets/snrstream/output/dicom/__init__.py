@@ -1,4 +1,9 @@
-"""MRD images as DICOM: classic MR Image Storage, one file for each slice of each image."""
+"""MRD images as DICOM: classic MR Image Storage, one file for each slice of each image.
+
+- `attributes`: what the header says. `description`: what the image says of itself.
+- `geometry`: where its pixels lie. `pixels`: what they are as whole numbers, and back.
+- `identity`, `series`: UIDs and numbers.
+"""
 
 import datetime
 from collections.abc import Sequence
