@@ -199,7 +199,7 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
     assert panels[1] > panels[0], "one panel more"
 
 
-def test_every_denoised_image_tells_how_it_was_made(monkeypatch, caplog) -> None:
+def test_every_denoised_image_tells_how_it_was_made(monkeypatch) -> None:
     fallbacks = ("no GPU \N{RIGHTWARDS ARROW} CPU", "tiles of 64")
     monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean(n_frames=1, fallbacks=fallbacks))
     properties = {"alpha_by_g": TABLE, "strength": 0.8, "residual": True}
