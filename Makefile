@@ -21,8 +21,8 @@ test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
 
 lint: .venv/installed
-	$(BIN)/ruff check gadgets tools tests examples
-	$(BIN)/ruff format --check gadgets tools tests examples
+	$(BIN)/ruff check gadgets tools tests examples stubs
+	$(BIN)/ruff format --check gadgets tools tests examples stubs
 
 types: .venv/installed
 	$(BIN)/mypy --strict gadgets tools

@@ -89,7 +89,7 @@ class Endless(nn.Module):
 def torchscript(network: nn.Module) -> bytes:
     data = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit about itself
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated")
         torch.jit.save(torch.jit.script(network), data)
     return data.getvalue()
 

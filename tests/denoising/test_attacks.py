@@ -177,7 +177,7 @@ def test_the_reason_of_a_torchscript_module_is_told_in_all_its_lines(install) ->
             return x[:, :2]
 
     data = io.BytesIO()
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
+    with pytest.warns((DeprecationWarning, FutureWarning), match="torch.jit"):
         torch.jit.save(torch.jit.script(Lines()), data)
     install(data.getvalue(), format="torchscript")
     _, second = run([recon_image(shape=(1, 12, 20))])

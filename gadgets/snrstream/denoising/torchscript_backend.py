@@ -57,7 +57,7 @@ def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
     def load() -> TorchScriptBackend:
         # torch says at each loading that it will have another format one day; users have no part in that. The filter
         # is left in place, once for all: taking it off again would undo what other threads filter meanwhile.
-        warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")  # its class goes with torch's version
         module = torch.jit.load(BytesIO(data), map_location=device)
         module.eval()
         backend = TorchScriptBackend(module, device, manifest.name)

@@ -14,6 +14,7 @@ from snrtrain.recipe import Recipe
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 AGREEMENT = 1e-4  # of the largest value: float32 sums in another order differ by about 1e-6
+JIT_OF_ITSELF = r"`torch\.jit\.\w+` is deprecated"  # what it says at each use
 SIZES = ((1, 1, 8, 8), (2, 3, 9, 13), (1, 2, 32, 25), (3, 1, 5, 2), (1, 9, 4, 6))  # B, T, H, W; H, W in divisors
 
 
@@ -54,7 +55,7 @@ def strip(path: Path) -> None:
 def to_torchscript(network: nn.Module, path: Path) -> None:
     """One TorchScript file of the network, its control flow included: any size that the network takes."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit about itself
+        warnings.filterwarnings("ignore", JIT_OF_ITSELF)
         torch.jit.save(torch.jit.script(network), path)
 
 
@@ -78,7 +79,7 @@ def agreement(network: nn.Module, folder: Path, recipe: Recipe) -> float:
 
     session = onnxruntime.InferenceSession(str(folder / FILES["onnx"]), providers=["CPUExecutionProvider"])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", JIT_OF_ITSELF)
         script = torch.jit.load(folder / FILES["torchscript"])
     generator = torch.Generator().manual_seed(recipe.seed)
     worst = 0.0
