@@ -30,15 +30,6 @@ def accumulated(header, acquisitions) -> list[Bucket]:
     return list(run_gadget(accumulate, acquisitions, header, accumulate.Parameters()))
 
 
-def changed(acquisitions, number: int, data: np.ndarray | None = None, **fields):
-    out = list(acquisitions)
-    head = out[number].getHead()
-    for name, value in fields.items():
-        setattr(head, name, value)
-    out[number] = ismrmrd.Acquisition(head, data=out[number].data if data is None else data)
-    return out
-
-
 def random_kspace(*shape: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
@@ -86,21 +77,21 @@ def test_acquisitions_that_do_not_fit(brain) -> None:
     header, acquisitions = brain
     short = acquisitions[9].data[:, :100]
     with pytest.raises(ScanError, match="has 100 samples around sample 64; the image began with 128 around 64"):
-        accumulated(header, changed(acquisitions, 9, data=short, number_of_samples=100))
+        accumulated(header, scans.changed(acquisitions, 9, data=short, number_of_samples=100))
     with pytest.raises(ScanError, match="has 128 samples around sample 99; expected no more than 128 around 64"):
-        accumulated(header, changed(acquisitions, 0, center_sample=99))
+        accumulated(header, scans.changed(acquisitions, 0, center_sample=99))
     with pytest.raises(ScanError, match="has 15 channels; the image began with 16"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data[:15], active_channels=15))
+        accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data[:15], active_channels=15))
     with pytest.raises(ScanError, match="NaN"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32("nan")))
+        accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data * np.float32("nan")))
     with pytest.raises(ScanError, match="dwell time of 40 us; the image began with 20"):
-        accumulated(header, changed(acquisitions, 9, sample_time_us=40))
+        accumulated(header, scans.changed(acquisitions, 9, sample_time_us=40))
     with pytest.raises(ScanError, match="has 128 samples, of which 100 before and 28 after are to be discarded"):
-        accumulated(header, changed(acquisitions, 9, discard_pre=100, discard_post=28))
+        accumulated(header, scans.changed(acquisitions, 9, discard_pre=100, discard_post=28))
     with pytest.raises(ScanError, match="holds samples beyond 1e"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32(1e20)))
+        accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data * np.float32(1e20)))
     with pytest.raises(ScanError, match="encoding_space_ref 1; expected 0"):
-        accumulated(header, changed(acquisitions, 9, encoding_space_ref=1))
+        accumulated(header, scans.changed(acquisitions, 9, encoding_space_ref=1))
     for field, value in (("kspace_encode_step_1", 128), ("kspace_encode_step_2", 1)):
         outside = copy.deepcopy(acquisitions)
         setattr(outside[9].idx, field, value)
@@ -168,7 +159,7 @@ def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
 def test_doubled_and_surplus_lines_are_images_with_a_warning() -> None:
     kspace = random_kspace(3, 1, 16, 8)
     lines = list(scans.acquisitions(kspace, every(1, 16), end=False))
-    again = changed(lines, 5, data=2 * lines[5].data)[5]
+    again = scans.changed(lines, 5, data=2 * lines[5].data)[5]
     header = scans.header((1, 16, 8), limits=((0, 0), (8, 13)))
     (bucket,) = accumulated(header, [*lines, again])
     assert bucket.warnings == (
