@@ -169,7 +169,7 @@ def test_bytes_that_were_overwritten_in_a_checkpoint_are_found(run, tmp_path):
         read(tmp_path / "last.pt")
 
 
-def test_an_archive_that_is_missing_empty_or_damaged_is_named(tmp_path, trained_on):
+def test_an_archive_that_is_missing_empty_or_damaged_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist; expected a folder that prepare.py has made"):
         fit(tmp_path / "none", tmp_path / "run", "--recipe", str(SMOKE))
     (tmp_path / "empty").mkdir()
