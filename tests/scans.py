@@ -69,3 +69,9 @@ def changed(
         setattr(head, name, value)
     out[number] = ismrmrd.Acquisition(head, data=out[number].data if data is None else data)
     return out
+
+
+def random_complex(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normal numbers of SD 1 per part, complex64."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)

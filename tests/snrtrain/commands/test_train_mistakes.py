@@ -13,13 +13,7 @@ from snrtrain.run.checkpoint import read, write
 from tests.snrtrain import small_archive
 from tests.snrtrain.training_runs import SMALL_SN2N, SMOKE, SN2N, fit, same
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors: a second thread costs more than it brings."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_threads")
 
 
 @pytest.mark.parametrize(
