@@ -16,6 +16,7 @@ from .errors import ScanError
 from .hosts.openrecon import with_properties
 from .hosts.scan_source import RawScan, open_scan
 from .items import Item, ReconImage
+from .system.resources import DEFAULT_PIPELINE
 from .system.threads import limited_threads
 
 __all__ = ["RawScan", "chosen_chain", "only_images", "open_scan", "reconstruct"]
@@ -27,7 +28,7 @@ NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
 
 def reconstruct(
     scan: str | Path | RawScan,
-    pipeline: str | Path = "grappa_denoise",
+    pipeline: str | Path = DEFAULT_PIPELINE,
     *,
     settings: Mapping[str, object] = NO_SETTINGS,
     gadgets: str | Path | None = None,
