@@ -57,3 +57,21 @@ def acquisitions(
         if end and number == len(lines) - 1:
             acquisition.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
         yield acquisition
+
+
+def changed(
+    acquisitions: Iterable[ismrmrd.Acquisition], number: int, data: np.ndarray | None = None, **fields: Any
+) -> list[ismrmrd.Acquisition]:
+    """The acquisitions, one of them with other fields in its head or other data."""
+    out = list(acquisitions)
+    head = out[number].getHead()
+    for name, value in fields.items():
+        setattr(head, name, value)
+    out[number] = ismrmrd.Acquisition(head, data=out[number].data if data is None else data)
+    return out
+
+
+def random_complex(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normal numbers of SD 1 per part, complex64."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)

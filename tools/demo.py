@@ -7,25 +7,19 @@ Needs the runtime only. Leaves images.h5, dicom/ and preview.png in the output f
 
 import argparse
 import dataclasses
-import re
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
 from ismrmrd import xsd
 from tqdm import tqdm
 
-from snrstream.errors import ConnectionFailed, ModelError, SnrstreamError
+from snrstream.errors import ModelError, SnrstreamError
 from snrstream.gadgets import accumulate, coil_combine, denoise, grappa, noise_adjust
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.hosts.client import Received, send_scan
+from snrstream.hosts.server_process import server_process
 from snrstream.items import Bucket, ReconImage
 from snrstream.output.files import write_outputs
 from snrstream.wire.header import cartesian_encoding, parse_header
@@ -33,7 +27,6 @@ from snrstream.wire.scan_file import ScanFile
 
 SCAN = Path(__file__).resolve().parent.parent / "data" / "brain_16ch_r3.h5"
 PIPELINE = "grappa_denoise"
-START_SECONDS = 60
 IN_OBJECT = 5.0  # the object is where the SNR before denoising is above this
 SERIES = {1: "original", 2: "denoised", 20: "g-map"}
 
@@ -62,7 +55,7 @@ def run(output: Path, n_replicas: int) -> None:
     """The scan twice through the server, for the first one warms it up; then the noise replicas."""
     with ScanFile(SCAN) as scan:
         header = parse_header(scan.header_xml)
-        with server() as (port, _):
+        with server_process() as (port, _):
             first = send_scan(scan, "127.0.0.1", port, PIPELINE)
             received = send_scan(scan, "127.0.0.1", port, PIPELINE)
         write_outputs([r.image for r in received], scan.header_xml, header, output)
@@ -90,32 +83,6 @@ def run(output: Path, n_replicas: int) -> None:
 def latencies(received: list[Received]) -> str:
     """From the last acquisition sent until each image had arrived."""
     return ", ".join(f"{SERIES[r.image.image_series_index]} {1000 * r.latency_s:.0f} ms" for r in received)
-
-
-@contextmanager
-def server() -> Iterator[tuple[int, int]]:
-    """Port and process number of `snrstream serve`, on a free port of the loopback interface."""
-    with tempfile.TemporaryFile("w+b") as log:
-        command = [sys.executable, "-m", "snrstream", "serve", "--port", "0"]
-        process = subprocess.Popen(command, stderr=log)
-        try:
-            yield wait_for_port(process, log), process.pid
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
-    """The port that the log of the process names. Raises ConnectionFailed where there is none in time."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        log.seek(0)
-        found = re.search(rb"listening on [\d.]+:(\d+)", log.read())
-        if found:
-            return int(found[1])
-        time.sleep(0.1)
-    log.seek(0)
-    raise ConnectionFailed(f"the server did not start within {START_SECONDS} s: {log.read().decode().strip()}")
 
 
 def snr_before_and_after(

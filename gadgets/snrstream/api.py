@@ -1,30 +1,34 @@
 """The public API: raw data in, images in SNR units out, in this process."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import ismrmrd
 
 from .chain.chain import Chain, parse_chain
 from .chain.pipelines import chain_file, named_chain, read_configuration
-from .chain.registry import registry
+from .chain.registry import known_gadgets
 from .errors import ScanError
 from .hosts.openrecon import with_properties
 from .hosts.scan_source import RawScan, open_scan
-from .items import ReconImage
+from .items import Item, ReconImage
+from .system.resources import DEFAULT_PIPELINE
 from .system.threads import limited_threads
 
-__all__ = ["RawScan", "chosen_chain", "open_scan", "reconstruct"]
+__all__ = ["RawScan", "chosen_chain", "only_images", "open_scan", "reconstruct"]
+
+Image = TypeVar("Image", ismrmrd.Image, ReconImage)
 
 NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
 
 
 def reconstruct(
     scan: str | Path | RawScan,
-    pipeline: str | Path = "grappa_denoise",
+    pipeline: str | Path = DEFAULT_PIPELINE,
     *,
     settings: Mapping[str, object] = NO_SETTINGS,
     gadgets: str | Path | None = None,
@@ -85,18 +89,36 @@ def chosen_chain(
         For a pipeline that is not there or cannot be read, a property that no gadget has, and a value that it cannot
         take.
     """
-    name, known = str(pipeline), registry(gadgets)
+    name, known = str(pipeline), known_gadgets(gadgets)
     file = chain_file(name)
     chain = named_chain(name, known) if file is None else parse_chain(read_configuration(file), file.name, known)
     return with_properties(chain, name, settings)
 
 
-def _images(chain: Chain, scan: RawScan, pipeline: str | Path) -> list[ReconImage]:
-    images = []
-    for item in chain.run(scan.items(), scan.header):
-        if isinstance(item, ReconImage):
-            images.append(item)
+def only_images(kind: type[Image], items: Iterable[Item], pipeline: str | Path) -> Iterator[Image]:
+    """What leaves a chain as images of a kind. Waveforms stay behind, for there is no place for them.
+
+    Parameters
+    ----------
+    kind : type
+        The class of the images.
+    items : iterable of Item
+        Of a chain.
+    pipeline : str or Path
+        What the chain is called.
+
+    Raises
+    ------
+    ScanError
+        For anything else.
+    """
+    for item in items:
+        if isinstance(item, kind):
+            yield item
         elif not isinstance(item, ismrmrd.Waveform):
             found = type(item).__name__
             raise ScanError(f"pipeline {pipeline} lets {found}s pass; expected the gadget accumulate in it")
-    return images
+
+
+def _images(chain: Chain, scan: RawScan, pipeline: str | Path) -> list[ReconImage]:
+    return list(only_images(ReconImage, chain.run(scan.items(), scan.header), pipeline))

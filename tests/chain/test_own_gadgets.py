@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from snrstream.chain.chain import parse_chain
-from snrstream.chain.registry import BUILT_IN, Registry, registry
+from snrstream.chain.registry import BUILT_IN, Registry, known_gadgets
 from snrstream.cli import main
 from snrstream.errors import ConfigurationError, ScanError
 from snrstream.gadgets.gadget import Gadget
@@ -41,7 +41,7 @@ def in_folder(folder: Path, **texts: str) -> Registry:
     folder.mkdir(exist_ok=True)
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)
-    return registry(folder)
+    return known_gadgets(folder)
 
 
 def install(site: Path, points: str, distribution: str = "mine", **modules: str) -> None:
@@ -80,7 +80,7 @@ def test_a_gadget_of_a_folder_works_on_what_leaves_the_one_that_it_follows(tmp_p
 
 def test_a_gadget_of_an_installed_package_does_too(site) -> None:
     install(site, "negative = my_negative_gadget", my_negative_gadget=NEGATIVE)
-    known = registry()
+    known = known_gadgets()
     assert np.array_equal(image_of(known, "coil_combine", "negative").data, -image_of(known, "coil_combine").data)
 
 
@@ -168,12 +168,12 @@ def test_two_packages_with_one_name(site) -> None:
     install(site, "twice = my_negative_gadget", "mine", my_negative_gadget=NEGATIVE)
     install(site, "twice = another_gadget", "others", another_gadget=NEGATIVE)
     with pytest.raises(ConfigurationError, match="has the name of one of entry point"):
-        registry()
+        known_gadgets()
 
 
 def test_a_folder_that_is_not_there(tmp_path) -> None:
     with pytest.raises(ConfigurationError, match="folder of gadgets .*nowhere cannot be read: No such file"):
-        registry(tmp_path / "nowhere")
+        known_gadgets(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

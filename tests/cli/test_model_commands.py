@@ -221,8 +221,7 @@ def test_the_test_image_is_in_snr_units_and_within_the_trained_ranges(ranges) ->
     np.testing.assert_array_equal(noisy, flat_images(manifest)[0])
 
 
-@pytest.mark.parametrize(("arguments", "light"), [(["--help"], True), (["models", "--help"], True),
-                                                  (["models", "list"], False)])  # fmt: skip
+@pytest.mark.parametrize(("arguments", "light"), [(["models", "--help"], True), (["models", "list"], False)])
 def test_help_and_list_import_nothing_heavy(arguments, light) -> None:
     heavy = {"torch", "onnxruntime", "pydicom", "h5py", "ismrmrd"} | ({"numpy"} if light else set())
     code = f"""

@@ -49,6 +49,10 @@ def halving_model(factor: float = 0.5, in_channels: int = 3) -> onnx.ModelProto:
     return model
 
 
+def warnings_of(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch):
     """A function that puts a model and its manifest into a fresh `models/` folder that the runtime sees."""

@@ -5,11 +5,11 @@ import numpy as np
 
 from snrstream.items import ReconImage
 from snrstream.recon.spectrum import Spectrum
+from tests.scans import random_complex
 
 
 def random_image(shape=(1, 13, 18), seed=0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    return random_complex(*shape, seed=seed)
 
 
 def recon_image(seed=0, shape=(1, 13, 18), position=(0.0, 0.0, 0.0), normal=(0.0, 0.0, 1.0), **counters) -> ReconImage:

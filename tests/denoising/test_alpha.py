@@ -16,7 +16,7 @@ from snrstream.items import ReconImage
 from snrstream.output.dicom import to_dicom
 from snrstream.output.dicom.identity import ScanIdentity
 from snrstream.output.image_values import kind_of
-from snrstream.output.preview import preview
+from snrstream.output.preview import draw_preview
 from tests.scans import NO_HEADER
 
 from .conftest import halving_model
@@ -195,11 +195,11 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
     assert list(dataset.ImageType) == ["DERIVED", "PRIMARY", "M", "RESIDUAL"]
     assert dataset.SeriesNumber == 999003 and dataset.SeriesDescription.endswith("residual")
     assert "; original minus denoised; denoised by tiny 0.1; " in dataset.DerivationDescription
-    panels = [preview(images[:n], "").width for n in (2, 3)]
+    panels = [draw_preview(images[:n], "").width for n in (2, 3)]
     assert panels[1] > panels[0], "one panel more"
 
 
-def test_every_denoised_image_tells_how_it_was_made(monkeypatch, caplog) -> None:
+def test_every_denoised_image_tells_how_it_was_made(monkeypatch) -> None:
     fallbacks = ("no GPU \N{RIGHTWARDS ARROW} CPU", "tiles of 64")
     monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean(n_frames=1, fallbacks=fallbacks))
     properties = {"alpha_by_g": TABLE, "strength": 0.8, "residual": True}

@@ -41,7 +41,7 @@ def test_slices(mode, n_slices, caplog) -> None:
     assert told(whole, "slice", 7, mode, n_slices) == 14 * [""], "the ends of a stack are as trained"
 
 
-def test_partitions_are_slices_and_depth(caplog) -> None:
+def test_partitions_are_slices_and_depth() -> None:
     volume = recon_image(shape=(3, 4, 5))
     for axis, word in (("depth", "partitions"), ("slice", "slices")):
         (text,) = told([volume], axis, 5, "streaming")

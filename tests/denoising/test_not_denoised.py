@@ -21,7 +21,7 @@ from tests.processes import forked
 from tests.scans import NO_HEADER
 
 from .broken_models import hanging_model, hungry_model, slowly_loading_model, stubborn_model
-from .conftest import halving_model
+from .conftest import halving_model, warnings_of
 from .images import recon_image
 
 GADGETS = Path(denoise.__file__).resolve().parents[2]
@@ -60,10 +60,6 @@ def assert_denoised(series: dict[int, list[ismrmrd.Image]]) -> None:
         assert np.array_equal(second.data, original.data * np.float32(0.5))
         assert second.meta["SNRSTREAM_denoised"] == "true" and second.meta["SNRSTREAM_model"] == "tiny 0.1"
         assert second.meta["SeriesDescriptionAdditional"] == "_denoised" and "SNRSTREAM_warning" not in second.meta
-
-
-def warnings_of(caplog) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 def of_another_shape() -> bytes:

@@ -19,6 +19,8 @@ from snrstream.wire.messages import ConfigFile, Header
 from snrtrain.benchmarks import small_scan
 from tests.sessions import answers_to
 
+from .conftest import warnings_of
+
 SCAN = [ConfigFile("grappa_denoise"), Header(small_scan.HEADER)]
 N_CLIENTS = 4
 RUNTIME = sys.modules[denoise.load_model.__module__]
@@ -42,10 +44,6 @@ def forget(loads: list[object]) -> None:
     """As if no model had been loaded yet."""
     RUNTIME._loaded.clear()
     loads.clear()
-
-
-def warnings_of(caplog) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 def images() -> list[ismrmrd.Image]:

@@ -24,7 +24,7 @@ def brain(raw_scan) -> Path:
 
 
 @pytest.fixture
-def fails(capfd, tmp_path):
+def fails(capfd):
     """A function that runs a command, expects it to fail, and returns its one line."""
 
     def run(*arguments: object) -> str:
@@ -122,7 +122,7 @@ def test_headers(recon_fails, rewritten) -> None:
     assert "trajectory is 'radial'" in recon_fails(rewritten(lambda xml: xml.replace(">cartesian<", ">radial<")))
 
 
-def test_acquisitions(recon_fails, rewritten, tmp_path, brain) -> None:
+def test_acquisitions(recon_fails, rewritten) -> None:
     noise, acs, both = 19, 20, 21
     assert "no image acquisitions" in recon_fails(rewritten(keep=lambda a: a.is_flag_set(noise)))
     assert "no noise measurement" in recon_fails(rewritten(keep=lambda a: not a.is_flag_set(noise)))

@@ -370,7 +370,7 @@ def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:
         assert found.process.wait(30) == 0
 
 
-def test_many_scans_in_a_row_leave_nothing_behind(server, tmp_path: Path, expected: list[bytes]) -> None:
+def test_many_scans_in_a_row_leave_nothing_behind(tmp_path: Path, expected: list[bytes]) -> None:
     """A short form of `make soak`: no descriptor stays open."""
     with running(tmp_path / "log", python=fresh) as found:
         folder = Path(f"/proc/{found.process.pid}/fd")

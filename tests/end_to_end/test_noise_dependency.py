@@ -88,7 +88,7 @@ def test_noise_first_then_the_scan_that_names_it(server, brain, send) -> None:
         assert a.data.tobytes() == b.data.tobytes() and a.meta == b.meta and "SNRSTREAM_warning" not in a.meta
 
 
-def test_channels_in_another_order(server, brain, send) -> None:
+def test_channels_in_another_order(brain, send) -> None:
     """The later scan has its channels the other way round but one, with their labels."""
     order = [*reversed(range(15)), 15]
     header = brain.header("1_1_1_201", "1_1_1_200")

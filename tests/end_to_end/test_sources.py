@@ -65,7 +65,7 @@ def streams(brain) -> dict[str, bytes]:
     ["messages", "kept", "without CLOSE", "with waveforms", "version 2", "version 2 without its end mark",
      "version 2 with waveforms"],
 )  # fmt: skip
-def test_every_stream_gives_the_files_of_the_hdf5_file(of_hdf5, streams, kind: str, tmp_path, caplog, capfd) -> None:
+def test_every_stream_gives_the_files_of_the_hdf5_file(of_hdf5, streams, kind: str, tmp_path, capfd) -> None:
     path = tmp_path / "scan.h5"  # a name that says nothing
     path.write_bytes(streams[kind])
     assert recon(path, tmp_path / "out") == 0

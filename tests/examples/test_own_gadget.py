@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snrstream.chain.registry import registry
+from snrstream.chain.registry import known_gadgets
 from snrstream.gadgets.gadget import run
 from tests.denoising.images import recon_image
 from tests.scans import NO_HEADER
@@ -22,7 +22,7 @@ def test_the_script_tells_what_is_left() -> None:
 
 
 def test_pixels_below_the_limit_are_zero_and_the_others_as_they_were() -> None:
-    module, item = registry(EXAMPLES / "gadgets").module("mask_noise"), recon_image()
+    module, item = known_gadgets(EXAMPLES / "gadgets").module("mask_noise"), recon_image()
     (out,) = run(module, [item], NO_HEADER, module.Parameters(snr=1.0))
     kept = np.abs(item.image) >= item.gmap
     assert 0 < kept.sum() < kept.size

@@ -25,6 +25,7 @@ from snrstream.wire.encoder import encode
 from snrtrain.benchmarks import gadgetron_objects
 
 from .. import scans
+from ..scans import random_complex
 
 GMAP = {"GADGETRON_DataRole": "Gfactor"}
 SAME_ARITHMETIC = 1e-5  # relative, of the largest value: float32, summed in another order
@@ -32,11 +33,6 @@ SAME_ARITHMETIC = 1e-5  # relative, of the largest value: float32, summed in ano
 
 def chain(*gadgets: str):
     return parse_chain(f"<configuration>{''.join(f'<gadget name={name!r}/>' for name in gadgets)}</configuration>", "t")
-
-
-def random(*shape: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
 
 
 def repeated(acquisitions, **idx: int) -> list[ismrmrd.Acquisition]:
@@ -131,7 +127,7 @@ def test_an_image_leaves_before_the_next_message_is_taken(brain) -> None:
 def test_readouts_without_their_oversampling_are_told_by_their_length(short: int) -> None:
     """Gadgetron's RemoveROOversampling leaves the header, which goes on to tell of 64 samples over twice 32 mm."""
     header = scans.header((1, 16, 64), recon=(32, 16, 1), fov_mm=(32, 16, 1))
-    kspace = random(2, 1, 16, 64)
+    kspace = random_complex(2, 1, 16, 64)
     image = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, axes=-1), norm="ortho"), axes=-1)[..., 16:48]
     removed = np.fft.fftshift(np.fft.fft(np.fft.ifftshift(image, axes=-1), norm="ortho"), axes=-1).astype(np.complex64)
     lines = [(0, y) for y in range(16)]
@@ -183,7 +179,7 @@ def images(items, acceleration: int = 2) -> list:
 
 def test_an_image_array_with_its_gmaps() -> None:
     """Two repetitions and sets of three slices; the g-maps are those of the first repetition."""
-    pixels, g = random(3, 2, 2, 1, 1, 8, 12), 1 + np.abs(random(3, 2, 1, 1, 1, 8, 12, seed=1))
+    pixels, g = random_complex(3, 2, 2, 1, 1, 8, 12), 1 + np.abs(random_complex(3, 2, 1, 1, 1, 8, 12, seed=1))
     gmaps = gadgetron_objects.image_array(g, 6 * [GMAP], image_series_index=20)
     geometry = {"field_of_view": (24, 16, 3), "position": (1, 2, 3), "slice_dir": (0, 0, 1), "measurement_uid": 7,
                 "acquisition_time_stamp": 8, "physiology_time_stamp": (9, 10, 11),
@@ -211,7 +207,7 @@ def image(pixels: np.ndarray, meta: dict | None = None, **fields) -> ismrmrd.Ima
 def test_warnings_of_the_scan_reach_the_images_whatever_the_chain_begins_with(brain, first: str) -> None:
     header, white, _ = brain
     fov = tuple(getattr(header.encoding[0].reconSpace.fieldOfView_mm, axis) for axis in "xyz")
-    ready = image(random(1, 1, *scans_shape(header)), image_series_index=1)
+    ready = image(random_complex(1, 1, *scans_shape(header)), image_series_index=1)
     ready.field_of_view = fov
     item = ready if first == "resize" else gadgetron_objects.recon_data(white, 1, 128)
     out = list(chain(first).run([item], header, ("mind the gap",)))
@@ -225,7 +221,7 @@ def scans_shape(header) -> tuple[int, int]:
 
 
 def test_scaling_is_divided_out() -> None:
-    pixels, g = random(1, 1, 8, 12), np.full((1, 1, 8, 12), 150, np.uint16)
+    pixels, g = random_complex(1, 1, 8, 12), np.full((1, 1, 8, 12), 150, np.uint16)
     (item,) = images(
         [
             image(g, {**GMAP, "GADGETRON_ScaleRatio": "100"}),
@@ -236,7 +232,7 @@ def test_scaling_is_divided_out() -> None:
 
 
 def test_the_latest_gmap_that_fits_in_shape_counts() -> None:
-    pixels = random(1, 1, 8, 12)
+    pixels = random_complex(1, 1, 8, 12)
     g = [image(np.full(shape, value, np.float32), GMAP) for shape, value in
          [((1, 1, 8, 12), 2), ((1, 1, 8, 12), 3), ((1, 1, 4, 6), 4)]]  # fmt: skip
     (item,) = images([*g, image(pixels, contrast=1, repetition=5)])
@@ -247,7 +243,7 @@ def test_the_latest_gmap_that_fits_in_shape_counts() -> None:
 
 def test_without_a_gmap() -> None:
     """Gadgetron sends none where nothing was accelerated; elsewhere an image is sent on, but not denoised."""
-    pixels = random(1, 1, 8, 12)
+    pixels = random_complex(1, 1, 8, 12)
     (item,) = images([image(pixels)], acceleration=1)
     assert np.all(item.gmap == 1) and item.snr_units and item.warnings == ()
     out = list(chain("denoise").run([image(pixels, image_series_index=1)], header_of(2)))
@@ -261,14 +257,14 @@ def test_without_a_gmap() -> None:
 
 
 def test_what_the_first_gadget_cannot_take_passes_unchanged() -> None:
-    pixels = random(1, 1, 8, 12)
+    pixels = random_complex(1, 1, 8, 12)
     acquisition = ismrmrd.Acquisition.from_array(pixels[0, 0])
     magnitude, snr = image(np.abs(pixels)), image(pixels, {"GADGETRON_DataRole": "SNR_MAP"})
     hidden = image(np.abs(pixels).astype(np.complex64))  # a magnitude among complex numbers
     ours = image(pixels, {"SNRSTREAM_model": "a network was here"})
     items = [acquisition, magnitude, snr, hidden, ours]
     assert images(items) == items
-    array = gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [{"GADGETRON_DataRole": "SNR_MAP"}])
+    array = gadgetron_objects.image_array(random_complex(1, 1, 2, 1, 1, 8, 12), 2 * [{"GADGETRON_DataRole": "SNR_MAP"}])
     assert list(adapted([array], Scan(header_of(2)), Bucket)) == [array]
     maps = images([array])
     assert [type(item) for item in maps] == [ismrmrd.Image] * 2 and maps[1].repetition == 1
@@ -277,14 +273,14 @@ def test_what_the_first_gadget_cannot_take_passes_unchanged() -> None:
 
 def test_images_that_cannot_be_taken() -> None:
     with pytest.raises(ScanError, match=r"has shape \(2, 1, 8, 12\); expected pixels of one channel"):
-        images([image(random(2, 1, 8, 12))])
-    pixels = random(1, 1, 8, 12)
+        images([image(random_complex(2, 1, 8, 12))])
+    pixels = random_complex(1, 1, 8, 12)
     pixels[0, 0, 3, 3] = np.nan
     with pytest.raises(ScanError, match="NaN or infinite"):
         images([image(pixels)])
     with pytest.raises(ScanError, match="NaN or infinite"):
-        images([image(random(1, 1, 8, 12), {"GADGETRON_ScaleRatio": "1e-60"})])
-    array = gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [{}])
+        images([image(random_complex(1, 1, 8, 12), {"GADGETRON_ScaleRatio": "1e-60"})])
+    array = gadgetron_objects.image_array(random_complex(1, 1, 2, 1, 1, 8, 12), 2 * [{}])
     array.meta[1] = "<ismrmrdMeta>"
     with pytest.raises(ScanError, match="image 1 of an array: attributes is not well-formed XML"):
         images([array])
@@ -296,25 +292,26 @@ def test_images_that_cannot_be_taken() -> None:
 def test_attributes_survive_and_ours_win() -> None:
     theirs = {"GADGETRON_ScaleRatio": "10", "GADGETRON_ImageProcessingHistory": ["GT", "FILTER"], "studyID": "4",
               "PatientPosition": ["1", "2", "3"], "SNRSTREAM_warning": "mind the gap"}  # fmt: skip
-    out = list(chain("image_finish").run([image(random(1, 1, 8, 12), theirs)], header_of(1)))
+    out = list(chain("image_finish").run([image(random_complex(1, 1, 8, 12), theirs)], header_of(1)))
     assert [i.image_series_index for i in out] == [1, 20]
     meta = ismrmrd.Meta.deserialize(out[0].attribute_string)
     assert meta["GADGETRON_ImageProcessingHistory"] == ["GT", "FILTER", "snrstream"]
     assert meta["PatientPosition"] == ["1", "2", "3"] and meta["studyID"] == "4"
     assert meta["GADGETRON_ScaleRatio"] == "10" and meta["SNRSTREAM_warning"] == "mind the gap"  # magnitude x 10
-    out = list(chain("resize").run([image(random(1, 1, 8, 12), theirs)], header_of(1)))
+    out = list(chain("resize").run([image(random_complex(1, 1, 8, 12), theirs)], header_of(1)))
     assert out[0].meta["GADGETRON_ScaleRatio"] == "1"
 
 
 def test_the_lines_that_were_acquired_tell_how_the_noise_is_correlated() -> None:
     meta = {"encoded_matrix": ["12", "8", "1"], "sampling_limits_RO": ["0", "6", "11"],
             "sampling_limits_E1": ["0", "4", "5"], "sampling_limits_E2": ["0", "0", "0"]}  # fmt: skip
-    (item,) = images([image(random(1, 1, 8, 12), meta)], acceleration=1)
+    (item,) = images([image(random_complex(1, 1, 8, 12), meta)], acceleration=1)
     assert ((item.spectrum.lines > 0).tolist(), item.spectrum.samples.tolist()) == (
         [6 * [True] + 2 * [False]],
         12 * [1],
     )
-    (other,) = images([image(random(1, 1, 8, 12), {**meta, "encoded_matrix": ["24", "16", "1"]})], acceleration=1)
+    another = image(random_complex(1, 1, 8, 12), {**meta, "encoded_matrix": ["24", "16", "1"]})
+    (other,) = images([another], acceleration=1)
     assert other.spectrum.correlation == Spectrum.white((1, 8, 12)).correlation
 
 
@@ -333,10 +330,10 @@ def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
 )
 def test_flipped_bytes_end_in_items_or_an_error_of_ours(first: str, flips: list[tuple[float, int]]) -> None:
-    lines = list(scans.acquisitions(random(2, 1, 8, 12), [(0, y) for y in range(8)], [gadgetron_objects.BOTH]))
+    lines = list(scans.acquisitions(random_complex(2, 1, 8, 12), [(0, y) for y in range(8)], [gadgetron_objects.BOTH]))
     meta = {"encoded_matrix": ["12", "8", "1"], "sampling_limits_E1": ["0", "4", "5"], "GADGETRON_ScaleRatio": "10"}
     item = (
-        gadgetron_objects.image_array(random(1, 1, 2, 1, 1, 8, 12), 2 * [meta])
+        gadgetron_objects.image_array(random_complex(1, 1, 2, 1, 1, 8, 12), 2 * [meta])
         if first == "denoise"
         else gadgetron_objects.recon_data(lines, 1, 8)
     )

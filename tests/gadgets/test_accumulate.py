@@ -15,6 +15,7 @@ from snrstream.recon.combine import Grid
 from snrstream.sorting import scan_image
 
 from .. import scans
+from ..scans import random_complex
 
 CALIBRATION, BOTH = ismrmrd.ACQ_IS_PARALLEL_CALIBRATION, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING
 
@@ -28,20 +29,6 @@ def brain(read_scan):
 
 def accumulated(header, acquisitions) -> list[Bucket]:
     return list(run_gadget(accumulate, acquisitions, header, accumulate.Parameters()))
-
-
-def changed(acquisitions, number: int, data: np.ndarray | None = None, **fields):
-    out = list(acquisitions)
-    head = out[number].getHead()
-    for name, value in fields.items():
-        setattr(head, name, value)
-    out[number] = ismrmrd.Acquisition(head, data=out[number].data if data is None else data)
-    return out
-
-
-def random_kspace(*shape: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
 
 
 def every(step: int, n_lines: int, first: int = 0) -> list[tuple[int, int]]:
@@ -86,21 +73,21 @@ def test_acquisitions_that_do_not_fit(brain) -> None:
     header, acquisitions = brain
     short = acquisitions[9].data[:, :100]
     with pytest.raises(ScanError, match="has 100 samples around sample 64; the image began with 128 around 64"):
-        accumulated(header, changed(acquisitions, 9, data=short, number_of_samples=100))
+        accumulated(header, scans.changed(acquisitions, 9, data=short, number_of_samples=100))
     with pytest.raises(ScanError, match="has 128 samples around sample 99; expected no more than 128 around 64"):
-        accumulated(header, changed(acquisitions, 0, center_sample=99))
+        accumulated(header, scans.changed(acquisitions, 0, center_sample=99))
     with pytest.raises(ScanError, match="has 15 channels; the image began with 16"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data[:15], active_channels=15))
+        accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data[:15], active_channels=15))
     with pytest.raises(ScanError, match="NaN"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32("nan")))
+        accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data * np.float32("nan")))
     with pytest.raises(ScanError, match="dwell time of 40 us; the image began with 20"):
-        accumulated(header, changed(acquisitions, 9, sample_time_us=40))
+        accumulated(header, scans.changed(acquisitions, 9, sample_time_us=40))
     with pytest.raises(ScanError, match="has 128 samples, of which 100 before and 28 after are to be discarded"):
-        accumulated(header, changed(acquisitions, 9, discard_pre=100, discard_post=28))
+        accumulated(header, scans.changed(acquisitions, 9, discard_pre=100, discard_post=28))
     with pytest.raises(ScanError, match="holds samples beyond 1e"):
-        accumulated(header, changed(acquisitions, 9, data=acquisitions[9].data * np.float32(1e20)))
+        accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data * np.float32(1e20)))
     with pytest.raises(ScanError, match="encoding_space_ref 1; expected 0"):
-        accumulated(header, changed(acquisitions, 9, encoding_space_ref=1))
+        accumulated(header, scans.changed(acquisitions, 9, encoding_space_ref=1))
     for field, value in (("kspace_encode_step_1", 128), ("kspace_encode_step_2", 1)):
         outside = copy.deepcopy(acquisitions)
         setattr(outside[9].idx, field, value)
@@ -140,7 +127,7 @@ def test_lines_off_the_grid(brain) -> None:
     [(2, 4, "steps of 4 along e1; the header.s acceleration expects 2"), (4, 2, "lies between")],
 )
 def test_a_header_that_tells_another_acceleration(told: int, acquired: int, match: str) -> None:
-    kspace = random_kspace(2, 1, 16, 8)
+    kspace = random_complex(2, 1, 16, 8)
     with pytest.raises(ScanError, match=match):
         accumulated(scans.header((1, 16, 8), (told, 1)), scans.acquisitions(kspace, every(acquired, 16)))
 
@@ -154,7 +141,7 @@ def test_data_that_nobody_whitened(read_scan) -> None:
 def test_nothing_to_make_an_image_of(brain) -> None:
     with pytest.raises(ScanError, match="no image acquisitions"):
         accumulated(brain[0], [])
-    reference = list(scans.acquisitions(random_kspace(2, 1, 16, 8), every(1, 12, first=4), [CALIBRATION]))
+    reference = list(scans.acquisitions(random_complex(2, 1, 16, 8), every(1, 12, first=4), [CALIBRATION]))
     with pytest.raises(ScanError, match="no image acquisitions"):
         accumulated(scans.header((1, 16, 8), (2, 1)), reference)
 
@@ -166,9 +153,9 @@ def test_a_scan_cut_short_is_an_image_with_a_warning(brain) -> None:
 
 
 def test_doubled_and_surplus_lines_are_images_with_a_warning() -> None:
-    kspace = random_kspace(3, 1, 16, 8)
+    kspace = random_complex(3, 1, 16, 8)
     lines = list(scans.acquisitions(kspace, every(1, 16), end=False))
-    again = changed(lines, 5, data=2 * lines[5].data)[5]
+    again = scans.changed(lines, 5, data=2 * lines[5].data)[5]
     header = scans.header((1, 16, 8), limits=((0, 0), (8, 13)))
     (bucket,) = accumulated(header, [*lines, again])
     assert bucket.warnings == (
@@ -187,7 +174,7 @@ def test_unknown_devices(brain, device: str) -> None:
 
 
 def test_averages_are_the_mean_with_less_noise() -> None:
-    first, second = random_kspace(2, 1, 16, 8), random_kspace(2, 1, 16, 8, seed=1)
+    first, second = random_complex(2, 1, 16, 8), random_complex(2, 1, 16, 8, seed=1)
     header = scans.header((1, 16, 8), n_averages=2)
     averages = [
         *scans.acquisitions(first, every(1, 16), average=0),
@@ -202,14 +189,14 @@ def test_averages_are_the_mean_with_less_noise() -> None:
 
 
 def test_averages_that_the_header_keeps_quiet_about() -> None:
-    kspace = random_kspace(2, 1, 16, 8)
+    kspace = random_complex(2, 1, 16, 8)
     averages = [*scans.acquisitions(kspace, every(1, 16)), *scans.acquisitions(kspace, every(1, 16), average=1)]
     with pytest.raises(ScanError, match="acquisition 0 belongs to repetition 0 of slice 0, whose image has left"):
         accumulated(scans.header((1, 16, 8)), averages)
 
 
 def test_reversed_asymmetric_and_discarded_samples() -> None:
-    kspace = random_kspace(2, 1, 16, 32)
+    kspace = random_complex(2, 1, 16, 32)
     kspace[..., :6] = 0
     header = scans.header((1, 16, 32))
     (expected,) = accumulated(header, scans.acquisitions(kspace, every(1, 16)))
@@ -228,7 +215,7 @@ def test_reversed_asymmetric_and_discarded_samples() -> None:
 
 
 def test_interleaved_slices_leave_one_by_one() -> None:
-    kspace = random_kspace(2, 1, 8, 8)
+    kspace = random_complex(2, 1, 8, 8)
     header = scans.header((1, 8, 8))
     slices = [list(scans.acquisitions(kspace * (s + 1), every(1, 8), slice=s)) for s in range(3)]
     taken = []
@@ -246,7 +233,7 @@ def test_interleaved_slices_leave_one_by_one() -> None:
 
 
 def test_without_flags_a_repetition_leaves_when_the_next_begins() -> None:
-    kspace = random_kspace(2, 1, 8, 8)
+    kspace = random_complex(2, 1, 8, 8)
     taken = []
 
     def stream():
@@ -260,7 +247,7 @@ def test_without_flags_a_repetition_leaves_when_the_next_begins() -> None:
 
 
 def test_separate_calibration_and_later_repetitions_share_one_object() -> None:
-    kspace = random_kspace(2, 1, 16, 8)
+    kspace = random_complex(2, 1, 16, 8)
     header = scans.header((1, 16, 8), (2, 1), mode="separate")
     reference = scans.acquisitions(kspace, every(1, 12, first=4), flags=[CALIBRATION])
     repetitions = [line for r in range(2) for line in scans.acquisitions(kspace, every(2, 16, first=1), repetition=r)]
@@ -274,7 +261,7 @@ def test_calibrations_of_several_contrasts_stay_apart() -> None:
     header = scans.header((1, 16, 8), (2, 1))
     lines = []
     for contrast in range(2):
-        kspace = random_kspace(2, 1, 16, 8, seed=contrast)
+        kspace = random_complex(2, 1, 16, 8, seed=contrast)
         lines += scans.acquisitions(kspace, every(1, 12, first=4), [CALIBRATION], end=False, contrast=contrast)
         lines += scans.acquisitions(kspace, every(2, 16), contrast=contrast)
     lines += scans.acquisitions(kspace, every(2, 16), contrast=0, repetition=1)
@@ -283,7 +270,7 @@ def test_calibrations_of_several_contrasts_stay_apart() -> None:
 
 
 def test_interleaved_repetitions_wait_for_their_calibration() -> None:
-    kspace = random_kspace(2, 1, 64, 8)
+    kspace = random_complex(2, 1, 64, 8)
     header = scans.header((1, 64, 8), (4, 1), mode="interleaved")
     taken = []
 
@@ -313,7 +300,7 @@ VOLUMES = {
 @pytest.mark.parametrize("name", VOLUMES)
 def test_volumes(name: str) -> None:
     acceleration, acquired, grid = VOLUMES[name]
-    kspace = random_kspace(2, 8, 12, 6)
+    kspace = random_complex(2, 8, 12, 6)
     lines = [(z, y) for z in range(8) for y in range(12) if acquired(z, y)]
     block = [(z, y) for z in range(2, 7) for y in range(3, 9)]
     (bucket,) = accumulated(
@@ -330,7 +317,7 @@ def test_volumes(name: str) -> None:
 
 
 def test_elliptical_scanning_leaves_out_corners_without_a_warning() -> None:
-    kspace = random_kspace(2, 16, 20, 4)
+    kspace = random_complex(2, 16, 20, 4)
     inside = [(z, y) for z in range(16) for y in range(20) if np.hypot((z - 8) / 8, (y - 10) / 10) <= 1]
     (bucket,) = accumulated(scans.header((16, 20, 4)), scans.acquisitions(kspace, inside))
     assert bucket.warnings == () and int(bucket.line_sd.sum()) == len(inside)
@@ -341,7 +328,7 @@ def test_elliptical_scanning_leaves_out_corners_without_a_warning() -> None:
 
 def test_line_numbers_count_from_the_header_s_centre() -> None:
     """Partial Fourier: 4 lines before the centre, 8 from it on; numbers start at 0."""
-    kspace = random_kspace(2, 1, 16, 8)
+    kspace = random_complex(2, 1, 16, 8)
     header = scans.header((1, 16, 8), limits=((0, 0), (4, 11)))
     (bucket,) = accumulated(header, scans.acquisitions(kspace, every(1, 16, first=4), shift=(0, -4)))
     assert bucket.line_sd.tolist() == [[0] * 4 + [1] * 12] and bucket.warnings == ()
@@ -351,7 +338,7 @@ def test_line_numbers_count_from_the_header_s_centre() -> None:
 def test_readout_beyond_the_encoded_field_of_view() -> None:
     header = scans.header((1, 8, 16), fov_mm=(32.0, 8.0, 1.0))
     with pytest.raises(ScanError, match="reconSpace is 32 mm wide along the readout, the encoded one 16 mm"):
-        accumulated(header, scans.acquisitions(random_kspace(2, 1, 8, 16), every(1, 8)))
+        accumulated(header, scans.acquisitions(random_complex(2, 1, 8, 16), every(1, 8)))
 
 
 def test_items_are_not_changed(brain) -> None:
@@ -390,7 +377,7 @@ def test_image_lines_stand_in_for_calibration_lines_that_are_not_flagged(brain) 
 
 
 def test_a_volume_cut_short_goes_by_the_lattice_of_the_repetition_before() -> None:
-    kspace = 10 * random_kspace(4, 8, 12, 16)  # brighter than noise
+    kspace = 10 * random_complex(4, 8, 12, 16)  # brighter than noise
     block = [(z, y) for z in range(1, 7) for y in range(2, 10)]
     lines = [(z, y) for z in range(8) for y in range(12) if y % 4 == 2 * (z % 2)]
     header = scans.header((8, 12, 16), (2, 2))
@@ -405,7 +392,7 @@ def test_a_volume_cut_short_goes_by_the_lattice_of_the_repetition_before() -> No
 
 
 def test_matrices_beyond_memory(monkeypatch) -> None:
-    lines = list(scans.acquisitions(random_kspace(2, 1, 8, 8), every(1, 8)))
+    lines = list(scans.acquisitions(random_complex(2, 1, 8, 8), every(1, 8)))
     with pytest.raises(ScanError, match="encoded matrix has 65535 x 65535 lines; expected at most"):
         accumulated(scans.header((65535, 65535, 8)), lines)
     with pytest.raises(ScanError, match="8 of 809962 image lines came; expected at least 2 % of them"):
@@ -417,7 +404,7 @@ def test_matrices_beyond_memory(monkeypatch) -> None:
 
 def test_calibration_lines_without_end_ahead_of_the_first_image_line(monkeypatch) -> None:
     monkeypatch.setattr(accumulate, "MOST_WAITING_BYTES", 2**12)
-    kspace = random_kspace(2, 1, 16, 32)
+    kspace = random_complex(2, 1, 16, 32)
     header = scans.header((1, 16, 32), recon=(16, 16, 1))
     with pytest.raises(ScanError, match="MiB of calibration lines and navigators came ahead of the first image line"):
         accumulated(header, scans.acquisitions(kspace, every(1, 16), [CALIBRATION]))
@@ -425,14 +412,14 @@ def test_calibration_lines_without_end_ahead_of_the_first_image_line(monkeypatch
 
 def test_images_that_never_end_are_bounded_in_memory(monkeypatch) -> None:
     monkeypatch.setattr(accumulate, "MOST_BYTES", 2**16)
-    kspace = random_kspace(2, 1, 16, 16)
+    kspace = random_complex(2, 1, 16, 16)
     lines = [a for n in range(40) for a in scans.acquisitions(kspace, every(1, 15), end=False, repetition=n)]
     with pytest.raises(ScanError, match="18 incomplete images hold .*expected at most 0 MiB, and flags that end"):
         accumulated(scans.header((1, 16, 16)), lines)
 
 
 def test_signals_that_single_precision_cannot_hold() -> None:
-    kspace = random_kspace(2, 1, 8, 8)
+    kspace = random_complex(2, 1, 8, 8)
     with pytest.raises(ScanError, match="the central line has a signal of .*; expected 1e-12 or more"):
         accumulated(scans.header((1, 8, 8)), scans.acquisitions(1e-20 * kspace, every(1, 8)))
     (bucket,) = accumulated(scans.header((1, 8, 8)), scans.acquisitions(0 * kspace, every(1, 8)))

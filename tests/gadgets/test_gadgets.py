@@ -16,7 +16,7 @@ from snrstream.image_kind import ImageKind
 from snrstream.items import Bucket, ReconImage
 from snrstream.output.image_values import display_window, unit_of
 from snrstream.recon.spectrum import Spectrum
-from tests.scans import NO_HEADER
+from tests.scans import NO_HEADER, changed
 
 
 @pytest.fixture
@@ -82,15 +82,6 @@ def test_noise_of_another_coil(brain) -> None:
     head.active_channels = 8
     with pytest.raises(ScanError, match="has 16 channels; the noise measurement has 8"):
         adjusted(header, [ismrmrd.Acquisition(head, data=noise.data[:8]), *lines])
-
-
-def changed(acquisitions, number: int, data: np.ndarray | None = None, **fields):
-    out = list(acquisitions)
-    head = out[number].getHead()
-    for name, value in fields.items():
-        setattr(head, name, value)
-    out[number] = ismrmrd.Acquisition(head, data=out[number].data if data is None else data)
-    return out
 
 
 @pytest.mark.parametrize("dwell", [float("inf"), float("nan"), -1.0])

@@ -15,7 +15,7 @@ from snrstream.chain.pipelines import named_chain
 from snrstream.errors import ConnectionFailed, ProtocolError, ScanError, SnrstreamError
 from snrstream.hosts.mrd2_stream import Mrd2Reader
 from snrstream.hosts.pipe_ends import Sink
-from snrstream.hosts.pipes import reconstruct
+from snrstream.hosts.pipes import reconstruct_pipe
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import ConfigFile, ConfigText, Fault, Header, Query, Text
 from tests import mrd2_streams
@@ -57,7 +57,7 @@ def header_only(version_2) -> bytes:
 
 def piped(data: bytes, n_bytes: int = 1 << 16, pipeline: str = "grappa_snr") -> bytes:
     with tempfile.TemporaryFile() as file:
-        reconstruct(named_chain(pipeline), io.BufferedReader(Trickle(data, n_bytes)), Sink(file.fileno()))
+        reconstruct_pipe(named_chain(pipeline), io.BufferedReader(Trickle(data, n_bytes)), Sink(file.fileno()))
         return (file.seek(0), file.read())[1]
 
 
@@ -65,7 +65,7 @@ def fails(data: bytes, match: str, error: type[SnrstreamError] = ProtocolError, 
     """What has come out before the error."""
     with tempfile.TemporaryFile() as file:
         with pytest.raises(error, match=match):
-            reconstruct(named_chain("grappa_snr"), io.BufferedReader(Trickle(data, n_bytes)), Sink(file.fileno()))
+            reconstruct_pipe(named_chain("grappa_snr"), io.BufferedReader(Trickle(data, n_bytes)), Sink(file.fileno()))
         return (file.seek(0), file.read())[1]
 
 
@@ -130,7 +130,7 @@ def test_ends_that_fail(version_1, version_2) -> None:
         for descriptor, reason in ((theirs, "Broken pipe"), (full.fileno(), "No space left on device")):
             for data in (version_1, version_2):
                 with pytest.raises(ConnectionFailed, match=f"stdout cannot be written: {reason}"):
-                    reconstruct(named_chain("grappa_snr"), io.BufferedReader(io.BytesIO(data)), Sink(descriptor))
+                    reconstruct_pipe(named_chain("grappa_snr"), io.BufferedReader(io.BytesIO(data)), Sink(descriptor))
 
 
 def test_version_2_gives_the_images_of_version_1(version_1, version_2) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from snrstream.errors import ScanError
 from snrstream.output.orientation import edge_letters
-from snrstream.output.preview import GAP, PANEL_HEIGHT, VIRIDIS, preview
+from snrstream.output.preview import GAP, PANEL_HEIGHT, VIRIDIS, draw_preview
 
 TOP_OF_PANELS = GAP + 48 + 62  # title, then the panel's own labels
 
@@ -48,7 +48,7 @@ def test_one_panel_for_each_series_in_a_fixed_order():
     pixels = [rng.uniform(0, 9, (32, 32)).astype(np.float32) for _ in range(4)]
     images = [make_image(pixels[0], 300), make_image(pixels[1], 20), make_denoised(pixels[2]), make_image(pixels[3], 1)]
     for n_images, n_panels in ((4, 5), (3, 3), (2, 2), (1, 1)):
-        picture = preview(images[:n_images], "a scan")
+        picture = draw_preview(images[:n_images], "a scan")
         assert picture.mode == "RGB"
         panels_of(picture, n_panels)
 
@@ -58,7 +58,7 @@ def test_original_and_denoised_share_a_window_in_physical_units():
     values = blocks(0, 10, 20, 40)
     original = make_image((values * 10).astype(np.uint16), 1, meta={"GADGETRON_ScaleRatio": "10"})
     denoised = make_denoised((values * 1j).astype(np.complex64) / 2)
-    first, second, _ = panels_of(preview([original, denoised], "t"), 3)
+    first, second, _ = panels_of(draw_preview([original, denoised], "t"), 3)
     # The window is 0 to 40: the 99.5 % quantile lies in the brightest quadrant.
     assert quadrants(first) == [(round(255 * v / 40),) * 3 for v in (0, 10, 20, 40)]
     assert quadrants(second) == [(round(255 * v / 80),) * 3 for v in (0, 10, 20, 40)]
@@ -67,7 +67,7 @@ def test_original_and_denoised_share_a_window_in_physical_units():
 def test_difference_is_grey_at_zero_signed_and_amplified():
     original = make_image(blocks(40, 20, 20, 20).astype(np.float32), 1)
     denoised = make_denoised(blocks(40, 20, 18, 24).astype(np.float32))
-    *_, difference = panels_of(preview([original, denoised], "t"), 3)
+    *_, difference = panels_of(draw_preview([original, denoised], "t"), 3)
     # Window 0 to 40, so half a window is 20; amplified by 5, black is -4 and white is +4.
     zero, same, positive, negative = quadrants(difference)
     assert zero == same == (128, 128, 128)
@@ -80,7 +80,7 @@ def test_every_difference_is_amplified_alike():
     rng = np.random.default_rng(4)
     pixels, noise = blocks(40, 20, 20, 20), rng.standard_normal((32, 32))
     weak, strong = (
-        panels_of(preview([make_image(pixels, 1), make_denoised(pixels - size * noise)], "t"), 3)[2] - 127.5
+        panels_of(draw_preview([make_image(pixels, 1), make_denoised(pixels - size * noise)], "t"), 3)[2] - 127.5
         for size in (0.1, 0.4)
     )
     # Grey levels are rounded to whole numbers, and few pixels of 0.4 SDs pass 4, where they would be clipped.
@@ -118,7 +118,7 @@ def test_the_letters_stand_at_the_edges_of_every_panel():
             make_denoised(pixels, meta=meta, **directions),
             make_image(pixels, 300, **directions),
         ]
-        for panel in panels_of(preview(images, "t"), 4):
+        for panel in panels_of(draw_preview(images, "t"), 4):
             drawn = np.any(panel != panel[PANEL_HEIGHT // 2, PANEL_HEIGHT // 2], axis=-1)
             middle, depth = slice(PANEL_HEIGHT // 2 - 20, PANEL_HEIGHT // 2 + 20), 40
             edges = [drawn[middle, :depth], drawn[middle, -depth:], drawn[:depth, middle], drawn[-depth:, middle]]
@@ -132,7 +132,7 @@ def test_model_alpha_and_missing_snr_units_are_stated():
     made = {"SNRSTREAM_model": "unet 1", "SNRSTREAM_alpha": "0.3"}
 
     def shown(units, made):
-        return preview([make_image(pixels, 1, meta=units), make_denoised(pixels, meta={**units, **made})], "t")
+        return draw_preview([make_image(pixels, 1, meta=units), make_denoised(pixels, meta={**units, **made})], "t")
 
     heights = [shown(*metas).height for metas in ((plain, plain), (plain, made), (units, plain), (units, made))]
     assert np.diff(heights).tolist() == [24, 0, 24], "a line for each"
@@ -144,7 +144,7 @@ def test_model_alpha_and_missing_snr_units_are_stated():
 
 def test_identical_images_have_a_flat_difference():
     pixels = np.random.default_rng(1).uniform(0, 30, (32, 32)).astype(np.float32)
-    *_, difference = panels_of(preview([make_image(pixels, 1), make_denoised(pixels)], "t"), 3)
+    *_, difference = panels_of(draw_preview([make_image(pixels, 1), make_denoised(pixels)], "t"), 3)
     assert np.all(difference == 128)
 
 
@@ -152,20 +152,20 @@ def test_a_series_2_that_is_not_denoised_has_no_difference():
     pixels = np.random.default_rng(1).uniform(0, 30, (32, 32)).astype(np.float32)
     marked = make_image(pixels, 2, meta={"SNRSTREAM_denoised": "false"})
     plain = make_denoised(pixels)
-    first, second = panels_of(preview([make_image(pixels, 1), marked], "t"), 2)
+    first, second = panels_of(draw_preview([make_image(pixels, 1), marked], "t"), 2)
     assert np.array_equal(first, second)
-    titles = [np.asarray(preview([image], "t")) for image in (marked, plain)]
+    titles = [np.asarray(draw_preview([image], "t")) for image in (marked, plain)]
     assert not np.array_equal(*titles), "Not denoised, Denoised"
 
 
 def test_images_of_different_size_have_no_difference():
     images = [make_image(np.ones((32, 32), np.float32), 1), make_denoised(np.ones((64, 64), np.float32))]
-    panels_of(preview(images, "t"), 2)
+    panels_of(draw_preview(images, "t"), 2)
 
 
 def test_g_map_is_coloured_from_one_to_its_top():
     g = make_image((blocks(0, 1, 2, 3) * 100).astype(np.uint16), 20, meta={"GADGETRON_ScaleRatio": "100"})
-    (panel,) = panels_of(preview([g], "t"), 1)
+    (panel,) = panels_of(draw_preview([g], "t"), 1)
     assert quadrants(panel) == [VIRIDIS[0], VIRIDIS[0], VIRIDIS[4], VIRIDIS[8]]
 
 
@@ -182,7 +182,7 @@ def test_g_map_is_coloured_from_one_to_its_top():
     ],
 )
 def test_panels_are_large_and_keep_the_aspect_of_the_field_of_view(shape, fov, expected):
-    picture = preview([make_image(np.ones(shape, np.float32), 1, fov)], "t")
+    picture = draw_preview([make_image(np.ones(shape, np.float32), 1, fov)], "t")
     width, height = expected
     (panel,) = panels_of(picture, 1, width, height)
     # A constant image fills its panel with one bright grey, below which the background shows again.
@@ -192,7 +192,7 @@ def test_panels_are_large_and_keep_the_aspect_of_the_field_of_view(shape, fov, e
 
 
 def test_narrow_panels_leave_room_for_their_labels():
-    picture = preview([make_image(np.ones((64, 4), np.float32), 1, (10, 300, 5))], "t")
+    picture = draw_preview([make_image(np.ones((64, 4), np.float32), 1, (10, 300, 5))], "t")
     assert picture.width > 150
 
 
@@ -203,7 +203,7 @@ def test_the_middle_image_is_shown_with_its_own_g_map():
         for window in [{"WindowCenter": "5", "WindowWidth": "10"}]
     ]
     maps = [make_image(blocks(1, 1, 2, top).astype(np.float32), 20, slice=place) for place, top in ((1, 3), (0, 9))]
-    image, g_map = panels_of(preview(images + maps, "t"), 2)
+    image, g_map = panels_of(draw_preview(images + maps, "t"), 2)
     assert quadrants(image) == [(128, 128, 128)] * 4
     assert quadrants(g_map)[2] == VIRIDIS[4]
 
@@ -211,24 +211,24 @@ def test_the_middle_image_is_shown_with_its_own_g_map():
 def test_middle_slice_of_a_volume():
     volume = np.zeros((5, 32, 32), np.float32)
     volume[2] = 7
-    (panel,) = panels_of(preview([make_image(volume, 1)], "t"), 1)
+    (panel,) = panels_of(draw_preview([make_image(volume, 1)], "t"), 1)
     assert np.all(panel == 255)
 
 
 def test_other_series_are_shown_where_there_is_nothing_else():
-    panels_of(preview([make_image(np.ones((32, 32), np.uint16), 7)], "t"), 1)
+    panels_of(draw_preview([make_image(np.ones((32, 32), np.uint16), 7)], "t"), 1)
 
 
 def test_long_and_broken_titles_fit():
-    picture = preview([make_image(np.ones((32, 32), np.float32), 1)], "a title\n" * 20)
+    picture = draw_preview([make_image(np.ones((32, 32), np.float32), 1)], "a title\n" * 20)
     assert isinstance(picture, Image.Image)
     assert np.asarray(picture)[:, -GAP + 2 :].max() < 40  # the right margin stays empty
 
 
 def test_bad_input_is_named():
     with pytest.raises(ScanError, match="no images to preview"):
-        preview([], "t")
+        draw_preview([], "t")
     pixels = np.ones((4, 4), np.float32)
     pixels[0, 0] = np.nan
     with pytest.raises(ScanError, match="series 1, image 0: 1 of 16 pixels"):
-        preview([make_image(pixels, 1)], "t")
+        draw_preview([make_image(pixels, 1)], "t")

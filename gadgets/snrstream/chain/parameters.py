@@ -49,10 +49,7 @@ def unreadable(cls: type) -> str:
     for field in fields(cls):
         if field.default is MISSING and field.default_factory is MISSING:
             return f"{field.name} has no default; expected one"
-        hint = hints[field.name]
-        choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
-        if isinstance(hint, types.UnionType) and len(choices) == 1:
-            hint = choices[0]
+        hint = _bare(hints[field.name])
         texts = typing.get_origin(hint) is typing.Literal and all(isinstance(c, str) for c in typing.get_args(hint))
         if not texts and hint not in (bool, int, float, str):
             return (
@@ -96,8 +93,7 @@ def _value(cls: type, gadget: str, name: str, text: str) -> Any:
 
 def _convert(hint: Any, text: str) -> Any:
     """`text` as the type `hint`; ValueError tells what was expected."""
-    if isinstance(hint, types.UnionType):
-        hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
+    hint = _bare(hint)
     if typing.get_origin(hint) is typing.Literal:
         choices = typing.get_args(hint)
         if text not in choices:
@@ -111,6 +107,14 @@ def _convert(hint: Any, text: str) -> Any:
         return hint(text)
     except ValueError:
         raise ValueError(KINDS.get(hint, hint.__name__)) from None
+
+
+def _bare(hint: Any) -> Any:
+    """A type without what it is annotated with, and without None beside it."""
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
+    choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
+    return choices[0] if isinstance(hint, types.UnionType) and len(choices) == 1 else hint
 
 
 @dataclass(frozen=True)
@@ -156,10 +160,7 @@ def _meaning(hint: Any) -> str:
 
 
 def _expected(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Annotated:
-        hint = typing.get_args(hint)[0]
-    if isinstance(hint, types.UnionType):
-        hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
+    hint = _bare(hint)
     if typing.get_origin(hint) is typing.Literal:
         *others, last = typing.get_args(hint)
         return f"{', '.join(others)} or {last}" if others else str(last)

@@ -93,7 +93,7 @@ class Registry:
 BUILT_IN = Registry()
 
 
-def registry(folder: str | Path | None = None) -> Registry:
+def known_gadgets(folder: str | Path | None = None) -> Registry:
     """Find the gadgets of this installation.
 
     Parameters

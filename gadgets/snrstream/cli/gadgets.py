@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..chain.parameters import properties_of
-from ..chain.registry import BUILT_IN, Registry, registry
+from ..chain.registry import BUILT_IN, Registry, known_gadgets
 from ..errors import ConfigurationError
 from ..gadgets.gadget import GadgetModule
 
@@ -22,7 +22,7 @@ WIDTH = 100  # of a line for the terminal
 
 def gadgets(options: argparse.Namespace) -> Iterator[str]:
     """All gadgets, with those of `--gadgets FOLDER` and of installed packages, or the one that is named."""
-    known = registry(options.gadgets)
+    known = known_gadgets(options.gadgets)
     return list_gadgets(known) if options.name is None else show_gadget(options.name, known)
 
 

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from ..system.resources import DEFAULT_PIPELINE
 from ..version import __version__
 
-DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PIPELINE = "127.0.0.1", 9002, "grappa_denoise"
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 9002
 
 
 def fail(text: str) -> int:

@@ -1,16 +1,15 @@
 """`snrstream recon`: raw data of a file to files, or of a pipe to a pipe, in this process."""
 
 import argparse
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import ismrmrd
 
-from ..api import chosen_chain
+from ..api import chosen_chain, only_images
 from ..chain.chain import Chain
 from ..errors import ConfigurationError, ConnectionFailed, ProtocolError, ScanError
 from ..hosts.pipe_ends import standard_pipes
-from ..hosts.pipes import reconstruct
+from ..hosts.pipes import reconstruct_pipe
 from ..hosts.scan_source import RawScan, open_scan
 from ..noise import store
 from ..system.progress import Progress
@@ -25,7 +24,7 @@ def recon(options: argparse.Namespace) -> Iterator[str]:
     limit_threads(options.threads)
     chain = chosen_chain(options.pipeline, dict(options.set), options.gadgets)
     if options.from_stream:
-        reconstruct(chain, *standard_pipes())
+        reconstruct_pipe(chain, *standard_pipes())
         return
     only_noise = _keeps_noise_alone(chain)
     check_required("snrstream recon", scan=options.scan, **({} if only_noise else {"output": options.output}))
@@ -46,7 +45,8 @@ def _images(chain: Chain, scan: RawScan, pipeline: str) -> tuple[list[ismrmrd.Im
     images: list[ismrmrd.Image] = []
     try:
         with Progress(scan.path.name, scan.n_acquisitions) as progress:
-            for image in _only_images(chain.run(progress.counting(scan.items()), scan.header), pipeline):
+            items = progress.counting(scan.items())
+            for image in only_images(ismrmrd.Image, chain.run(items, scan.header), pipeline):
                 images.append(image)
                 progress.image()
     except (ProtocolError, ConnectionFailed) as exc:
@@ -71,13 +71,3 @@ def _kept_noise(chain: Chain, scan: RawScan) -> str:
     if measurement not in store.measurements():
         raise ScanError(f"noise measurement of {scan.path} is not kept; the log says why")
     return f"noise measurement kept as ID {measurement}, for scans that name it"
-
-
-def _only_images(items: Iterable[Any], pipeline: str) -> Iterator[ismrmrd.Image]:
-    """Waveforms stay behind: the outputs have no place for them."""
-    for item in items:
-        if isinstance(item, ismrmrd.Image):
-            yield item
-        elif not isinstance(item, ismrmrd.Waveform):
-            found = type(item).__name__
-            raise ScanError(f"pipeline {pipeline} lets {found}s pass; expected the gadget accumulate in it")

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Iterable
 
-from ..chain.registry import registry
+from ..chain.registry import known_gadgets
 from ..hosts import server
 from ..hosts.conversation import Options
 from ..hosts.raw_record import record_folder
@@ -21,7 +21,9 @@ def serve(options: argparse.Namespace) -> Iterable[str]:
     try:
         limit_threads(options.threads)
         server.serve(
-            options.host, options.port, Options(options.clients, options.patience, folder, registry(options.gadgets))
+            options.host,
+            options.port,
+            Options(options.clients, options.patience, folder, known_gadgets(options.gadgets)),
         )
     except KeyboardInterrupt:
         log.info("stopped")

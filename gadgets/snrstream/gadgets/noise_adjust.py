@@ -12,7 +12,7 @@ from ismrmrd import xsd
 from ..errors import ScanError
 from ..items import Item
 from ..noise.measurement import LONGEST_DWELL_US, check_dwell, measured_noise
-from ..noise.whitening import keep_noise, kept_noise, whitening
+from ..noise.whitening import keep_noise, kept_noise, whitening_matrix
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
 from ..wire.measurement import noise_dependency
 from .gadget import Gadget, Scan
@@ -139,7 +139,7 @@ def _whitening(
     named = noise_dependency(header)
     if noise:
         measured = measured_noise(noise, header)
-        found = whitening(measured, first, header)
+        found = whitening_matrix(measured, first, header)
         keep_noise(measured, header)
         return found
     if named is None:
@@ -150,7 +150,7 @@ def _whitening(
             )
         return None, ["NOT IN SNR UNITS: no noise measurement, data was not prewhitened"]
     try:
-        return whitening(kept_noise(named, header, first.active_channels), first, header)
+        return whitening_matrix(kept_noise(named, header, first.active_channels), first, header)
     except ScanError as exc:
         if parameters.missing_dependency == "error":
             raise ScanError(f"{exc} (property missing_dependency=warn of noise_adjust goes on without)") from None

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..chain.registry import BUILT_IN, Registry
-from ..errors import ConnectionFailed, SnrstreamError, UnknownPipeline
+from ..errors import ConnectionFailed, UnknownPipeline
 from ..wire.messages import Close, Header, Message, Pause
+from .failure import logged_failure
 from .gate import Gate
 from .link import Link
 from .raw_record import RawRecord
-from .session import LONGEST_TEXT, Session
+from .session import Session
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +94,8 @@ def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | Non
         log.error("%s", exc)
         report(link, session, str(exc), patience)
         return None
-    except SnrstreamError as exc:
-        text = str(exc)
-        log.error("%s", text[:LONGEST_TEXT])
-    except MemoryError:
-        text = "out of memory; expected a smaller scan, or a host with more"
-        log.error("%s", text)
-    except Exception as exc:
-        text = f"internal error: {type(exc).__name__}: {exc}"
-        log.exception("a defect of snrstream")
+    except Exception as exc:  # noqa: BLE001 - it is logged, and told to the client
+        text = logged_failure(exc)
     report(link, session, text, patience)
     return text
 

@@ -8,14 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..errors import ConnectionFailed
-from ..wire.messages import Close, ConfigText, Fault, Header, Message, Pause
+from ..wire.messages import LONGEST_TEXT, Close, ConfigText, Fault, Header, Message, Pause
 from .link import Link
 
 if TYPE_CHECKING:
     from gadgetron.external.connection import Connection
 
 PEER = "Gadgetron"
-LONGEST_TEXT = 1000  # characters of an error
 SILENCE_SECONDS = 30.0  # how long Gadgetron may pause after it was told of a failure
 
 

@@ -11,11 +11,12 @@ Gadgetron starts it from the same configuration files that the embedded host run
 import logging
 from typing import TYPE_CHECKING, Union
 
-from ..chain.registry import registry
-from ..errors import ProtocolError, SnrstreamError
+from ..chain.registry import known_gadgets
+from ..errors import ProtocolError
 from ..system.log_levels import quiet_third_parties
 from ..system.threads import limit_threads
 from ..wire.messages import Close
+from .failure import logged_failure
 from .gadgetron_connection import PEER, ModuleConnection
 from .session import Session
 
@@ -51,21 +52,13 @@ def chain(connection: Union["Connection", ModuleConnection]) -> None:
         limit_threads(1)
         _converse(peer)
         return
-    except SnrstreamError as exc:
-        text = str(exc)
-        log.error("%s", text)
-    except MemoryError:
-        text = "out of memory; expected a smaller scan, or a host with more"
-        log.error("%s", text)
-    except Exception as exc:
-        text = f"internal error: {type(exc).__name__}: {exc}"
-        log.exception("a defect of snrstream")
-    peer.fail(text)
+    except Exception as exc:  # noqa: BLE001 - it is logged, and told to Gadgetron
+        peer.fail(logged_failure(exc))
     raise SystemExit(1)
 
 
 def _converse(peer: ModuleConnection) -> None:
-    session = Session(PEER, registry())
+    session = Session(PEER, known_gadgets())
     session.run(peer.messages, peer.send)
     if not session.has_scan:
         raise ProtocolError(f"{PEER} closed before a scan came; expected a configuration and a header")

@@ -8,9 +8,8 @@ from typing import Any
 from ..errors import ConnectionFailed, ProtocolError
 from ..wire.decoder import Decoder
 from ..wire.encoder import encode
-from ..wire.messages import DATA, Close, ConfigFile, ConfigText, Fault, Header, Query, Text
+from ..wire.messages import DATA, LONGEST_TEXT, Close, ConfigFile, ConfigText, Fault, Header, Query, Text
 from .pipe_ends import Sink
-from .session import LONGEST_TEXT
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from .stream_reader import open_reader
 log = logging.getLogger(__name__)
 
 
-def reconstruct(chain: Chain, source: BufferedReader, sink: Sink) -> None:
+def reconstruct_pipe(chain: Chain, source: BufferedReader, sink: Sink) -> None:
     """Run a chain on the scan that comes from a pipe. An image has left before more is read.
 
     A failure leaves the output without the mark of its end.

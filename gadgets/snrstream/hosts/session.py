@@ -15,9 +15,11 @@ from ..chain.registry import BUILT_IN, Registry
 from ..errors import ConnectionFailed, ProtocolError
 from ..noise.query import is_noise_query, noise_list, noise_summary
 from ..system.progress import Progress
+from ..system.resources import DEFAULT_PIPELINE
 from ..wire.header import parse_header
 from ..wire.messages import (
     DATA,
+    LONGEST_TEXT,
     ConfigFile,
     ConfigText,
     Data,
@@ -37,8 +39,6 @@ from .queries import answer
 log = logging.getLogger(__name__)
 
 MOST_QUERIES = 1000  # of one session
-LONGEST_TEXT = 1000  # characters of a peer's text, and of an error
-DEFAULT_PIPELINE = "grappa_denoise"
 OPENRECON = "openrecon"  # the name that OpenRecon always sends; the pipeline's own comes after the header
 IS_ALIVE, DEPENDENCIES = "isalive", "gtquery"  # of FIRE and Gadgetron's tools
 

@@ -18,10 +18,10 @@ from ..system.time_limit import within
 from ..wire.measurement import storage_tags
 from .blob import decode_noise, encode_noise
 from .measurement import NoiseMeasurement
+from .store import LIFETIME_S
 
 log = logging.getLogger(__name__)
 
-LIFETIME_S = 172_800  # what Gadgetron asks for
 LIMIT_S = 2.0  # that a scan waits, and time_limit.GRACE_S more for what cannot be cut short
 MOST_BYTES = 1 << 24
 

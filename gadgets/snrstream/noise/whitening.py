@@ -73,7 +73,7 @@ def kept_noise(named: str, header: xsd.ismrmrdHeader, n_channels: int) -> NoiseM
         raise ScanError(f"noise measurement {named[:100]!r} that the scan names is of other channels: {exc}") from None
 
 
-def whitening(
+def whitening_matrix(
     noise: NoiseMeasurement, first: ismrmrd.Acquisition, header: xsd.ismrmrdHeader
 ) -> tuple[np.ndarray, list[str]]:
     """Make the matrix that whitens a scan's data.

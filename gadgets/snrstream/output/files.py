@@ -16,7 +16,7 @@ from ismrmrd.xsd import ismrmrdHeader
 from ..errors import ConfigurationError, ScanError
 from .dicom import write_dicom
 from .image_values import label_of
-from .preview import preview
+from .preview import draw_preview
 
 OUTPUT_NAMES = ("images.h5", "dicom", "preview.png")
 
@@ -61,7 +61,7 @@ def write_outputs(
         _write_images(images, header_xml, staging / "images.h5")
         write_dicom(images, header, staging / "dicom")
         title = _title(header)
-        preview(images, title).save(staging / "preview.png")
+        draw_preview(images, title).save(staging / "preview.png")
         _move_in_place(staging, folder)
     except OSError as error:
         raise ConfigurationError(f"cannot write outputs to {folder}: {error.strerror or error}") from error

@@ -69,7 +69,7 @@ class Panel:
     colors: tuple[tuple[int, int, int], ...] = GRAY
 
 
-def preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
+def draw_preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
     """An RGB picture of the middle image of each kind, one panel each, in physical units.
 
     Original and denoised share one window, so that brightness compares; their difference is amplified within the

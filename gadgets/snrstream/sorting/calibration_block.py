@@ -49,7 +49,7 @@ def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) 
     return (f"{what} hold hardly more than noise: images that are reconstructed by them may lose signal",)
 
 
-def calibration_block(
+def find_calibration_block(
     lines: LineStore,
     image: LineStore,
     size: tuple[int, int],

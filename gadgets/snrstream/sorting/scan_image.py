@@ -15,7 +15,7 @@ from ..recon.lattice import Lattice
 from ..recon.sampling import find_lattice, missing_lines, on_lattice, require_steps
 from ..wire.acquisitions import head_of, mask_of
 from ..wire.header import Encoding
-from .calibration_block import calibration_block
+from .calibration_block import find_calibration_block
 from .line_store import LineStore
 from .oversampling import pixels_without_oversampling
 
@@ -113,7 +113,7 @@ class ScanImage:
         return len(self._missing(lines, lattice, first)) == 0
 
     def calibration(self, device: torch.device, snr_units: bool = True) -> Calibration | None:
-        """What `calibration_block` finds among its calibration lines; None where there are none, or no acceleration.
+        """`find_calibration_block` among its calibration lines; None where there are none, or no acceleration.
 
         Without acceleration an image is its own best calibration: no darker or coarser one shall stand in for it.
 
@@ -131,7 +131,7 @@ class ScanImage:
         """
         if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
             return None
-        return calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
+        return find_calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
 
     def bucket(
         self, calibration: Calibration | None, warnings: tuple[str, ...], device: torch.device, snr_units: bool = True

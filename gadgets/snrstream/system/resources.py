@@ -8,6 +8,8 @@ import os
 import re
 from pathlib import Path
 
+DEFAULT_PIPELINE = "grappa_denoise"
+
 LONGEST_NAME = 200
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

@@ -12,6 +12,7 @@ from gadgetron.types.recon_data import ReconData
 from ..errors import ProtocolError
 
 CONFIG_FILE_SIZE = 1024
+LONGEST_TEXT = 1000  # characters that are told of a peer's text, and to a peer of an error
 
 
 class MessageId(IntEnum):

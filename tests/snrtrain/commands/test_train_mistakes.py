@@ -13,13 +13,7 @@ from snrtrain.run.checkpoint import read, write
 from tests.snrtrain import small_archive
 from tests.snrtrain.training_runs import SMALL_SN2N, SMOKE, SN2N, fit, same
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors: a second thread costs more than it brings."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_threads")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +163,7 @@ def test_bytes_that_were_overwritten_in_a_checkpoint_are_found(run, tmp_path):
         read(tmp_path / "last.pt")
 
 
-def test_an_archive_that_is_missing_empty_or_damaged_is_named(tmp_path, trained_on):
+def test_an_archive_that_is_missing_empty_or_damaged_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist; expected a folder that prepare.py has made"):
         fit(tmp_path / "none", tmp_path / "run", "--recipe", str(SMOKE))
     (tmp_path / "empty").mkdir()

@@ -14,10 +14,10 @@ from snrstream.recon.noise import noise_covariance, prewhitening_matrix
 from snrtrain.commands import simulate
 from snrtrain.simulation import coils, phantom
 from snrtrain.simulation.phantom import shepp_logan, simulate_scan
-from snrtrain.simulation.scan_file import DWELL_NOISE_US, DWELL_SCAN_US, RELATIVE_BANDWIDTH, RawScan
+from snrtrain.simulation.scan_file import DWELL_NOISE_US, DWELL_SCAN_US, RELATIVE_BANDWIDTH, PhantomScan
 
 
-def whitened(scan: RawScan) -> torch.Tensor:
+def whitened(scan: PhantomScan) -> torch.Tensor:
     """K-space `(repetition, channel, e1, ro)` whitened by the scan's own noise scan."""
     matrix = prewhitening_matrix(noise_covariance(scan.noise), DWELL_SCAN_US, DWELL_NOISE_US, RELATIVE_BANDWIDTH)
     return torch.einsum("dc,rcyx->rdyx", matrix, scan.kspace)

@@ -120,6 +120,11 @@ def write_pair(place: Path, pair: Pair) -> None:
     _write(place, facts, arrays)
 
 
+def file_in(source: str) -> str:
+    """The file's name in an entry's `FILE (LICENCE)`."""
+    return source.rpartition(" (")[0] or source
+
+
 def sound(part: Tensor, image: np.ndarray, source: str) -> Tensor:
     """A part of a mapped image, as it is. Raises ConfigurationError that names the file where it is not finite."""
     if not bool(torch.isfinite(part).all()):

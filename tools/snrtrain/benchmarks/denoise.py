@@ -16,6 +16,7 @@ from snrstream.denoising.manifest import load_manifest
 from snrstream.errors import ConfigurationError, ModelError
 from snrstream.gadgets import denoise
 from snrstream.gadgets.gadget import run as run_gadget
+from snrstream.hosts.server_process import server_process
 from snrstream.image_kind import ImageKind
 from snrstream.items import ReconImage
 from snrstream.recon.spectrum import Spectrum
@@ -26,7 +27,6 @@ from snrstream.wire.messages import ConfigFile, ConfigText
 
 from . import denoise_peers, stream
 from .denoise_peers import NoisyFrame, noisy_frame
-from .server import server
 from .timing import Row, Run, rested_ratio, seconds
 
 MODEL, SIZE, N_CHANNELS = "snraware_unet2d", 256, 16
@@ -91,7 +91,7 @@ def chain_rows(n_repetitions: int, bare: Run) -> Iterator[Row]:
     """A scan with denoising through the socket, the same scan without, and the network, in turn."""
     lines = stream.scan_lines(N_CHANNELS)
     first, later = b"".join(stream.encoded(lines, first=True)), stream.encoded(lines, first=False)
-    with server() as (port, _):
+    with server_process() as (port, _):
         stream.stream(port, first, 1, (), denoised_only, ConfigFile(PIPELINE))
 
         def scan(configuration: ConfigFile | ConfigText, n_images: int) -> float:
@@ -119,7 +119,7 @@ def latency_rows() -> Iterator[Row]:
     ):
         scans = []
         for _ in range(N_SERVERS):
-            with server() as (port, _):
+            with server_process() as (port, _):
                 one = partial(stream.stream, port, first_repetition, 1, (), None, configuration, n_images)
                 scans.append([one()[0] for _ in range(1 + N_LATER)])
         first, later = median(times[0] for times in scans), median(time for times in scans for time in times[1:])

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from snrstream.hosts.link import Link
+from snrstream.hosts.server_process import server_process
 from snrstream.recon.fft import to_image, to_kspace
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Header
 
 from . import scans
 from .header import cartesian_header
-from .server import server
 from .timing import Row, seconds
 
 N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
@@ -34,7 +34,7 @@ HEADER = cartesian_header(
 def rows(n_repetitions: int) -> list[Row]:
     """Time of a repetition through the socket over the bare FFT of its 256 x 256 coil images."""
     table: list[Row] = []
-    with server() as (port, _):
+    with server_process() as (port, _):
         for n_channels in (16, 32):
             coils = torch.randn(n_channels, N_E1, N_PIXELS, dtype=torch.complex64)
             lines = scan_lines(n_channels)

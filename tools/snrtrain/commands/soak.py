@@ -24,9 +24,9 @@ import ismrmrd
 
 from snrstream.errors import ConfigurationError
 from snrstream.hosts.link import Link
+from snrstream.hosts.server_process import server_process
 from snrtrain.benchmarks import fuzz, small_scan, stream, volume
 from snrtrain.benchmarks.needs import Need, listed
-from snrtrain.benchmarks.server import server
 from snrtrain.commands.parser import Parser
 
 MOST_GROWTH = 0.01
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def repetitions(n_repetitions: int, n_channels: int) -> int:
     """Resident memory of the server when image 20 and when the last image has arrived."""
-    with server() as (port, pid):
+    with server_process() as (port, pid):
         resident: dict[int, int] = {}
 
         def watch(n_images: int, _image: ismrmrd.Image) -> None:
@@ -93,7 +93,7 @@ def repetitions(n_repetitions: int, n_channels: int) -> int:
 
 def scans(n_scans: int) -> int:
     """Whole sessions one after the other, denoised ones too."""
-    with server() as (port, pid):
+    with server_process() as (port, pid):
         for number in range(1, n_scans + 1):
             _small_scan(port, "grappa_denoise" if number % 2 else "grappa_snr")
             if number == WARM:

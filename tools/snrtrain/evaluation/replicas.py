@@ -23,7 +23,7 @@ AFTER = ("taper", "coil_combine", "partial_fourier", "kspace_filter")  # up to w
 
 
 @dataclasses.dataclass(frozen=True)
-class Scan:
+class WhitenedScan:
     """One image's whitened k-space with its kernel, and the steps that make an image of it."""
 
     bucket: Bucket
@@ -49,7 +49,7 @@ class Scan:
         return dataclasses.replace(bucket, kspace=bucket.kspace + white_noise(tuple(bucket.kspace.shape), rng) * sd)
 
 
-def read_scan(path: Path, pipeline: str, number: int) -> Scan:
+def read_scan(path: Path, pipeline: str, number: int) -> WhitenedScan:
     """Image `number` of a raw file, by the gadgets of a pipeline.
 
     Raises ScanError where the file cannot be reconstructed, or its noise is not known; ConfigurationError where it
@@ -65,7 +65,7 @@ def read_scan(path: Path, pipeline: str, number: int) -> Scan:
         raise ConfigurationError(f"--image is {number}; {path} has fewer images, counted from 0")
     if not bucket.snr_units:
         raise ScanError(f"{path} is not in SNR units, for its noise is not known; expected a noise measurement")
-    return Scan(bucket, header, second)
+    return WhitenedScan(bucket, header, second)
 
 
 class Spread:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snrstream.errors import ConfigurationError
 from snrtrain.archive import volumes
-from snrtrain.archive.archive import Archive
+from snrtrain.archive.archive import Archive, file_in
 from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
 from snrtrain.metrics import object_mask, reference_level
 from snrtrain.simulation import dynamic, scanner
@@ -126,7 +126,7 @@ def archived_series(folder: Path, accelerations: list[int]) -> list[Scene]:
         if entry.axis == "time" and not entry.own_noise and set(accelerations) <= set(known):
             truth = torch.from_numpy(np.array(entry.clean)) / entry.snr
             gmaps = {r: torch.from_numpy(np.array(known[r])) for r in accelerations}
-            name, file = f"{entry.subject} {len(scenes)}", entry.source.rpartition(" (")[0] or entry.source
+            name, file = f"{entry.subject} {len(scenes)}", file_in(entry.source)
             scenes.append(Scene(name, file, f"{len(truth)} frames", truth, gmaps))
     if not scenes:
         raise ConfigurationError(

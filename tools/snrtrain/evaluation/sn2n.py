@@ -24,7 +24,7 @@ from torch import Tensor
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
-from snrtrain.archive.archive import Archive
+from snrtrain.archive.archive import Archive, file_in
 from snrtrain.archive.volumes import ENDING
 from snrtrain.metrics import dice, object_mask, tissue_classes
 from snrtrain.work import progress
@@ -165,7 +165,7 @@ def archived(model: Model, folder: Path) -> Iterator[Case]:
             n_found += 1
             image = torch.from_numpy(np.array(pair.plain)).to(torch.complex64)
             denoised = denoise(image, torch.ones(image.shape))
-            name, file = f"{pair.subject} {n_found}", pair.source.rpartition(" (")[0] or pair.source
+            name, file = f"{pair.subject} {n_found}", file_in(pair.source)
             yield Case(name, file, 0.0, image, denoised, torch.from_numpy(np.array(pair.reference)))
     if not n_found:
         raise ConfigurationError(f"archive {folder} has no pair with a reference in test/; expected some")

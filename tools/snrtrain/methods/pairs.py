@@ -122,8 +122,7 @@ def volume_of(bucket: Bucket) -> VolumeScan:
     n_channels, _, _, n_ro = bucket.kspace.shape
     (z0, y0), (step_z, step_y) = bucket.grid.first, bucket.grid.step
     kspace = bucket.kspace.new_zeros(n_channels, *bucket.grid.size, n_ro)
-    n_z, n_y = bucket.grid.stored
-    kspace[:, z0::step_z, y0::step_y][:, :n_z, :n_y] = bucket.kspace
+    bucket.grid.of(kspace.permute(1, 2, 0, 3))[:] = bucket.kspace.permute(1, 2, 0, 3)
     z, y = (bucket.line_sd > 0).nonzero()[0].tolist()
     acs, start = raw.calibration(bucket)
     return VolumeScan(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)

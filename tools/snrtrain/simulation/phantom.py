@@ -14,7 +14,7 @@ from torch import Tensor
 
 from snrstream.recon.fft import to_kspace
 from snrtrain.simulation.coils import grid, loop_sensitivities
-from snrtrain.simulation.scan_file import DWELL_NOISE_US, DWELL_SCAN_US, RELATIVE_BANDWIDTH, RawScan
+from snrtrain.simulation.scan_file import DWELL_NOISE_US, DWELL_SCAN_US, RELATIVE_BANDWIDTH, PhantomScan
 
 NOISE_SAMPLES = 16384  # 64 channels: 256 a channel, a whitening bias of 0.2 %
 
@@ -60,11 +60,6 @@ def object_phase(shape: tuple[int, ...], rng: Generator, strength: float = 1.0) 
     return phase.float()
 
 
-def coil_kspace(image: Tensor, sensitivities: Tensor) -> Tensor:
-    """Fully sampled k-space `(channel, e1, ro)` complex64 of the complex object `(e1, ro)`."""
-    return to_kspace(sensitivities * image).to(torch.complex64)
-
-
 def noise_correlation(n_channels: int, rng: Generator, coupling: float = 0.3) -> Tensor:
     """A mixing matrix M `(channel, channel)` complex64: `M @ white` is noise with the covariance M M^H.
 
@@ -98,7 +93,7 @@ def sampled_lines(n_e1: int, acceleration: int, n_acs: int) -> tuple[Tensor, Ten
 def simulate_scan(
     magnitude: Tensor, rng: Generator, n_channels: int = 16, acceleration: int = 1, n_acs: int = 24,
     snr: float = 20.0, oversampling: int = 1, n_repetitions: int = 1,
-) -> RawScan:  # fmt: skip
+) -> PhantomScan:  # fmt: skip
     """Scan a magnitude object `(e1, ro)` float32.
 
     snr: object signal of magnitude 1, where the coils' root sum of squares is 1, over the noise SD
@@ -117,4 +112,4 @@ def simulate_scan(
     level = math.sqrt(DWELL_SCAN_US / DWELL_NOISE_US * RELATIVE_BANDWIDTH)
     noise = level * (mixing @ white_noise((n_channels, NOISE_SAMPLES), rng))
     imaging, acs = sampled_lines(magnitude.shape[0], acceleration, n_acs)
-    return RawScan(kspace, noise, imaging, acs, truth, sensitivities, acceleration)
+    return PhantomScan(kspace, noise, imaging, acs, truth, sensitivities, acceleration)

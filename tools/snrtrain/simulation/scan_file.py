@@ -16,7 +16,7 @@ RELATIVE_BANDWIDTH = 0.793  # of the noise scan: what a Siemens receiver passes 
 
 
 @dataclass(frozen=True)
-class RawScan:
+class PhantomScan:
     """A scan as a scanner would deliver it.
 
     kspace: `(repetition, channel, e1, ro)` complex64, all lines, before undersampling; correlated noise.
@@ -38,7 +38,7 @@ FIELD_OF_VIEW_MM = 256.0
 RAW_SCALE = 1e-6  # scanners deliver small numbers
 
 
-def write(scan: RawScan, path: Path) -> None:
+def write(scan: PhantomScan, path: Path) -> None:
     """Write header, noise scan and the kept lines to `path`, group `dataset`, replacing the file.
 
     Raises ConfigurationError where the folder does not exist.
@@ -55,7 +55,7 @@ def write(scan: RawScan, path: Path) -> None:
         dataset.close()
 
 
-def acquisitions(scan: "RawScan") -> list[ismrmrd.Acquisition]:
+def acquisitions(scan: "PhantomScan") -> list[ismrmrd.Acquisition]:
     """The noise scan, then every repetition's lines in ascending order."""
     noise = _acquisition(scan.noise.numpy(), DWELL_NOISE_US)
     noise.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
@@ -82,7 +82,7 @@ def acquisitions(scan: "RawScan") -> list[ismrmrd.Acquisition]:
     return result
 
 
-def header(scan: "RawScan") -> xsd.ismrmrdHeader:
+def header(scan: "PhantomScan") -> xsd.ismrmrdHeader:
     """The ISMRMRD header of a scan: one encoding, embedded calibration."""
     n_repetitions, n_channels, n_e1, n_ro = scan.kspace.shape
     n_recon = scan.truth.shape[1]

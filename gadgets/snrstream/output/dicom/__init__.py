@@ -1,4 +1,9 @@
-"""MRD images as DICOM: classic MR Image Storage, one file for each slice of each image."""
+"""MRD images as DICOM: classic MR Image Storage, one file for each slice of each image.
+
+- `attributes`: what the header says. `description`: what the image says of itself.
+- `geometry`: where its pixels lie. `pixels`: what they are as whole numbers, and back.
+- `identity`, `series`: UIDs and numbers.
+"""
 
 import datetime
 from collections.abc import Sequence
@@ -17,7 +22,7 @@ from .attributes import add_patient_and_study, add_sequence, add_series_and_equi
 from .description import add_description
 from .geometry import ImagePlane, image_planes
 from .identity import ScanIdentity
-from .pixels import StoredPixels, store
+from .pixels import StoredPixels, stored_pixels
 from .series import instance_key, series_digests, series_key, series_number
 
 
@@ -48,7 +53,7 @@ def to_dicom(
         Pixels are not finite, or the geometry describes no plane.
     """
     identity = identity or ScanIdentity.of(header)
-    pixels, center_width, planes = store(image), display_window(image), image_planes(image)
+    pixels, center_width, planes = stored_pixels(image), display_window(image), image_planes(image)
     n_channels = image.data.shape[0]
     n_parts = n_channels * len(planes)
     datasets = []

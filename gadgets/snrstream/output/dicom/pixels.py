@@ -44,7 +44,7 @@ class StoredPixels:
         return -self.offset / self.factor
 
 
-def store(image: ismrmrd.Image) -> StoredPixels:
+def stored_pixels(image: ismrmrd.Image) -> StoredPixels:
     """Pixels for DICOM: uint16 bit for bit, all else scaled and rounded, never clipped.
 
     The factor is 100 for g-maps, 1000 for phases (rad) and 10 for the rest: steps far below the noise,

@@ -1,4 +1,4 @@
-"""A server process to measure."""
+"""A server of its own process, for who wants to try or measure one."""
 
 import re
 import subprocess
@@ -9,25 +9,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from snrstream.errors import ConnectionFailed
+from ..errors import ConnectionFailed
 
 START_SECONDS = 60
 
 
 @contextmanager
-def server() -> Iterator[tuple[int, int]]:
-    """Port and process number of `snrstream serve`, on a free port of the loopback interface."""
+def server_process() -> Iterator[tuple[int, int]]:
+    """Run `snrstream serve` on a free port of the loopback interface, as long as the context lasts.
+
+    Yields
+    ------
+    port, pid : int
+        Its TCP port, and the number of its process.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where it does not listen in time.
+    """
     with tempfile.TemporaryFile("w+b") as log:
         command = [sys.executable, "-m", "snrstream", "serve", "--port", "0"]
         process = subprocess.Popen(command, stderr=log)
         try:
-            yield wait_for_port(process, log), process.pid
+            yield _wait_for_port(process, log), process.pid
         finally:
             process.terminate()
             process.wait()
 
 
-def wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
+def _wait_for_port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
     """The port that the log of the process names. Raises ConnectionFailed where there is none in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
