@@ -133,6 +133,9 @@ BROKEN = {
     NEGATIVE.replace(
         "float = -1.0", "tuple = ()"
     ): "has Parameters that cannot be used: factor is of <class 'tuple'>; expected bool, int",
+    NEGATIVE
+    + "def __getattr__(name): raise RuntimeError('no ' + name)\ndel AFTER": "cannot be imported: RuntimeError: no A",
+    NEGATIVE.replace("-1.0", "dataclasses.field(default=1.0, init=False)"): "has Parameters .*: factor cannot be set",
     NEGATIVE.replace("float = -1.0", "'nothing' = 1"): "has Parameters that cannot be used: NameError",
 }
 
@@ -180,12 +183,29 @@ def test_a_folder_that_is_not_there(tmp_path) -> None:
     ("body", "match"),
     [
         ("return each(ReconImage, lambda item: 1 / 0)", "ZeroDivisionError: division by zero \\(line "),
-        ("return each(ReconImage, lambda item: None)", "TypeError: it answers with None; expected the item"),
+        ("return each(ReconImage, lambda item: None)", "it answers with None; expected the item"),
+        ("raise SystemExit(0)", "SystemExit: 0 \\(line "),
+        ("return each(ReconImage, lambda item: item.image)", "it answers with ndarray; expected the item"),
+        ("return each(ReconImage, lambda item: other(item, image=abs(item.image)))", "its image is float32 \\(1, 8, 8"),
+        ("return each(ReconImage, lambda item: other(item, image=item.image[0]))", "its image is complex64 \\(8, 8\\)"),
+        (
+            "return each(ReconImage, lambda item: other(item, image=item.image * float('nan')))",
+            "its image has 64 of 64 ",
+        ),
+        ("return each(ReconImage, lambda item: other(item, gmap=None))", "its gmap is NoneType; expected float32"),
+        (
+            "return each(ReconImage, lambda item: other(item, meta={'snr': 5}))",
+            "its meta is {'snr': 5}; expected texts",
+        ),
+        (
+            "return each(ReconImage, lambda item: other(item, warnings='dark'))",
+            "its warnings are 'dark'; expected a tup",
+        ),
         ("raise KeyError('x')", "KeyError: 'x' \\(line "),
     ],
 )
 def test_what_goes_wrong_in_it_names_it(tmp_path, body: str, match: str) -> None:
-    text = NEGATIVE[: NEGATIVE.index("    return each")] + f"    {body}\n"
+    text = NEGATIVE[: NEGATIVE.index("    return each")] + f"    {body}\n\n\nother = dataclasses.replace\n"
     with pytest.raises(ScanError, match=f"own gadget mine of .*mine.py failed: {match}"):
         image_of(in_folder(tmp_path / "own", mine=text), "coil_combine", "mine")
 
@@ -193,7 +213,7 @@ def test_what_goes_wrong_in_it_names_it(tmp_path, body: str, match: str) -> None
 def test_what_start_answers_with_is_a_gadget(tmp_path) -> None:
     text = NEGATIVE[: NEGATIVE.index("    return each")]
     known = in_folder(tmp_path / "own", mine=text + "    return None\n")
-    with pytest.raises(ScanError, match="it answers with None"):
+    with pytest.raises(ConfigurationError, match="start answers with NoneType; expected a gadget"):
         image_of(known, "coil_combine", "mine")
     known = in_folder(tmp_path / "own", mine=text + "    return parameters\n")
     with pytest.raises(ConfigurationError, match="start answers with Parameters; expected a gadget"):
@@ -218,3 +238,30 @@ def test_what_goes_wrong_at_its_end_names_it_too(tmp_path) -> None:
     )
     with pytest.raises(ScanError, match=r"own gadget mine of .*mine.py failed: KeyError: 'left' \(line "):
         image_of(in_folder(tmp_path / "own", mine=text), "coil_combine", "mine")
+
+
+def test_its_parameters_may_refuse_a_value_by_any_error(tmp_path) -> None:
+    text = NEGATIVE.replace(
+        "-1.0\n", "-1.0\n\n    def __post_init__(self):\n        assert self.factor < 0, 'too large'\n"
+    )
+    known = in_folder(tmp_path / "own", mine=text)
+    setting = configuration("mine").replace("/></c", '><property name="factor" value="2"/></gadget></c')
+    with pytest.raises(ConfigurationError, match="gadget mine in test: AssertionError: too large"):
+        parse_chain(setting, "test", known)
+
+
+def test_hidden_files_are_no_gadgets(tmp_path) -> None:
+    """As editors and foreign file systems leave them."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "._mine.py").write_bytes(b"\0\5\x16\7")
+    (folder / ".#mine.py").symlink_to("somebody@somewhere:1")
+    assert in_folder(folder, mine=NEGATIVE).names == registry(folder).names
+    assert [gadget.name for gadget in registry(folder).own] == ["mine"]
+
+
+def test_what_it_says_about_itself_cannot_steer_a_terminal(tmp_path, capsys) -> None:
+    for docstring, shown in ((r"'\x1b[31mred'", r"\x1b[31mred"), ("__doc__ = 5", "mine"), ("' \\n '", "mine")):
+        in_folder(tmp_path / "own", mine=f"{docstring}\n{NEGATIVE}")
+        assert main.main(["gadgets", "mine", "--gadgets", str(tmp_path / "own")]) == 0
+        assert capsys.readouterr().out.startswith(f"mine: {shown}\n")

@@ -60,7 +60,7 @@ class StreamFile:
     n_acquisitions = None
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._place = path, path.absolute()
         try:
             self._file = path.open("rb")
         except OSError as exc:
@@ -87,13 +87,23 @@ class StreamFile:
 
     def items(self) -> Iterator[Any]:
         """All its data, in order, but waveforms of MRD v2. Raises ProtocolError for what is none."""
+        if self._file.closed:
+            raise ScanError(f"{self.path} is closed; expected an open scan")
         if self._is_read:
             if not self._file.seekable():
                 raise ProtocolError(f"{self.path} is a pipe and can be read once; expected a file")
-            self._file.seek(0)
-            self._reader = open_reader(self._file, self.path.name)
+            return self._read_anew()
         self._is_read = True
         return (item for item in self._reader.items() if isinstance(item, DATA))
+
+    def _read_anew(self) -> Iterator[Any]:
+        """By a file of its own: an earlier reading may go on beside it."""
+        try:
+            file = self._place.open("rb")
+        except OSError as exc:
+            raise ScanError(f"{self.path} cannot be read again: {exc.strerror or exc}") from None
+        with file:
+            yield from (item for item in open_reader(file, self.path.name).items() if isinstance(item, DATA))
 
     def close(self) -> None:
         """Close the file."""
