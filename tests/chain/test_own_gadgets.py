@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from snrstream.chain.chain import parse_chain
+from snrstream.chain.pipelines import named_chain
 from snrstream.chain.registry import BUILT_IN, Registry, registry
 from snrstream.cli import main
 from snrstream.errors import ConfigurationError, ScanError
@@ -172,6 +173,24 @@ def test_two_packages_with_one_name(site) -> None:
     install(site, "twice = another_gadget", "others", another_gadget=NEGATIVE)
     with pytest.raises(ConfigurationError, match="has the name of one of entry point"):
         registry()
+
+
+@pytest.mark.parametrize("points", [b"[snrstream.gadgets]\nmine", b"[snrstream.gadgets]\nm\xefne = mine"])
+def test_broken_metadata_of_any_package_is_told_in_a_line(site, points: bytes, capsys) -> None:
+    install(site, "")
+    (site / "mine-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+    assert main.main(["gadgets"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("snrstream: entry points of the installed packages cannot be read: ")
+    assert told.count("\n") == 1
+
+
+def test_a_pipelines_folder_that_is_not_there(monkeypatch, tmp_path) -> None:
+    """No mistyped name: a server keeps the raw data of a scan that meets it."""
+    monkeypatch.setenv("SNRSTREAM_PIPELINES", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match="the pipelines folder .*nowhere does not exist") as error:
+        named_chain("grappa_snr")
+    assert type(error.value) is ConfigurationError
 
 
 def test_a_folder_that_is_not_there(tmp_path) -> None:

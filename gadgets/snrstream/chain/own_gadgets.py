@@ -59,10 +59,13 @@ def of_entry_points(known: Sequence[str]) -> list[OwnGadget]:
 
     known: the names of snrstream's gadgets.
     """
-    return [
-        _checked(point.name, f"entry point {point.value}", point.load, known)
-        for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    ]
+    try:
+        points = sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    except Exception as exc:  # noqa: BLE001 - all distributions are read, and each may be broken in a way of its own
+        raise ConfigurationError(
+            f"entry points of the installed packages cannot be read: {reason_of(exc)}; expected well-formed metadata"
+        ) from None
+    return [_checked(point.name, f"entry point {point.value}", point.load, known) for point in points]
 
 
 def of_folder(folder: Path, known: Sequence[str]) -> list[OwnGadget]:

@@ -27,6 +27,8 @@ def named_chain(name: str, registry: Registry = BUILT_IN) -> Chain:
     if not is_plain_name(name):
         raise ConfigurationError(f"pipeline name {name!r:.200} is not a plain name; expected a file of pipelines/")
     path = pipelines / f"{name.removesuffix('.xml')}.xml"
+    if not pipelines.is_dir():
+        raise ConfigurationError(f"the pipelines folder {pipelines} does not exist; expected a folder of XML files")
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in pipelines.glob("*.xml"))) or "none"
         raise UnknownPipeline(f"unknown pipeline {name!r:.200}; known: {known}")

@@ -1,5 +1,6 @@
 """One way in for raw data that lies somewhere: HDF5, ISMRMRD messages, kept raw data, MRD v2, told by content."""
 
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +75,7 @@ class StreamFile:
         except BaseException:
             self.close()
             raise
-        self._is_read = False
+        self._readings = itertools.count()
 
     @cached_property
     def header(self) -> xsd.ismrmrdHeader:
@@ -89,11 +90,10 @@ class StreamFile:
         """All its data, in order, but waveforms of MRD v2. Raises ProtocolError for what is none."""
         if self._file.closed:
             raise ScanError(f"{self.path} is closed; expected an open scan")
-        if self._is_read:
+        if next(self._readings):  # in one step: other threads may ask, too
             if not self._file.seekable():
                 raise ProtocolError(f"{self.path} is a pipe and can be read once; expected a file")
             return self._read_anew()
-        self._is_read = True
         return (item for item in self._reader.items() if isinstance(item, DATA))
 
     def _read_anew(self) -> Iterator[Any]:
