@@ -114,6 +114,8 @@ class ScanFile:
             raise ScanError(f"{self.path} holds no acquisitions: {_line(exc)}") from None
         if set(names or ()) != {"head", "traj", "data"}:
             raise ScanError(f"{self.path}: {self._group}/data holds no acquisitions; expected head, traj and data")
+        if data.ndim != 1:
+            raise ScanError(f"{self.path}: {self._group}/data has shape {data.shape}; expected one dimension")
         return n_acquisitions
 
 
