@@ -88,6 +88,63 @@ def test_errors_are_of_one_kind(brain, scan, pipeline, error, text) -> None:
     assert isinstance(caught.value, snrstream.SnrstreamError)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"scan": None}, "scan is of <class 'NoneType'>; expected a path"),
+        ({"scan": b"scan.h5"}, "scan is of <class 'bytes'>"),
+        ({"pipeline": None}, "pipeline is of <class 'NoneType'>; expected a text or a Path"),
+        ({"gadgets": 5}, "gadgets is of <class 'int'>; expected a text or a Path"),
+        ({"gadgets": "\0"}, "folder of gadgets .* cannot be read: embedded null"),
+        ({"settings": None}, "settings are, or are named by, <class .NoneType.>; expected {.alpha"),
+        ({"settings": "alpha=0"}, "settings are, or are named by, <class .str.>"),
+        ({"settings": {1: 2}}, "settings are, or are named by, <class .int.>"),
+        ({"settings": {"alpha": None}}, "property alpha is 'None'; expected a number"),
+        ({"settings": {"alpha": 10**5000}}, "alpha is inf; expected a number from 0 to 1"),
+        ({"settings": {"alpha": 0, "Alpha": 1}}, "property alpha is set twice; expected once"),
+    ],
+    ids=range(11),
+)
+def test_arguments_of_other_types(brain, arguments, text) -> None:
+    with pytest.raises(snrstream.SnrstreamError, match=text):
+        snrstream.reconstruct(**{"scan": brain, **arguments})
+
+
+def test_a_pipeline_with_nothing_ahead_of_image_finish(brain, tmp_path) -> None:
+    path = tmp_path / "finish.xml"
+    path.write_text('<configuration><gadget name="image_finish"/></configuration>')
+    with pytest.raises(snrstream.errors.ConfigurationError, match="finish.xml has no gadget before image_finish"):
+        snrstream.reconstruct(brain, path)
+
+
+@pytest.mark.parametrize("kind", ["h5", "mrd"])
+def test_a_scan_that_is_closed_or_read_twice_at_once(brain, tmp_path, kind) -> None:
+    path = brain
+    if kind == "mrd":
+        path = tmp_path / "kept.mrd"
+        path.write_bytes(PipedScan.of(brain).version_1(0))
+    with snrstream.open_scan(path) as scan:
+        first = scan.items()
+        next(first)
+        second = scan.items()
+        next(second)
+        assert len([*first]) == len([*second]) == 59  # acquisitions, behind the first
+        third = scan.items()
+        next(third)
+    with pytest.raises(snrstream.SnrstreamError, match="closed"):
+        snrstream.reconstruct(scan, "grappa_snr")
+
+
+def test_a_stream_that_is_closed_while_it_is_read(brain, tmp_path) -> None:
+    path = tmp_path / "kept.mrd"
+    path.write_bytes(PipedScan.of(brain).version_1(0))
+    with snrstream.open_scan(path) as scan:
+        items = scan.items()
+        next(items)
+    with pytest.raises(snrstream.SnrstreamError, match="kept.mrd cannot be read: .*closed file"):
+        list(items)
+
+
 def test_the_process_keeps_its_number_of_threads(brain) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -12,7 +12,7 @@ import ismrmrd
 from .chain.chain import Chain, parse_chain
 from .chain.pipelines import chain_file, named_chain, read_configuration
 from .chain.registry import known_gadgets
-from .errors import ScanError
+from .errors import ConfigurationError, ScanError
 from .hosts.openrecon import with_properties
 from .hosts.scan_source import RawScan, open_scan
 from .items import Item, ReconImage
@@ -62,8 +62,14 @@ def reconstruct(
         For a scan, pipeline, setting or model that cannot be used, by its kind, see `snrstream.errors`.
     """
     chain = chosen_chain(pipeline, settings, gadgets)
-    steps = itertools.takewhile(lambda step: step[0] != "image_finish", chain.steps)
-    chain = replace(chain, steps=tuple(steps))
+    steps = tuple(itertools.takewhile(lambda step: step[0] != "image_finish", chain.steps))
+    if not steps:
+        raise ConfigurationError(
+            f"pipeline {pipeline} has no gadget before image_finish; expected some that make images"
+        )
+    if not isinstance(scan, (str, Path)) and not callable(getattr(scan, "items", None)):
+        raise ScanError(f"scan is of {type(scan)}; expected a path, or what open_scan gives")
+    chain = replace(chain, steps=steps)
     with limited_threads(1):
         if isinstance(scan, (str, Path)):
             with open_scan(scan) as opened:
@@ -89,6 +95,12 @@ def chosen_chain(
         For a pipeline that is not there or cannot be read, a property that no gadget has, and a value that it cannot
         take.
     """
+    for what, value in (("pipeline", pipeline), ("gadgets", "" if gadgets is None else gadgets)):
+        if not isinstance(value, (str, Path)):
+            raise ConfigurationError(f"{what} is of {type(value)}; expected a text or a Path")
+    wrong = [settings] if not isinstance(settings, Mapping) else [key for key in settings if not isinstance(key, str)]
+    if wrong:
+        raise ConfigurationError(f"settings are, or are named by, {type(wrong[0])}; expected {{'alpha': 0.5}} or alike")
     name, known = str(pipeline), known_gadgets(gadgets)
     file = chain_file(name)
     chain = named_chain(name, known) if file is None else parse_chain(read_configuration(file), file.name, known)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from snrstream.chain.chain import parse_chain
+from snrstream.chain.pipelines import named_chain
 from snrstream.chain.registry import BUILT_IN, Registry, known_gadgets
 from snrstream.cli import main
 from snrstream.errors import ConfigurationError, ScanError
@@ -133,6 +134,9 @@ BROKEN = {
     NEGATIVE.replace(
         "float = -1.0", "tuple = ()"
     ): "has Parameters that cannot be used: factor is of <class 'tuple'>; expected bool, int",
+    NEGATIVE
+    + "def __getattr__(name): raise RuntimeError('no ' + name)\ndel AFTER": "cannot be imported: RuntimeError: no A",
+    NEGATIVE.replace("-1.0", "dataclasses.field(default=1.0, init=False)"): "has Parameters .*: factor cannot be set",
     NEGATIVE.replace("float = -1.0", "'nothing' = 1"): "has Parameters that cannot be used: NameError",
 }
 
@@ -171,6 +175,24 @@ def test_two_packages_with_one_name(site) -> None:
         known_gadgets()
 
 
+@pytest.mark.parametrize("points", [b"[snrstream.gadgets]\nmine", b"[snrstream.gadgets]\nm\xefne = mine"])
+def test_broken_metadata_of_any_package_is_told_in_a_line(site, points: bytes, capsys) -> None:
+    install(site, "")
+    (site / "mine-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+    assert main.main(["gadgets"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("snrstream: entry points of the installed packages cannot be read: ")
+    assert told.count("\n") == 1
+
+
+def test_a_pipelines_folder_that_is_not_there(monkeypatch, tmp_path) -> None:
+    """No mistyped name: a server keeps the raw data of a scan that meets it."""
+    monkeypatch.setenv("SNRSTREAM_PIPELINES", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match="the pipelines folder .*nowhere does not exist") as error:
+        named_chain("grappa_snr")
+    assert type(error.value) is ConfigurationError
+
+
 def test_a_folder_that_is_not_there(tmp_path) -> None:
     with pytest.raises(ConfigurationError, match="folder of gadgets .*nowhere cannot be read: No such file"):
         known_gadgets(tmp_path / "nowhere")
@@ -180,12 +202,29 @@ def test_a_folder_that_is_not_there(tmp_path) -> None:
     ("body", "match"),
     [
         ("return each(ReconImage, lambda item: 1 / 0)", "ZeroDivisionError: division by zero \\(line "),
-        ("return each(ReconImage, lambda item: None)", "TypeError: it answers with None; expected the item"),
+        ("return each(ReconImage, lambda item: None)", "it answers with None; expected the item"),
+        ("raise SystemExit(0)", "SystemExit: 0 \\(line "),
+        ("return each(ReconImage, lambda item: item.image)", "it answers with ndarray; expected the item"),
+        ("return each(ReconImage, lambda item: other(item, image=abs(item.image)))", "its image is float32 \\(1, 8, 8"),
+        ("return each(ReconImage, lambda item: other(item, image=item.image[0]))", "its image is complex64 \\(8, 8\\)"),
+        (
+            "return each(ReconImage, lambda item: other(item, image=item.image * float('nan')))",
+            "its image has 64 of 64 ",
+        ),
+        ("return each(ReconImage, lambda item: other(item, gmap=None))", "its gmap is NoneType; expected float32"),
+        (
+            "return each(ReconImage, lambda item: other(item, meta={'snr': 5}))",
+            "its meta is {'snr': 5}; expected texts",
+        ),
+        (
+            "return each(ReconImage, lambda item: other(item, warnings='dark'))",
+            "its warnings are 'dark'; expected a tup",
+        ),
         ("raise KeyError('x')", "KeyError: 'x' \\(line "),
     ],
 )
 def test_what_goes_wrong_in_it_names_it(tmp_path, body: str, match: str) -> None:
-    text = NEGATIVE[: NEGATIVE.index("    return each")] + f"    {body}\n"
+    text = NEGATIVE[: NEGATIVE.index("    return each")] + f"    {body}\n\n\nother = dataclasses.replace\n"
     with pytest.raises(ScanError, match=f"own gadget mine of .*mine.py failed: {match}"):
         image_of(in_folder(tmp_path / "own", mine=text), "coil_combine", "mine")
 
@@ -193,7 +232,7 @@ def test_what_goes_wrong_in_it_names_it(tmp_path, body: str, match: str) -> None
 def test_what_start_answers_with_is_a_gadget(tmp_path) -> None:
     text = NEGATIVE[: NEGATIVE.index("    return each")]
     known = in_folder(tmp_path / "own", mine=text + "    return None\n")
-    with pytest.raises(ScanError, match="it answers with None"):
+    with pytest.raises(ConfigurationError, match="start answers with NoneType; expected a gadget"):
         image_of(known, "coil_combine", "mine")
     known = in_folder(tmp_path / "own", mine=text + "    return parameters\n")
     with pytest.raises(ConfigurationError, match="start answers with Parameters; expected a gadget"):
@@ -218,3 +257,30 @@ def test_what_goes_wrong_at_its_end_names_it_too(tmp_path) -> None:
     )
     with pytest.raises(ScanError, match=r"own gadget mine of .*mine.py failed: KeyError: 'left' \(line "):
         image_of(in_folder(tmp_path / "own", mine=text), "coil_combine", "mine")
+
+
+def test_its_parameters_may_refuse_a_value_by_any_error(tmp_path) -> None:
+    text = NEGATIVE.replace(
+        "-1.0\n", "-1.0\n\n    def __post_init__(self):\n        assert self.factor < 0, 'too large'\n"
+    )
+    known = in_folder(tmp_path / "own", mine=text)
+    setting = configuration("mine").replace("/></c", '><property name="factor" value="2"/></gadget></c')
+    with pytest.raises(ConfigurationError, match="gadget mine in test: AssertionError: too large"):
+        parse_chain(setting, "test", known)
+
+
+def test_hidden_files_are_no_gadgets(tmp_path) -> None:
+    """As editors and foreign file systems leave them."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "._mine.py").write_bytes(b"\0\5\x16\7")
+    (folder / ".#mine.py").symlink_to("somebody@somewhere:1")
+    assert in_folder(folder, mine=NEGATIVE).names == known_gadgets(folder).names
+    assert [gadget.name for gadget in known_gadgets(folder).own] == ["mine"]
+
+
+def test_what_it_says_about_itself_cannot_steer_a_terminal(tmp_path, capsys) -> None:
+    for docstring, shown in ((r"'\x1b[31mred'", r"\x1b[31mred"), ("__doc__ = 5", "mine"), ("' \\n '", "mine")):
+        in_folder(tmp_path / "own", mine=f"{docstring}\n{NEGATIVE}")
+        assert main.main(["gadgets", "mine", "--gadgets", str(tmp_path / "own")]) == 0
+        assert capsys.readouterr().out.startswith(f"mine: {shown}\n")

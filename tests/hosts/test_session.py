@@ -63,7 +63,6 @@ def test_openrecon_without_a_pipeline_gets_the_default(text: list[Text]) -> None
         "null",
         "hello",
         '{"alpha": 0.9}',
-        '{"parameters": [1]}',
         "9" * 5000,
         '{"a": "' + "x" * 70_000 + '"}',
     ],
@@ -85,6 +84,34 @@ def test_the_console_sets_properties_of_gadgets(caplog) -> None:
     assert text in caplog.text and denoised(0.5).meta["SNRSTREAM_warning"] == [text]
     with pytest.raises(ConfigurationError, match="alpha is 7.0; expected a number from 0 to 1"):
         denoised(7)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (
+            '{"strict": true, "parameters": {"alpha": "%s"}}' % ("0" * 70_000),
+            "it has 70045 characters; expected at most",
+        ),
+        ('{"parameters": {"alpha": 1%s}}' % ("0" * 5000), "Exceeds the limit"),
+        ('{"parameters": {"alpha": 0, "alpha": 1}}', "'alpha' is in it twice; expected once"),
+        ('{"strict": 1, "parameters": {"alfa": 0}}', '"strict" is 1; expected true or false'),
+        ('{"parameters": [1]}', "expected {"),
+        ('{"parameters": {"alpha": 0}', "Expecting"),
+    ],
+    ids=range(6),
+)
+def test_settings_for_a_named_pipeline_are_not_lost_either(text: str, match: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"parameters of the console cannot be read: .*{match}"):
+        scan(ConfigFile("grappa_denoise"), HEADER, Text(text))
+
+
+def test_images_carry_few_of_many_warnings() -> None:
+    text = json.dumps({"parameters": {f"a{n}": 0 for n in range(1000)}})
+    image, *_ = scan(ConfigFile("grappa_snr"), HEADER, Text(text))
+    told = image.meta["SNRSTREAM_warning"]
+    assert "parameter 'a0' of the console is no property of the pipeline's gadgets: ignored" in told
+    assert told[-1] == "980 more parameters of the console are ignored, too" and len(told) < 30
 
 
 def test_what_a_command_line_sets_must_be_a_property() -> None:

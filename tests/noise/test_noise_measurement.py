@@ -53,6 +53,7 @@ def test_a_channel_without_noise_is_named() -> None:
         ({"covariance": np.full((4, 4), 1e308 + 1e308j)}, "not E"),
         ({"covariance": np.triu(np.ones((4, 4))).astype(complex)}, "not E"),
         ({"covariance": -np.eye(4, dtype=complex)}, "not E"),
+        ({"covariance": 1e40 * np.eye(4, dtype=complex)}, "variance of 1e\\+40; expected at most 1e\\+36"),
         ({"n_samples": 4}, "has 4 samples"),
         ({"dwell_us": -1.0}, "dwell time of -1"),
         ({"bandwidth_ratio": float("nan")}, "bandwidth ratio nan"),

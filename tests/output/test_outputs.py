@@ -227,7 +227,8 @@ def test_a_folder_in_the_place_of_a_file_is_named(name, tmp_path, header_xml, he
         write_outputs(some_images(), header_xml, header, tmp_path)
 
 
-def test_a_file_in_the_place_of_the_dicom_folder_is_named(tmp_path, header_xml, header):
-    (tmp_path / "dicom").touch()
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")], ids=["file", "link"])
+def test_a_file_in_the_place_of_the_dicom_folder_is_named(make, tmp_path, header_xml, header):
+    make(tmp_path / "dicom")
     with pytest.raises(ConfigurationError, match="dicom is a file, expected a folder"):
         write_outputs(some_images(), header_xml, header, tmp_path)

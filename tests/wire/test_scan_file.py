@@ -1,3 +1,4 @@
+import h5py
 import ismrmrd
 import numpy as np
 import pytest
@@ -26,8 +27,6 @@ def test_trajectories(tmp_path) -> None:
 
 
 def test_data_that_contradicts_its_header(tmp_path) -> None:
-    import h5py
-
     with ismrmrd.Dataset(str(tmp_path / "a.h5"), "dataset") as dataset:
         dataset.write_xml_header("<a/>")
         dataset.append_acquisition(ismrmrd.Acquisition.from_array(np.ones((2, 4), np.complex64)))
@@ -37,3 +36,15 @@ def test_data_that_contradicts_its_header(tmp_path) -> None:
         file["dataset/data"][0] = record
     with ScanFile(tmp_path / "a.h5") as scan, pytest.raises(ScanError, match="acquisition 0 of 1 does not fit"):
         list(scan.acquisitions())
+
+
+def test_data_of_more_dimensions(tmp_path) -> None:
+    with ismrmrd.Dataset(str(tmp_path / "a.h5"), "dataset") as dataset:
+        dataset.write_xml_header("<a/>")
+        dataset.append_acquisition(ismrmrd.Acquisition.from_array(np.ones((2, 4), np.complex64)))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        records = file["dataset/data"][:]
+        del file["dataset/data"]
+        file["dataset"].create_dataset("data", data=records.reshape(1, 1), dtype=records.dtype)
+    with pytest.raises(ScanError, match=r"dataset/data has shape \(1, 1\); expected one dimension"):
+        ScanFile(tmp_path / "a.h5")

@@ -102,7 +102,7 @@ def _only_gadgets(elements: list[ET.Element], source: str) -> list[ET.Element]:
 def _gadget(element: ET.Element, source: str, known: Sequence[str]) -> Configured:
     name = element.get("name", _label(element))
     if name not in known:
-        raise ConfigurationError(f"{source}: unknown gadget {name!r}; known: {', '.join(known)}")
+        raise ConfigurationError(f"{source}: unknown gadget {name!r:.200}; known: {', '.join(known)}")
     properties: dict[str, str] = {}
     for child in element:
         if local_name(child) in ("name", "dll", "classname"):
@@ -111,7 +111,7 @@ def _gadget(element: ET.Element, source: str, known: Sequence[str]) -> Configure
         if local_name(child) != "property" or key is None or value is None:
             raise ConfigurationError(f'{source}: gadget {name} has an element other than <property name="" value=""/>')
         if key in properties:
-            raise ConfigurationError(f"{source}: gadget {name} sets property {key!r} twice")
+            raise ConfigurationError(f"{source}: gadget {name} sets property {key!r:.200} twice")
         properties[key] = value
     return name, properties
 

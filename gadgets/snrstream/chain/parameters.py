@@ -2,6 +2,7 @@
 
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -35,12 +36,9 @@ def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T
     for name, text in properties.items():
         if name not in known:
             listed = ", ".join(known) or "none"
-            raise ConfigurationError(f"gadget {gadget}: unknown property {name!r}; known: {listed}")
+            raise ConfigurationError(f"gadget {gadget}: unknown property {name!r:.200}; known: {listed}")
         values[name] = _value(cls, gadget, name, text)
-    try:
-        return cls(**values)
-    except ValueError as exc:
-        raise ConfigurationError(f"gadget {gadget}: {exc}") from None
+    return _made(lambda: cls(**values), gadget)
 
 
 def unreadable(cls: type) -> str:
@@ -49,6 +47,8 @@ def unreadable(cls: type) -> str:
     for field in fields(cls):
         if field.default is MISSING and field.default_factory is MISSING:
             return f"{field.name} has no default; expected one"
+        if not field.init:
+            return f"{field.name} cannot be set (init=False); expected a field that can"
         hint = _bare(hints[field.name])
         texts = typing.get_origin(hint) is typing.Literal and all(isinstance(c, str) for c in typing.get_args(hint))
         if not texts and hint not in (bool, int, float, str):
@@ -78,17 +78,24 @@ def replace_parameter(parameters: T, gadget: str, name: str, text: str) -> T:
         As `parse_parameters` does.
     """
     value = _value(type(parameters), gadget, name, text)
+    return _made(lambda: replace(parameters, **{name: value}), gadget)  # type: ignore[type-var]
+
+
+def _made(make: Callable[[], T], gadget: str) -> T:
     try:
-        return replace(parameters, **{name: value})  # type: ignore[type-var]
+        return make()
     except ValueError as exc:
         raise ConfigurationError(f"gadget {gadget}: {exc}") from None
+    except Exception as exc:  # noqa: BLE001 - the __post_init__ of an own gadget may do anything
+        reason = " ".join(str(exc).split())
+        raise ConfigurationError(f"gadget {gadget}: {type(exc).__name__}: {reason[:300]}") from None
 
 
 def _value(cls: type, gadget: str, name: str, text: str) -> Any:
     try:
         return _convert(typing.get_type_hints(cls)[name], text.strip())
     except ValueError as exc:
-        raise ConfigurationError(f"gadget {gadget}: property {name} is {text!r}; expected {exc}") from None
+        raise ConfigurationError(f"gadget {gadget}: property {name} is {text!r:.200}; expected {exc}") from None
 
 
 def _convert(hint: Any, text: str) -> Any:

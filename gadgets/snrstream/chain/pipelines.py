@@ -25,11 +25,13 @@ def named_chain(name: str, registry: Registry = BUILT_IN) -> Chain:
     """
     pipelines = folder("pipelines")
     if not is_plain_name(name):
-        raise ConfigurationError(f"pipeline name {name!r} is not a plain name; expected a file of pipelines/")
+        raise ConfigurationError(f"pipeline name {name!r:.200} is not a plain name; expected a file of pipelines/")
     path = pipelines / f"{name.removesuffix('.xml')}.xml"
+    if not pipelines.is_dir():
+        raise ConfigurationError(f"the pipelines folder {pipelines} does not exist; expected a folder of XML files")
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in pipelines.glob("*.xml"))) or "none"
-        raise UnknownPipeline(f"unknown pipeline {name!r}; known: {known}")
+        raise UnknownPipeline(f"unknown pipeline {name!r:.200}; known: {known}")
     return parse_chain(read_configuration(path), path.name, registry)
 
 
@@ -43,7 +45,8 @@ def chain_file(name: str) -> Path | None:
         if path.is_file():
             return path
     except (OSError, ValueError) as exc:
-        raise ConfigurationError(f"pipeline file {name[:200]!r} cannot be read: {exc}") from None
+        reason = getattr(exc, "strerror", None) or exc
+        raise ConfigurationError(f"pipeline file {name[:200]!r} cannot be read: {reason}") from None
     if not is_plain_name(name):
         raise ConfigurationError(f"pipeline file {name[:200]!r} does not exist; expected a name or an XML file")
     return None

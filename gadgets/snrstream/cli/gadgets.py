@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..chain.parameters import properties_of
 from ..chain.registry import BUILT_IN, Registry, known_gadgets
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, printable
 from ..gadgets.gadget import GadgetModule
 
 PACKAGE = "snrstream.gadgets"
@@ -23,7 +23,8 @@ WIDTH = 100  # of a line for the terminal
 def gadgets(options: argparse.Namespace) -> Iterator[str]:
     """All gadgets, with those of `--gadgets FOLDER` and of installed packages, or the one that is named."""
     known = known_gadgets(options.gadgets)
-    return list_gadgets(known) if options.name is None else show_gadget(options.name, known)
+    lines = list_gadgets(known) if options.name is None else show_gadget(options.name, known)
+    return map(printable, lines)  # own gadgets say about themselves what they like
 
 
 def list_gadgets(known: Registry = BUILT_IN) -> Iterator[str]:
@@ -85,6 +86,7 @@ def _summary(name: str, known: Registry) -> str:
     """The first line of the gadget's module."""
     own = next((gadget.module for gadget in known.own if gadget.name == name), None)
     text = _docstring(f"{PACKAGE}.{name}") if own is None else own.__doc__
+    text = text.strip() if isinstance(text, str) else ""
     return (text or name).splitlines()[0].removeprefix("Gadget: ").rstrip(".")
 
 

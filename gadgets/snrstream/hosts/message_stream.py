@@ -66,8 +66,9 @@ class MessageReader:
                     yield message
         except ProtocolError as exc:
             raise ProtocolError(f"{self._name}: {exc}") from None
-        except OSError as exc:
-            raise ConnectionFailed(f"{self._name} cannot be read: {exc.strerror or exc}") from None
+        except (OSError, ValueError) as exc:  # ValueError: it was closed meanwhile
+            reason = getattr(exc, "strerror", None) or exc
+            raise ConnectionFailed(f"{self._name} cannot be read: {reason}") from None
         try:
             decoder.finish()
         except ProtocolError as exc:  # as raw data that was kept of a client that died ends

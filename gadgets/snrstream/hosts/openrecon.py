@@ -1,5 +1,6 @@
 """What a user set on a console, or by `--set`: JSON after the header, as OpenRecon, FIRE and our own client send it."""
 
+import collections
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from ..chain.parameters import replace_parameter
 from ..errors import ConfigurationError
 
 LONGEST = 1 << 16  # characters
+MOST_WARNINGS = 20  # of parameters that are ignored, for they travel with each image
+PARAMETERS = '"parameters"'
 PIPELINE_KEYS = ("customconfig", "config")  # under which a console names the pipeline, the first above the second
 
 
@@ -59,19 +62,33 @@ def settings_of(text: str, expected: bool) -> Settings | None:
     ConfigurationError
         Where the text is something else and settings are expected.
     """
+    # What names parameters is meant as settings, be it readable or not.
+    expected = expected or PARAMETERS in text
     try:
         if len(text) > LONGEST:
             raise ValueError(f"it has {len(text)} characters; expected at most {LONGEST}")
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
         found = content.get("parameters") if content and isinstance(content, dict) else content
         if not isinstance(found, dict):
             raise ValueError('expected {"parameters": {...}}')
+        strict = content.get("strict", False)
+        if not isinstance(strict, bool):
+            raise ValueError(f'"strict" is {strict!r:.100}; expected true or false')
     except (ValueError, RecursionError) as exc:
         if not expected:
             return None
         reason = " ".join(str(exc).split())
         raise ConfigurationError(f"parameters of the console cannot be read: {text[:100]!r}: {reason}") from None
-    return Settings(found, strict=content.get("strict") is True)
+    return Settings(found, strict)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON. Raises ValueError where it has a key twice, for nobody knows which value is meant."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, n in collections.Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"{twice[:100]!r} is in it twice; expected once")
+    return values
 
 
 def pipeline_name(parameters: Mapping[str, object]) -> str | None:
@@ -148,9 +165,13 @@ def adjusted(chain: Chain, parameters: Mapping[str, object]) -> tuple[Chain, lis
     """
     properties = {key: value for key, value in parameters.items() if key not in PIPELINE_KEYS}
     chain, unknown = _changed(chain, properties, ", parameter of the console")
-    return chain, [
-        f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored" for key in unknown
+    warnings = [
+        f"parameter {key[:100]!r} of the console is no property of the pipeline's gadgets: ignored"
+        for key in unknown[:MOST_WARNINGS]
     ]
+    if len(unknown) > MOST_WARNINGS:
+        warnings.append(f"{len(unknown) - MOST_WARNINGS} more parameters of the console are ignored, too")
+    return chain, warnings
 
 
 def _changed(chain: Chain, properties: Mapping[str, object], origin: str) -> tuple[Chain, list[str]]:
@@ -162,6 +183,7 @@ def _changed(chain: Chain, properties: Mapping[str, object], origin: str) -> tup
     """
     steps = list(chain.steps)
     unknown = []
+    taken: set[str] = set()
     named = set(map(_id, properties))
     for key, value in properties.items():
         found = [
@@ -178,12 +200,25 @@ def _changed(chain: Chain, properties: Mapping[str, object], origin: str) -> tup
         defaults = {
             f.name: f.default for f in dataclasses.fields(values) if f.name in replaced and _id(f.name) not in named
         }
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if field.name in taken:
+            raise ConfigurationError(f"{gadget}{origin}: property {field.name} is set twice; expected once")
+        taken.add(field.name)
+        text = _text(value)
         without = dataclasses.replace(values, **defaults)
         changed = replace_parameter(without, f"{gadget}{origin}", field.name, text)
         if getattr(changed, field.name) != getattr(values, field.name):
             steps[place] = gadget, changed
     return dataclasses.replace(chain, steps=tuple(steps)), unknown
+
+
+def _text(value: object) -> str:
+    """A value as in a stream configuration."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        return str(value)
+    except ValueError:  # a whole number with more digits than Python writes
+        return "inf"
 
 
 def _id(name: str) -> str:

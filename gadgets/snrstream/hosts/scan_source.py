@@ -1,5 +1,6 @@
 """One way in for raw data that lies somewhere: HDF5, ISMRMRD messages, kept raw data, MRD v2, told by content."""
 
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +61,7 @@ class StreamFile:
     n_acquisitions = None
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._place = path, path.absolute()
         try:
             self._file = path.open("rb")
         except OSError as exc:
@@ -74,7 +75,7 @@ class StreamFile:
         except BaseException:
             self.close()
             raise
-        self._is_read = False
+        self._readings = itertools.count()
 
     @cached_property
     def header(self) -> xsd.ismrmrdHeader:
@@ -87,13 +88,22 @@ class StreamFile:
 
     def items(self) -> Iterator[Any]:
         """All its data, in order, but waveforms of MRD v2. Raises ProtocolError for what is none."""
-        if self._is_read:
+        if self._file.closed:
+            raise ScanError(f"{self.path} is closed; expected an open scan")
+        if next(self._readings):  # in one step: other threads may ask, too
             if not self._file.seekable():
                 raise ProtocolError(f"{self.path} is a pipe and can be read once; expected a file")
-            self._file.seek(0)
-            self._reader = open_reader(self._file, self.path.name)
-        self._is_read = True
+            return self._read_anew()
         return (item for item in self._reader.items() if isinstance(item, DATA))
+
+    def _read_anew(self) -> Iterator[Any]:
+        """By a file of its own: an earlier reading may go on beside it."""
+        try:
+            file = self._place.open("rb")
+        except OSError as exc:
+            raise ScanError(f"{self.path} cannot be read again: {exc.strerror or exc}") from None
+        with file:
+            yield from (item for item in open_reader(file, self.path.name).items() if isinstance(item, DATA))
 
     def close(self) -> None:
         """Close the file."""

@@ -17,6 +17,7 @@ from ..wire.measurement import coil_labels
 LONGEST_DWELL_US = 1e5
 MOST_CHANNELS = 1024
 MOST_ASYMMETRY = 1e-4  # of the largest variance; rounding to complex64 leaves 1e-7
+LARGEST_VARIANCE = 1e36  # Gadgetron keeps covariances in float32, which holds little more
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ class NoiseMeasurement:
             raise ScanError(
                 "noise covariance is not E[n n^H]; expected a finite Hermitian one with a positive diagonal"
             )
+        if not variances.max() <= LARGEST_VARIANCE:
+            raise ScanError(f"noise has a variance of {variances.max():.3g}; expected at most {LARGEST_VARIANCE:g}")
         if self.n_samples <= shape[0]:
             raise ScanError(f"noise covariance of {shape[0]} channels has {self.n_samples} samples; expected more")
         check_dwell("noise measurement", self.dwell_us)

@@ -115,7 +115,7 @@ def _check_our_names(folder: Path) -> None:
             f"{folder / 'images.h5'} is a raw scan and would be lost: choose another output folder"
         )
     dicom = folder / "dicom"
-    if not dicom.exists():
+    if not dicom.exists() and not dicom.is_symlink():  # a link that leads nowhere cannot be written either
         return
     if not dicom.is_dir():
         raise ConfigurationError(f"{dicom} is a file, expected a folder or nothing")

@@ -36,7 +36,7 @@ class ScanFile:
     """
 
     def __init__(self, path: str | Path, group: str = GROUP) -> None:
-        self.path, self._group = Path(path), group
+        self.path, self._group, self._is_closed = Path(path), group, False
         try:
             if not self.path.is_file():
                 raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
@@ -63,6 +63,7 @@ class ScanFile:
 
     def close(self) -> None:
         """Close the file."""
+        self._is_closed = True
         self._dataset.close()
 
     def items(self) -> Iterator[ismrmrd.Acquisition]:
@@ -74,8 +75,10 @@ class ScanFile:
         for start in range(0, self.n_acquisitions, AT_ONCE):
             # ismrmrd's own read_acquisition opens the HDF5 dataset anew for each field of each acquisition.
             try:
+                if self._is_closed:
+                    raise ValueError("the scan is closed; expected an open one")
                 records = self._dataset._dataset["data"][start : start + AT_ONCE]
-            except (OSError, ValueError, TypeError, KeyError, RuntimeError) as exc:
+            except (OSError, ValueError, TypeError, LookupError, RuntimeError) as exc:
                 raise ScanError(f"{self._place(start)} cannot be read: {_line(exc)}") from None
             for number, record in enumerate(records, start):
                 yield self._acquisition(number, record)
@@ -111,6 +114,8 @@ class ScanFile:
             raise ScanError(f"{self.path} holds no acquisitions: {_line(exc)}") from None
         if set(names or ()) != {"head", "traj", "data"}:
             raise ScanError(f"{self.path}: {self._group}/data holds no acquisitions; expected head, traj and data")
+        if data.ndim != 1:
+            raise ScanError(f"{self.path}: {self._group}/data has shape {data.shape}; expected one dimension")
         return n_acquisitions
 
 
