@@ -38,13 +38,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """What a command that runs in this process makes of the loggers ends with its test."""
-    loggers = [logging.getLogger(name) for name in ("", "snrstream", "gadgetron")]
-    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    """What a command that runs in this process, be it of a fixture for many tests, makes of the loggers ends there."""
+    root = logging.getLogger()
+    handlers = [handler for handler in root.handlers if not type(handler).__module__.startswith("snrstream.")]
+
+    def reset() -> None:
+        root.handlers[:] = handlers
+        for name, level in (("", logging.WARNING), ("snrstream", logging.NOTSET), ("gadgetron", logging.NOTSET)):
+            logging.getLogger(name).setLevel(level)
+
+    reset()
     yield
-    for logger, (level, handlers) in zip(loggers, before, strict=True):
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
+    reset()
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,7 @@ def test_version_2_without_its_package(brain, tmp_path, monkeypatch) -> None:
     path.write_bytes(brain.version_2(0))
     monkeypatch.delitem(sys.modules, "snrstream.hosts.mrd2_stream", raising=False)
     monkeypatch.setitem(sys.modules, "mrd", None)
-    with pytest.raises(ConfigurationError, match=r"a is an MRD v2 stream, .* pip install 'snrstream\[mrd2\]'"):
+    with pytest.raises(ConfigurationError, match=r"a is an MRD v2 stream, .* pip install 'mrd-python"):
         open_scan(path)
 
 
