@@ -31,7 +31,7 @@ def parse_parameters(cls: type[T], gadget: str, properties: dict[str, str]) -> T
     ConfigurationError
         For an unknown property or a value that cannot be taken; it names gadget, property and what is expected.
     """
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # of a dataclass, which no bound of T can say
     values: dict[str, Any] = {}
     for name, text in properties.items():
         if name not in known:
@@ -78,7 +78,7 @@ def replace_parameter(parameters: T, gadget: str, name: str, text: str) -> T:
         As `parse_parameters` does.
     """
     value = _value(type(parameters), gadget, name, text)
-    return _made(lambda: replace(parameters, **{name: value}), gadget)  # type: ignore[type-var]
+    return _made(lambda: replace(parameters, **{name: value}), gadget)  # type: ignore[type-var]  # the same
 
 
 def _made(make: Callable[[], T], gadget: str) -> T:

@@ -103,4 +103,5 @@ def decode_noise(data: bytes) -> NoiseMeasurement:
 
 
 def _number(meta: dict[str, Any], names: tuple[str, ...]) -> float:
-    return float(next((meta[name] for name in names if name in meta), None))  # type: ignore[arg-type]
+    value: Any = next((meta[name] for name in names if name in meta), None)
+    return float(value)  # of None it raises TypeError, as of anything else that is no number
