@@ -62,6 +62,16 @@ def decode(data: bytes, cuts: list[int]) -> list:
     return events
 
 
+def require_messages_or_one_line(data: bytes) -> None:
+    """Hostile bytes are messages all the same, or a ProtocolError of one line; nothing else is raised."""
+    error = ""
+    try:
+        decode(data, [])
+    except ProtocolError as exc:
+        error = str(exc)
+    assert "\n" not in error
+
+
 def test_round_trip() -> None:
     decoded = decode(STREAM, [])
     for sent, got in zip(example_messages(), decoded, strict=True):
@@ -117,12 +127,7 @@ def test_flipped_bytes_end_in_messages_or_a_protocol_error(flips: list[tuple[int
     data = bytearray(STREAM)
     for position, value in flips:
         data[position] = value
-    error = ""
-    try:
-        decode(bytes(data), [])
-    except ProtocolError as exc:
-        error = str(exc)
-    assert "\n" not in error
+    require_messages_or_one_line(bytes(data))
 
 
 def test_strings_that_end_with_nul_as_some_peers_send_them() -> None:
