@@ -8,6 +8,7 @@ import torch
 from snrtrain.archive.archive import Entry, Pair, write_entry, write_pair
 from snrtrain.methods.noise_process import unit_noise
 from snrtrain.simulation import scanner
+from snrtrain.simulation.coils import loop_sensitivities
 
 SIZE = 64
 
@@ -18,6 +19,16 @@ def blob() -> np.ndarray:
     return (1 + 0.3 * x) / 1.3 / (1 + np.exp((np.hypot(x, y) - 0.7) / 0.05))
 
 
+def fully_sampled(
+    image: torch.Tensor, rng: np.random.Generator, snr: float, crop: int | None, n_channels: int,
+    p_zero_filled: float = 0.2, flat: bool = False,
+) -> scanner.SimulatedScan:  # fmt: skip
+    """Scan a complex object `(e1, ro)` at R=1, with coils of its own; else as `scanner.scan_frames`."""
+    sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
+    scan = scanner.scan_frames(image[None], sensitivities[:, None], rng, snr, crop, p_zero_filled, flat, step=1)
+    return scanner.SimulatedScan(scan.clean[0], scan.noise[0], scan.snr, scan.resolution, scan.place)
+
+
 def make(folder: Path, frames: int = 1, axis: str = "none") -> Path:
     """Two subjects to train on, one to validate on, with two scans each."""
     rng = np.random.default_rng(0)
@@ -26,7 +37,7 @@ def make(folder: Path, frames: int = 1, axis: str = "none") -> Path:
     gmaps = np.stack([np.ones((SIZE, SIZE), np.float32), *(g.numpy().astype(np.float32) for g in maps)])
     for split, subject in (("train", "one"), ("train", "two"), ("validation", "three")):
         for number in range(2):
-            scans = [scanner.fully_sampled(image, rng, 20.0, None, 4, p_zero_filled=0.0) for _ in range(frames)]
+            scans = [fully_sampled(image, rng, 20.0, None, 4, p_zero_filled=0.0) for _ in range(frames)]
             clean, noise = (np.stack([getattr(scan, key).numpy() for scan in scans]) for key in ("clean", "noise"))
             accelerations = ((1, 1), (2, 1), (3, 1))
             entry = Entry(subject, "phantom", axis, clean, False, noise, gmaps, accelerations, 20.0, (1.0, 1.0))

@@ -9,6 +9,7 @@ from snrtrain.archive.gmaps import possible_gmaps
 from snrtrain.simulation import scanner
 from snrtrain.simulation.coils import stack_sensitivities
 from snrtrain.simulation.phantom import object_phase, shepp_logan
+from tests.snrtrain.small_archive import fully_sampled
 
 SIZE = 64
 
@@ -25,7 +26,7 @@ def scan(disc) -> scanner.SimulatedScan:
     """A flat scan of the disc with a smooth object phase, at SNR 40."""
     rng = np.random.default_rng(3)
     image = torch.polar(torch.from_numpy(disc), object_phase(disc.shape, rng))
-    return scanner.fully_sampled(image, rng, 40.0, None, 8, p_zero_filled=0.0, flat=True)
+    return fully_sampled(image, rng, 40.0, None, 8, p_zero_filled=0.0, flat=True)
 
 
 def test_a_flat_scan_has_the_objects_magnitude(disc, scan):
@@ -47,7 +48,7 @@ def test_noise_has_an_sd_of_one_in_the_object(disc, scan):
 
 
 def test_a_crop_is_of_the_size_asked_for(disc):
-    scan = scanner.fully_sampled(torch.from_numpy(disc).to(torch.complex64), np.random.default_rng(0), 20.0, 32, 4)
+    scan = fully_sampled(torch.from_numpy(disc).to(torch.complex64), np.random.default_rng(0), 20.0, 32, 4)
     assert scan.clean.shape == scan.noise.shape == (32, 32)
 
 

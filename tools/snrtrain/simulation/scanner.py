@@ -84,16 +84,6 @@ def pad_air(image: Tensor, shape: tuple[int, ...]) -> Tensor:
     return padded
 
 
-def fully_sampled(
-    image: Tensor, rng: Generator, snr: float, crop: int | None, n_channels: int,
-    p_zero_filled: float = 0.2, flat: bool = False,
-) -> SimulatedScan:  # fmt: skip
-    """Scan a complex object `(e1, ro)` at R=1, with coils of its own; else as `scan_frames`."""
-    sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
-    scan = scan_frames(image[None], sensitivities[:, None], rng, snr, crop, p_zero_filled, flat, step=1)
-    return SimulatedScan(scan.clean[0], scan.noise[0], scan.snr, scan.resolution, scan.place)
-
-
 def scan_frames(
     frames: Tensor, sensitivities: Tensor, rng: Generator, snr: float, crop: int | None,
     p_zero_filled: float = 0.2, flat: bool = False, step: int = MAPS.step,
