@@ -1,5 +1,7 @@
 """What gadgets hand to each other: items of our own, besides those of ISMRMRD and Gadgetron."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,8 +21,8 @@ from .recon.spectrum import Spectrum
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
-    """A fully sampled block of k-space. Images that share it share the object.
+class CalibrationBlock:
+    """A fully sampled block of k-space.
 
     Attributes
     ----------
@@ -35,6 +37,56 @@ class Calibration:
     kspace: torch.Tensor
     start: tuple[int, int]
     warnings: tuple[str, ...] = ()
+
+
+class Calibration:
+    """Calibration lines, put together when they are first asked for. Images that share them share the object.
+
+    Parameters
+    ----------
+    find : callable
+        Puts them together, once. It may raise ScanError, as `find_calibration_block` does.
+    n_averaged : int
+        Of how many calibrations they are the mean. Those of more than one may come too late for an image, which then
+        goes by the ones before.
+    """
+
+    def __init__(self, find: Callable[[], CalibrationBlock], n_averaged: int = 1) -> None:
+        self._find: Callable[[], CalibrationBlock] | None = find
+        self._lock = threading.Lock()
+        self.n_averaged = n_averaged
+
+    @classmethod
+    def of(
+        cls, kspace: torch.Tensor, start: tuple[int, int], warnings: tuple[str, ...] = (), n_averaged: int = 1
+    ) -> "Calibration":
+        """From lines that are in place: see `CalibrationBlock`."""
+        block = CalibrationBlock(kspace, start, warnings)
+        return cls(lambda: block, n_averaged)
+
+    @property
+    def block(self) -> CalibrationBlock:
+        """The lines, found by the first thread that asks."""
+        with self._lock:
+            if self._find is not None:
+                self._block = self._find()
+                self._find = None  # which holds the lines as they came
+            return self._block
+
+    @property
+    def kspace(self) -> torch.Tensor:
+        """Of the block."""
+        return self.block.kspace
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Of the block."""
+        return self.block.start
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the block."""
+        return self.block.warnings
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +122,8 @@ class Bucket:
         Whether a cut side of k-space was given a smooth end.
     snr_units : bool
         Whether the noise is white with a known SD.
+    compression : Tensor or None, (virtual, channel), complex64
+        What its channels are of those of the scan; None where they are these.
     """
 
     kspace: torch.Tensor
@@ -85,6 +139,7 @@ class Bucket:
     warnings: tuple[str, ...] = ()
     tapered: bool = False
     snr_units: bool = True
+    compression: torch.Tensor | None = None
 
     @property
     def acquired(self) -> Acquired:

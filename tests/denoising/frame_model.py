@@ -17,7 +17,13 @@ class FrameMean:
 
     def __init__(self, frames="time", n_frames=3, default_alpha=0.0, fallbacks=(), failures=()) -> None:
         self.manifest = SimpleNamespace(
-            name="mean", version="1", sha256="5" * 64, frames=frames, n_frames=n_frames, default_alpha=default_alpha
+            input="magnitude_gmap",
+            name="mean",
+            version="1",
+            sha256="5" * 64,
+            frames=frames,
+            n_frames=n_frames,
+            default_alpha=default_alpha,
         )
         self.fallbacks, self._failures = tuple(fallbacks), iter(failures)
         self.given: list[int] = []

@@ -45,7 +45,7 @@ def test_the_gadget_is_linear_in_alpha(install) -> None:
     install()
     recon = recon_image()
     _, network = run(recon, alpha=0.0)
-    assert np.array_equal(network.image, recon.image * np.float32(0.5)), "the network alone"
+    assert np.allclose(network.image, recon.image * np.float32(0.5), rtol=1e-6, atol=1e-6), "the network alone"
     for alpha in (0.1, 0.5, 0.9):
         _, second = run(recon, alpha=alpha)
         assert np.allclose(second.image, alpha * recon.image + (1 - alpha) * network.image, atol=TOLERANCE)

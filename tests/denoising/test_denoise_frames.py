@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ismrmrd import xsd
 
+from snrstream.denoising.smooth_phase import smooth_phase
 from snrstream.errors import ModelError, ModelTimeout
 from snrstream.gadgets import denoise, image_finish
 from snrstream.gadgets.gadget import run as run_gadget
@@ -188,6 +189,23 @@ def test_a_real_model_that_mixes_frames_denoises_a_series_in_time(install) -> No
     except ModelError as exc:
         pytest.skip(f"this runtime takes no models of several frames: {exc}")
     images = [recon_image(n, repetition=n) for n in range(6)]
+    phases = [smooth_phase(image.image) for image in images]  # which the network does not see
+    flat = [image.image * phase.conj() for image, phase in zip(images, phases, strict=True)]
     seconds = run(images, alpha=0.0)[1::2]
     for n in range(2, 6):
-        assert np.allclose(seconds[n].image, mean(images[n - 2 : n + 1]), atol=TOLERANCE)
+        assert np.allclose(seconds[n].image, np.mean(flat[n - 2 : n + 1], axis=0) * phases[n], atol=TOLERANCE)
+
+
+def test_frames_whose_phase_drifts_do_not_fade_and_keep_their_own(install) -> None:
+    install(frame_mean_model(), name="mean", frames="time", n_frames=3)
+    try:
+        denoise.load_model("mean")
+    except ModelError as exc:
+        pytest.skip(f"this runtime takes no models of several frames: {exc}")
+    still = recon_image(0).image
+    still = (np.abs(still) + 5 + 2j * np.linspace(0, 1, still.shape[-1])).astype(np.complex64)
+    turns = np.exp(1j * np.arange(6) * 2.1).astype(np.complex64)
+    images = [dataclasses.replace(recon_image(n, repetition=n), image=still * turn) for n, turn in enumerate(turns)]
+    seconds = run(images, alpha=0.0)[1::2]
+    for second, image in zip(seconds, images, strict=True):
+        assert np.allclose(second.image, image.image, atol=10 * TOLERANCE)

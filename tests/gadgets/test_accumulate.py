@@ -355,7 +355,7 @@ def test_calibration_lines_with_a_gap(brain) -> None:
         (bucket,) = accumulated(header, [a for a in acquisitions if a.idx.kspace_encode_step_1 != lost])
         assert bucket.calibration.start == (0, extent[0])
         assert bucket.calibration.kspace.shape[2] == extent[1] - extent[0]
-        assert "calibration lines 52 to 75 have gaps: not all were used" in bucket.warnings
+        assert "calibration lines 52 to 75 have gaps: not all were used" in bucket.calibration.warnings
     with pytest.raises(ScanError, match="calibration lines 52 to 75 do not hold the centre of k-space, 64"):
         accumulated(header, [a for a in acquisitions if a.idx.kspace_encode_step_1 != 64])
     shifted = [a for a in acquisitions if not (a.is_flag_set(CALIBRATION) and a.idx.kspace_encode_step_1 >= 60)]

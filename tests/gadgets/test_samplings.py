@@ -278,7 +278,9 @@ def test_without_acceleration_a_dark_first_image_takes_nothing_from_the_next(sha
         )[-1]
         for ks in ((dark, bright), (bright,))
     ]
-    assert np.array_equal(after.image, alone.image) and np.array_equal(after.gmap, alone.gmap)
+    # Its phase is that of the scan's first image that is not dark.
+    assert np.allclose(np.abs(after.image), np.abs(alone.image), atol=1e-6 * np.abs(alone.image).max())
+    assert np.allclose(after.gmap, alone.gmap, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_channels", [8, 32])

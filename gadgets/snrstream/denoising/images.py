@@ -9,12 +9,14 @@ from ..items import ReconImage
 from .alpha import Alpha
 from .model import Model
 from .neighbours import Stack
+from .smooth_phase import smooth_phase
 
 
 def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_s: float) -> list[ReconImage]:
     """The denoised images of a stack that leave now, each with its own head, meta attributes and warnings.
 
-    Partitions are frames, unless the frames are of another time.
+    Partitions are frames, unless the frames are of another time. A network for complex images sees each without its
+    slowly varying phase, which its answer is given back.
 
     Parameters
     ----------
@@ -36,6 +38,9 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     """
     with np.errstate(over="ignore", invalid="ignore"):  # which the model refuses
         images = [frame.image.image * np.float32(strength) for frame in stack.frames]
+        phases = [smooth_phase(image) for image in images] if model.manifest.input == "complex_gmap" else None
+        if phases is not None:
+            images = [image * phase.conj() for image, phase in zip(images, phases, strict=True)]
     gmaps = [frame.image.gmap for frame in stack.frames]
     if model.manifest.frames == "time":
         image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
@@ -50,6 +55,8 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     seconds = []
     for place in stack.leaving:
         item, answer = stack.frames[place].image, answers[place] / np.float32(strength)
+        if phases is not None:
+            answer = answer * phases[place]
         second = dataclasses.replace(
             item,
             image=alpha.blend(item.image, answer, item.gmap),

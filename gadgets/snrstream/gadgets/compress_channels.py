@@ -1,17 +1,18 @@
 """Gadget: fewer, virtual channels, to reconstruct faster from large coil arrays."""
 
 import dataclasses
-import functools
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from torch import Tensor
 
-from ..items import Bucket, Calibration
+from ..items import Bucket, Calibration, CalibrationBlock, Item
 from ..recon.compression import compressed, compression_matrix, kept_share
 from ..recon.sampling import central_window
-from .gadget import Gadget, Scan, each
+from ..sorting.calibration_choice import CHOICES
+from .gadget import Gadget, Scan
 from .shared import SharedBySlice
 
 log = logging.getLogger(__name__)
@@ -32,35 +33,45 @@ class Parameters:
             raise ValueError(f"channels is {self.channels}; expected 1 to 1024")
 
 
-@dataclass(frozen=True, eq=False)
-class _Compression:
-    matrix: Tensor
-    calibration: Calibration | None
-
-
 def start(_scan: Scan, parameters: Parameters) -> Gadget:
     """Compress the channels of each `Bucket`.
 
-    Images of a slice that share their calibration share the matrix, and a compressed calibration. One that has no
-    calibration has a matrix of its own, as `coil_combine` gives it maps of its own.
+    Images of a slice and contrast share the matrix of the first complete calibration there, and a compressed
+    calibration where they share that. One that has no calibration has a matrix of its own, as `coil_combine` gives it
+    maps of its own.
     """
-    shared: SharedBySlice[Calibration, _Compression] = SharedBySlice()
-    return each(Bucket, lambda bucket: _compressed(bucket, parameters.channels, shared))
+    return _Compressor(parameters.channels)
 
 
-def _compressed(bucket: Bucket, n_channels: int, shared: SharedBySlice[Calibration, _Compression]) -> Bucket:
-    if len(bucket.kspace) <= n_channels:
-        return bucket
-    if bucket.calibration is None:
-        found = _Compression(_matrix(_central(bucket), n_channels), None)
-    else:
-        found = shared.get(bucket.head, bucket.calibration, functools.partial(_by, bucket.calibration, n_channels))
-    return dataclasses.replace(bucket, kspace=compressed(found.matrix, bucket.kspace), calibration=found.calibration)
+class _Compressor(Gadget):
+    def __init__(self, n_channels: int) -> None:
+        self._n_channels = n_channels
+        self._first = CHOICES["first"]()
+        self._matrices: SharedBySlice[Calibration, Tensor] = SharedBySlice()
+        self._calibrations: SharedBySlice[tuple[Calibration, Calibration], Calibration] = SharedBySlice()
+
+    def take(self, item: Item) -> Iterable[Item]:
+        if not isinstance(item, Bucket) or len(item.kspace) <= self._n_channels:
+            return (item,)
+        self._first.add(item)
+        first, own, calibration = self._first.of(item), item.calibration, None
+        if first is None or own is None:
+            matrix = _matrix(_central(item), self._n_channels)
+        else:
+            matrix = self._matrices.get(item.head, first, lambda: _matrix(first.kspace, self._n_channels))
+            calibration = self._calibrations.get(item.head, (own, first), lambda: _compressed(own, matrix))
+        kspace = compressed(matrix, item.kspace)
+        return (dataclasses.replace(item, kspace=kspace, calibration=calibration, compression=matrix),)
 
 
-def _by(calibration: Calibration, n_channels: int) -> _Compression:
-    matrix = _matrix(calibration.kspace, n_channels)
-    return _Compression(matrix, Calibration(compressed(matrix, calibration.kspace), calibration.start))
+def _compressed(calibration: Calibration, matrix: Tensor) -> Calibration:
+    """Compressed once it is used."""
+
+    def found() -> CalibrationBlock:
+        block = calibration.block
+        return dataclasses.replace(block, kspace=compressed(matrix, block.kspace))
+
+    return Calibration(found)
 
 
 def _matrix(signal: Tensor, n_channels: int) -> Tensor:

@@ -2,21 +2,29 @@
 
 import dataclasses
 import functools
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ..errors import ScanError
-from ..items import Bucket, Calibration
+from ..items import Bucket, Calibration, Item
 from ..recon.grappa import TIKHONOV, Kernel
 from ..recon.lattice import Lattice
 from ..recon.plan import KernelOptions, fit_kernel
-from .gadget import Gadget, Scan, each
+from ..sorting.calibration_choice import CHOICES
+from .gadget import Gadget, Scan
 from .shared import SharedBySlice
+
+MOST_WAITING_BYTES = 12 << 30
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Size and regularisation of the kernel. Fewer lines are taken where the calibration lines cannot train more."""
+    """Size and regularisation of the kernel, and the lines that it is made of.
+
+    Fewer lines are taken where the calibration lines cannot train more.
+    """
 
     kernel_e1: Annotated[int, "kernel size along E1, in acquired lines, 2 to 12"] = 4
     kernel_e2: Annotated[int, "kernel size along E2, in acquired partitions, 2 to 12"] = 4
@@ -29,6 +37,12 @@ class Parameters:
         "tikhonov regularises by that alone, noise also by the noise that the kernel will meet, for less noise and "
         "more residual aliasing; auto takes noise from R = 4 on",
     ] = "auto"
+    calibration: Annotated[
+        Literal["first", "running", "each", "all"],
+        "which calibration lines an image goes by, where later images of a slice bring some too: first takes the first "
+        "complete ones of its slice and contrast; running the mean of all so far, renewed beside the stream as it "
+        "grows; each the image's own; all the mean of the whole scan, so that no image leaves before the scan's end",
+    ] = "first"
 
     def __post_init__(self) -> None:
         lines = self.kernel_e1, self.kernel_e2
@@ -47,13 +61,12 @@ class Parameters:
 
 
 def start(_scan: Scan, parameters: Parameters) -> Gadget:
-    """Add the kernel to each `Bucket` with R > 1.
+    """Add the kernel to each `Bucket` with R > 1, and the calibration that it is to be reconstructed by.
 
     Images of a slice that share their calibration and sampling share the kernel. Raises ScanError where there are too
     few channels, no calibration lines, or too few of them.
     """
-    kernels: SharedBySlice[_Source, Kernel] = SharedBySlice()
-    return each(Bucket, lambda bucket: _with_kernel(bucket, parameters, kernels))
+    return _Grappa(parameters)
 
 
 @dataclass(frozen=True)
@@ -65,24 +78,64 @@ class _Source:
     size: tuple[int, int]
     snr_units: bool
 
-    def kernel(self, options: KernelOptions) -> Kernel:
+    def kernel(self, options: KernelOptions) -> tuple[Calibration, Kernel]:
         acs, start = self.calibration.kspace, self.calibration.start
-        return fit_kernel(acs, start, self.size, self.lattice, options, self.snr_units)
+        return self.calibration, fit_kernel(acs, start, self.size, self.lattice, options, self.snr_units)
+
+    def is_served_by(self, earlier: "_Source") -> bool:
+        """Whether the kernel of an earlier one does until this one's is made."""
+        return dataclasses.replace(earlier, calibration=self.calibration) == self
 
 
-def _with_kernel(bucket: Bucket, parameters: Parameters, kernels: SharedBySlice[_Source, Kernel]) -> Bucket:
-    (r1, r2), calibration = bucket.lattice.acceleration, bucket.calibration
-    net = r1 * r2
-    if net == 1:
-        return bucket
-    if len(bucket.kspace) < net:
-        raise ScanError(f"data has {len(bucket.kspace)} channels; expected at least {net}, the net acceleration")
-    if calibration is None:
-        needed = (parameters.kernel_e1 - 1) * r1 + 1
-        raise ScanError(
-            f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {bucket.head.idx.slice} has "
-            f"carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
-        )
-    source = _Source(calibration, bucket.lattice, bucket.grid.size, bucket.snr_units)
-    kernel = kernels.get(bucket.head, source, functools.partial(source.kernel, parameters.options))
-    return dataclasses.replace(bucket, kernel=kernel)
+class _Grappa(Gadget):
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._choice = CHOICES[parameters.calibration]()
+        self._kernels: SharedBySlice[_Source, tuple[Calibration, Kernel]] = SharedBySlice()
+        self._waiting: deque[Bucket] = deque()
+        self._n_bytes = 0  # of those that wait
+
+    def take(self, item: Item) -> Iterable[Item]:
+        if not isinstance(item, Bucket) or item.lattice.acceleration == (1, 1):
+            return (item,)
+        self._choice.add(item)
+        if not self._choice.is_late:
+            return (self._with_kernel(item),)
+        self._waiting.append(item)
+        self._n_bytes += item.kspace.nbytes
+        if self._n_bytes > MOST_WAITING_BYTES:
+            raise ScanError(
+                f"images that wait for the end of the scan, for calibration={self._parameters.calibration}, hold more "
+                f"than {MOST_WAITING_BYTES >> 30} GiB of k-space; expected less (calibration=first lets them go)"
+            )
+        return ()
+
+    def end(self) -> Iterator[Item]:
+        while self._waiting:
+            yield self._with_kernel(self._waiting.popleft())
+
+    def failed(self) -> Iterator[Item]:
+        return self.end()
+
+    def close(self) -> None:
+        self._choice.close()
+        self._kernels.close()
+
+    def _with_kernel(self, bucket: Bucket) -> Bucket:
+        (r1, r2), parameters = bucket.lattice.acceleration, self._parameters
+        net = r1 * r2
+        if len(bucket.kspace) < net:
+            raise ScanError(f"data has {len(bucket.kspace)} channels; expected at least {net}, the net acceleration")
+        calibration = self._choice.of(bucket)
+        if calibration is None:
+            needed = (parameters.kernel_e1 - 1) * r1 + 1
+            raise ScanError(
+                f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {bucket.head.idx.slice} "
+                f"has carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
+            )
+        source = _Source(calibration, bucket.lattice, bucket.grid.size, bucket.snr_units)
+        make = functools.partial(source.kernel, parameters.options)
+        serves = source.is_served_by if calibration.n_averaged > 1 else None
+        used, kernel = self._kernels.get(bucket.head, source, make, serves)
+        warnings = bucket.warnings + used.warnings
+        return dataclasses.replace(bucket, kernel=kernel, calibration=used, warnings=warnings)

@@ -1,9 +1,15 @@
 """Results that images of one slice share, as long as all that they depend on is the same."""
 
+import logging
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import ismrmrd
+
+from ..errors import ScanError
+
+log = logging.getLogger(__name__)
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -14,8 +20,16 @@ class SharedBySlice(Generic[Key, Result]):
 
     def __init__(self) -> None:
         self._slices: dict[int, dict[tuple[int, int], tuple[Key, Result]]] = {}
+        self._coming: dict[tuple[int, int, int], tuple[Key, Future[Result]]] = {}
+        self._worker: ThreadPoolExecutor | None = None
 
-    def get(self, head: ismrmrd.AcquisitionHeader, key: Key, make: Callable[[], Result]) -> Result:
+    def get(
+        self,
+        head: ismrmrd.AcquisitionHeader,
+        key: Key,
+        make: Callable[[], Result],
+        serves: Callable[[Key], bool] | None = None,
+    ) -> Result:
         """Find the result that the slice of an image has for a key, or make it.
 
         Parameters
@@ -27,6 +41,9 @@ class SharedBySlice(Generic[Key, Result]):
             are equal to themselves alone.
         make : callable
             Makes the result, where the slice has none for this key.
+        serves : callable, optional
+            Whether the result of an earlier key serves until this one's is made, which then happens beside the stream.
+            An earlier result goes on serving where it cannot be made.
 
         Raises
         ------
@@ -36,7 +53,28 @@ class SharedBySlice(Generic[Key, Result]):
         if key is None:
             raise TypeError("key is None; expected all that the result depends on")
         known = self._slices.setdefault(head.idx.slice, {})
+        place = head.idx.slice, head.idx.contrast, head.idx.set
+        if place in self._coming and self._coming[place][1].done():
+            self._arrived(place, known)
         result = next((result for other, result in known.values() if other == key), None)
+        latest = known.get(place[1:])
+        if result is None and serves is not None and latest is not None and serves(latest[0]):
+            if place not in self._coming:
+                self._worker = self._worker or ThreadPoolExecutor(1, "renewing")
+                self._coming[place] = key, self._worker.submit(make)
+            return latest[1]
         result = make() if result is None else result
-        known[head.idx.contrast, head.idx.set] = key, result
+        known[place[1:]] = key, result
         return result
+
+    def close(self) -> None:
+        """Let go of what nobody waits for any more."""
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)
+
+    def _arrived(self, place: tuple[int, int, int], known: dict[tuple[int, int], tuple[Key, Result]]) -> None:
+        key, made = self._coming.pop(place)
+        try:
+            known[place[1:]] = key, made.result()
+        except ScanError as exc:
+            log.warning("slice %d goes on with its earlier calibration: %s", place[0], exc)

@@ -87,17 +87,18 @@ def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     return _interpolated(_found(images, window, step), step, tuple(images.shape[1:])).to(images.device)
 
 
-def walsh(images: Tensor, reference: int, window: int = 7, step: int = 1) -> Tensor:
-    """Maps as by `inati`, with the phase of Walsh: that of one channel, whose map is real and positive.
+def referred(images: Tensor, reference: Tensor, window: int = 7, step: int = 1) -> Tensor:
+    """Maps as by `inati`, with the phase of one channel, real or virtual, whose map is real and positive.
 
-    The combined image keeps the phase that this channel sees.
+    The combined image keeps the phase that this channel sees, whatever the images are whose maps these are: maps of
+    other images with the same reference leave the phase between them.
 
     Parameters
     ----------
     images : Tensor
         `(channel, e2, e1, ro)` complex64, prewhitened, in any unit; each partition stands alone.
-    reference : int
-        Index of the channel.
+    reference : Tensor
+        `(channel,)` complex64: the weights w of the channel `w^H images`.
     window : int
         Edge of the square neighbourhood in pixels, odd.
     step : int
@@ -110,11 +111,12 @@ def walsh(images: Tensor, reference: int, window: int = 7, step: int = 1) -> Ten
 
     References
     ----------
-    Walsh, Gmitro and Marcellin, MRM 43:682 (2000).
+    Walsh, Gmitro and Marcellin, MRM 43:682 (2000), by a real channel; Buehrer et al., MRM 57:1131 (2007), for the
+    virtual one that holds most of the signal.
     """
-    csm = _found(images, window, step)
-    phase = torch.polar(torch.ones_like(csm.real[reference]), -csm[reference].angle())
-    return _interpolated(csm * phase, step, tuple(images.shape[1:])).to(images.device)
+    csm = inati(images, window, step)
+    seen = torch.tensordot(reference.conj().to(csm.device), csm, dims=1)
+    return csm.mul_(torch.polar(torch.ones_like(seen.real), -seen.angle()))
 
 
 def _found(images: Tensor, window: int, step: int) -> Tensor:

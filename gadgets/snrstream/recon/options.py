@@ -9,9 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .coil_maps import inati, walsh
+from .coil_maps import inati, referred
+from .compression import compression_matrix
 from .grappa import NOISE_FROM, TIKHONOV
 from .lattice import Lattice
+from .sampling import central_window
+
+CENTRAL = 24  # lines and partitions that tell which channels see the most
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,16 @@ class MapOptions:
 
     Parameters
     ----------
-    method : {"inati", "walsh"}
-        They differ in the phase of the maps.
+    method : {"virtual", "walsh", "inati"}
+        They differ in the phase of the maps. `virtual` refers it to the combination of channels that holds most of the
+        signal, `walsh` to the channel that does; `inati` takes the image's own slowly varying phase into the maps.
     window : int
         Edge in pixels of the neighbourhood from which a pixel of the maps is found, odd.
     step : int
         Distance in pixels of those found; the others are interpolated.
     """
 
-    method: Literal["inati", "walsh"] = "inati"
+    method: Literal["virtual", "walsh", "inati"] = "virtual"
     window: int = 7
     step: int = 2
 
@@ -73,19 +78,44 @@ class MapOptions:
         """How many pixels beside a pixel count for its maps."""
         return self.window // 2 + self.step
 
-    def finder(self, signal: Tensor) -> Callable[[Tensor], Tensor]:
-        """What makes maps of coil images `(channel, e2, e1, ro)`, of the whole or of any part in it.
+    def reference(self, signal: Tensor) -> Tensor | None:
+        """The channel, real or virtual, that the phase of the maps is referred to.
+
+        Images whose phases are to be compared need one and the same.
 
         Parameters
         ----------
         signal : Tensor
-            `(channel, ...)` complex64, all that there is: Walsh's phase is that of the channel with most of it,
-            everywhere.
+            `(channel, e2, e1, ro)` complex64: k-space, its centre in the middle.
+
+        Returns
+        -------
+        Tensor or None
+            `(channel,)` complex64, its weights: see `referred`. None where the method takes each image's own phase.
         """
         if self.method == "inati":
+            return None
+        z, y = (central_window(slice(0, n), n, CENTRAL) for n in signal.shape[1:3])
+        central = signal[:, z, y]
+        if self.method == "virtual":
+            weights = compression_matrix(central, 1)[0].conj()
+            first = weights[weights.abs().argmax()]
+            return weights * (first.conj() / first.abs())  # for its own phase is free
+        one = torch.zeros(len(signal), dtype=signal.dtype, device=signal.device)
+        one[torch.linalg.vector_norm(central.flatten(1), dim=1).argmax()] = 1
+        return one
+
+    def finder(self, reference: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """What makes maps of coil images `(channel, e2, e1, ro)`, of the whole or of any part in it.
+
+        Parameters
+        ----------
+        reference : Tensor or None
+            As `reference` gives it.
+        """
+        if reference is None:
             return functools.partial(inati, window=self.window, step=self.step)
-        strongest = int(torch.linalg.vector_norm(signal.flatten(1), dim=1).argmax())
-        return functools.partial(walsh, window=self.window, step=self.step, reference=strongest)
+        return functools.partial(referred, reference=reference, window=self.window, step=self.step)
 
 
 KERNEL, MAPS = KernelOptions(), MapOptions()

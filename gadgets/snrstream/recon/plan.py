@@ -87,7 +87,11 @@ def fit_kernel(
 
 
 def maps_of_calibration(
-    acs: Tensor, start: tuple[int, int], size: tuple[int, int], options: MapOptions = MAPS
+    acs: Tensor,
+    start: tuple[int, int],
+    size: tuple[int, int],
+    options: MapOptions = MAPS,
+    reference: Tensor | None = None,
 ) -> Tensor:
     """Coil maps from calibration lines.
 
@@ -97,13 +101,16 @@ def maps_of_calibration(
         As `fit_kernel` takes them.
     options : MapOptions
         How they are found.
+    reference : Tensor, optional
+        `(channel,)` complex64: what their phase is referred to; by default what `options` takes of `acs`.
 
     Returns
     -------
     Tensor
         csm: `(channel, e2, e1, ro)` complex64, with sum |csm|^2 = 1 in every pixel.
     """
-    return options.finder(acs)(calibration_images(to_image(acs, dims=(-1,)), start, size))
+    reference = options.reference(acs) if reference is None else reference
+    return options.finder(reference)(calibration_images(to_image(acs, dims=(-1,)), start, size))
 
 
 def unmixed(
@@ -160,6 +167,7 @@ class Plan:
         acquired: Acquired,
         kernel: Kernel | None = None,
         maps: MapOptions = MAPS,
+        reference: Tensor | None = None,
     ) -> "Plan":
         """From calibration lines.
 
@@ -175,6 +183,9 @@ class Plan:
             Fitted with the default options where it is needed and not given.
         maps : MapOptions
             How coil maps are found.
+        reference : Tensor, optional
+            `(channel,)` complex64: what their phase is referred to, see `MapOptions.reference`. Images of plans with
+            the same reference have comparable phases.
 
         Raises
         ------
@@ -184,10 +195,12 @@ class Plan:
         size, lattice = acquired.grid.size, acquired.lattice
         if kernel is None and lattice.acceleration != (1, 1):
             kernel = fit_kernel(acs, start, size, lattice)
-        return cls.with_maps(maps_of_calibration(acs, start, size, maps), acquired, kernel)
+        return cls.with_maps(maps_of_calibration(acs, start, size, maps, reference), acquired, kernel)
 
     @classmethod
-    def of_image(cls, kspace: Tensor, acquired: Acquired, maps: MapOptions = MAPS) -> "Plan":
+    def of_image(
+        cls, kspace: Tensor, acquired: Acquired, maps: MapOptions = MAPS, reference: Tensor | None = None
+    ) -> "Plan":
         """From an image without acceleration: by maps of its own.
 
         Parameters
@@ -198,6 +211,8 @@ class Plan:
             Without acceleration.
         maps : MapOptions
             How coil maps are found.
+        reference : Tensor, optional
+            As `of` takes it.
 
         Raises
         ------
@@ -208,7 +223,8 @@ class Plan:
             raise ValueError(
                 f"k-space is sampled at {acquired.lattice}; expected no acceleration, or calibration lines"
             )
-        return cls.with_maps(maps.finder(kspace)(to_image(kspace, dims=(1, 2, 3))), acquired)
+        reference = maps.reference(kspace) if reference is None else reference
+        return cls.with_maps(maps.finder(reference)(to_image(kspace, dims=(1, 2, 3))), acquired)
 
     @classmethod
     def with_maps(cls, csm: Tensor, acquired: Acquired, kernel: Kernel | None = None) -> "Plan":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ScanError
-from ..items import Calibration
+from ..items import Calibration, CalibrationBlock
 from ..recon.fft import acquired_share
 from ..recon.sampling import central_block, central_window
 from .line_store import LineStore
@@ -23,17 +23,31 @@ LEAST_POWER = 1.5
 WHITENED_POWER = 0.5  # data that is fainter than unit noise was not whitened
 
 
-def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) -> tuple[str, ...]:
-    """A warning where calibration lines hold noise alone, for bright images may be reconstructed by them.
+def is_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor) -> bool:
+    """Whether prewhitened lines hold noise alone.
 
     Parameters
     ----------
     kspace : Tensor
         `(channel, e2, e1, ro)` complex64, the lines.
     line_sd : Tensor
-        `(e2, e1)` float32: the noise's SD in each line, above 0.
+        `(e2, e1)` float32: the noise's SD in each line; 0 where there is none.
     sample_sd : Tensor
         `(ro,)` float32: the same along the readout.
+    """
+    acquired = line_sd > 0
+    power = kspace.abs().square().mean(dim=(0, 3)).cpu()[acquired]
+    strongest = float((power / (2 * line_sd[acquired].square() * sample_sd.square().mean())).max())
+    return WHITENED_POWER <= strongest < LEAST_POWER
+
+
+def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) -> tuple[str, ...]:
+    """A warning where calibration lines hold noise alone, for bright images may be reconstructed by them.
+
+    Parameters
+    ----------
+    kspace, line_sd, sample_sd : Tensor
+        As of `is_dark`.
     what : str
         The lines' name in the text.
 
@@ -42,9 +56,7 @@ def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) 
     tuple of str
         The warning, or nothing.
     """
-    noise_power = 2 * line_sd.square() * sample_sd.square().mean()
-    strongest = float((kspace.abs().square().mean(dim=(0, 3)).cpu() / noise_power).max())
-    if not WHITENED_POWER <= strongest < LEAST_POWER:
+    if not is_dark(kspace, line_sd, sample_sd):
         return ()
     return (f"{what} hold hardly more than noise: images that are reconstructed by them may lose signal",)
 
@@ -59,10 +71,13 @@ def find_calibration_block(
 ) -> Calibration:
     """The largest block of calibration lines around k = 0, its central part if large.
 
+    Which lines these are is found at once; they are put together when the calibration is first used, for a scan may
+    bring one with each image, and use few of them.
+
     Parameters
     ----------
     lines : LineStore
-        The calibration lines; it is empty afterwards.
+        The calibration lines, which nobody else may use any more.
     image : LineStore
         Lines of the image, which stand in for those that are missing between calibration lines.
     size : tuple of int
@@ -85,11 +100,12 @@ def find_calibration_block(
         Where k = 0 is not acquired.
     """
     acquired = np.zeros(size, bool)
-    acquired[tuple(lines.lines.T)] = True
-    n_lines, called = int(acquired.sum()), name(lines.lines)
+    own = lines.lines
+    acquired[tuple(own.T)] = True
+    n_lines, called = int(acquired.sum()), name(own)
     if lines.fits(image):
         between = image.lines
-        low, high = lines.lines.min(axis=0), lines.lines.max(axis=0)
+        low, high = own.min(axis=0), own.max(axis=0)
         between = between[np.all((low <= between) & (between <= high), axis=1)]
         acquired[tuple(between.T)] = True
     z, y = central_block(acquired)
@@ -107,16 +123,23 @@ def find_calibration_block(
     z, y = (central_window(full, n, MOST_LINES) for full, n in zip((z, y), size, strict=True))
     places = [(e2, e1) for e2 in range(z.start, z.stop) for e1 in range(y.start, y.stop)]
     rows = {place: row for row, place in enumerate(places)}
-    kspace, sd = lines.take(rows, len(rows))
-    lacking = {place: row for place, row in rows.items() if sd[row] == 0}
-    if lacking:
-        kspace = kspace + image.copy(lacking, len(rows))
-    shape = z.stop - z.start, y.stop - y.start
-    kspace = kspace.reshape(len(kspace), *shape, -1)
-    if snr_units and lines.readout is not None:
-        line_sd = torch.where(sd > 0, sd, 1).reshape(shape)  # of the image come lines of one average
-        sample_sd = acquired_share(*lines.readout, lines.n_encoded, lines.n_pixels).sqrt()
-        warnings += told_if_dark(kspace, line_sd, sample_sd, f"calibration lines {called}")
-    for text in warnings:
-        log.warning(text)
-    return Calibration(kspace.to(device), (z.start, y.start), warnings)
+    stored = set(map(tuple, own.tolist()))
+    lacking = {place: row for place, row in rows.items() if place not in stored}
+    others = image.copy(lacking, len(rows)) if lacking else None
+
+    def found() -> CalibrationBlock:
+        kspace, sd = lines.take(rows, len(rows))
+        if others is not None:
+            kspace = kspace + others
+        shape = z.stop - z.start, y.stop - y.start
+        kspace = kspace.reshape(len(kspace), *shape, -1)
+        told = warnings
+        if snr_units and lines.readout is not None:
+            line_sd = torch.where(sd > 0, sd, 1).reshape(shape)  # of the image come lines of one average
+            sample_sd = acquired_share(*lines.readout, lines.n_encoded, lines.n_pixels).sqrt()
+            told += told_if_dark(kspace, line_sd, sample_sd, f"calibration lines {called}")
+        for text in told:
+            log.warning(text)
+        return CalibrationBlock(kspace.to(device), (z.start, y.start), told)
+
+    return Calibration(found)

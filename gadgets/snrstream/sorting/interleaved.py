@@ -71,9 +71,9 @@ class Interleaved:
             for text in calibration.warnings:
                 log.warning(text)
             for held in waiting:
-                yield _with(held, calibration)
+                yield dataclasses.replace(held, calibration=calibration)
             return
-        yield _with(bucket, self.calibrations[key])
+        yield dataclasses.replace(bucket, calibration=self.calibrations[key])
 
     def end(self) -> None:
         """Tell the end of the scan.
@@ -88,10 +88,6 @@ class Interleaved:
                 f"interleaved calibration of slice {key[0]}: {len(waiting)} repetitions never cover the centre of "
                 f"k-space; expected {self.n_needed} with different lines each"
             )
-
-
-def _with(bucket: Bucket, calibration: Calibration) -> Bucket:
-    return dataclasses.replace(bucket, calibration=calibration, warnings=bucket.warnings + calibration.warnings)
 
 
 def _merged(buckets: list[Bucket]) -> Calibration | None:
@@ -116,4 +112,4 @@ def _merged(buckets: list[Bucket]) -> Calibration | None:
         line_sd = noise[block[0], block[1]].sqrt() / count[block[0], block[1]]
         what = f"central lines of the first {len(buckets)} repetitions of slice {buckets[0].head.idx.slice}"
         warnings = told_if_dark(kspace, line_sd, buckets[0].sample_sd, what)
-    return Calibration(kspace.contiguous(), (block[0].start, block[1].start), warnings)
+    return Calibration.of(kspace.contiguous(), (block[0].start, block[1].start), warnings)

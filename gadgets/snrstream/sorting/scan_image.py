@@ -190,7 +190,7 @@ class ScanImage:
             calibration=calibration,
             voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
             head=self._head,
-            warnings=warnings + own + (calibration.warnings if calibration is not None else ()),
+            warnings=warnings + own,
             snr_units=snr_units,
         )
 

@@ -154,7 +154,8 @@ def _frames(path: Path, n_channels: int | None) -> Iterator[_Frame]:
 
     with ScanFile(path) as scan:
         header = parse_header(scan.header_xml)
-    combine = Chain((("taper", taper.Parameters()), ("coil_combine", coil_combine.Parameters())))
+    # Networks see images without their slowly varying phase.
+    combine = Chain((("taper", taper.Parameters()), ("coil_combine", coil_combine.Parameters(maps="inati"))))
     try:
         for recon in combine.run(tapped(buckets(path, n_channels)), header):
             if not isinstance(recon, ReconImage):

@@ -39,7 +39,7 @@ class WhitenedScan:
         """
         first = self.bucket
         if first.calibration is None:  # or each replica would have coil maps of its own
-            first = dataclasses.replace(first, calibration=Calibration(first.kspace, (0, 0)))
+            first = dataclasses.replace(first, calibration=Calibration.of(first.kspace, (0, 0)))
         buckets = (self._with_noise(first, rng) if k else first for k in range(n_replicas + 1))
         return (item for item in self.steps.run(buckets, self.header) if isinstance(item, ReconImage))
 

@@ -132,7 +132,7 @@ class _SameMaps:
     """Coil maps by Walsh's method, slab after slab; found in the first pass, and the same in those that follow."""
 
     def __init__(self, acs: Tensor) -> None:
-        self.find = MAPS.finder(acs)
+        self.find = MAPS.finder(MAPS.reference(acs))
         self.found: list[Tensor] = []
         self.slab = 0
 

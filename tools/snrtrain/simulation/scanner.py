@@ -169,7 +169,7 @@ def _maps(reference: Tensor, place: tuple[slice, slice], step: int) -> Tensor:
     top, left = place[0].start - rows.start, place[1].start - columns.start
     height, width = (kept.stop - kept.start for kept in place)
     around = reference[:, None, rows, columns]
-    return MapOptions(step=step).finder(around)(around)[:, 0, top : top + height, left : left + width]
+    return MapOptions(step=step).finder(None)(around)[:, 0, top : top + height, left : left + width]
 
 
 def _draw_crop(magnitude: Tensor, crop: int, rng: Generator) -> tuple[slice, slice]:

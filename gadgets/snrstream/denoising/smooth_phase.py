@@ -1,0 +1,33 @@
+"""The slowly varying phase of images, which a network for complex images has learnt to see taken out."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+WINDOW = 7  # pixels, as of the coil maps by Inati, whose images the networks learn from
+
+
+def smooth_phase(image: np.ndarray) -> np.ndarray:
+    """That of the mean over a pixel's neighbourhood.
+
+    Multiplied by its conjugate, an image is nearly real and positive, its noise as white as before; multiplied by it
+    again, it is what it was.
+
+    Parameters
+    ----------
+    image : ndarray
+        `(frame, e1, ro)` complex64.
+
+    Returns
+    -------
+    ndarray
+        The same shape, complex64 of magnitude 1.
+
+    References
+    ----------
+    Inati, Hansen and Kellman, ISMRM 2013, 2672, for the phase of coil maps.
+    """
+    parts = torch.view_as_real(torch.from_numpy(image)).movedim(-1, 1)
+    mean = F.avg_pool2d(parts, WINDOW, 1, WINDOW // 2).movedim(1, -1).contiguous()
+    angle = torch.view_as_complex(mean).angle()
+    return torch.polar(torch.ones_like(angle), angle).numpy()

@@ -1,0 +1,139 @@
+"""Which calibration an image goes by, where a scan brings several for one slice."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from ..errors import ScanError
+from ..items import Bucket, Calibration
+from .calibration_mean import CalibrationMean
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 8  # calibrations that are not put together yet
+
+Place = tuple[int, int, int]  # slice, contrast, set
+
+
+class Choice(Protocol):
+    """Which calibration the images of one scan go by.
+
+    Attributes
+    ----------
+    is_late : bool
+        Whether it is only known once the calibrations of all images have been added.
+    """
+
+    is_late: bool = False
+
+    def add(self, bucket: Bucket) -> None:
+        """Learn of an image's own calibration, if it has one. Each image is added before it is asked for."""
+
+    def of(self, bucket: Bucket) -> Calibration | None:
+        """The calibration that an image is to go by; None where there is none."""
+
+    def close(self) -> None:
+        """Let go of what nobody waits for any more."""
+        return None
+
+
+class _Each(Choice):
+    """The image's own, or the latest before it."""
+
+    def add(self, bucket: Bucket) -> None:
+        pass
+
+    def of(self, bucket: Bucket) -> Calibration | None:
+        return bucket.calibration
+
+
+class _First(Choice):
+    """The first complete one of a slice and contrast serves its later images: their plan stays the same.
+
+    Complete is one without a warning. Until it comes, images go by the first that there is.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[int, int], Calibration] = {}
+
+    def add(self, bucket: Bucket) -> None:
+        own, first = bucket.calibration, self.of(bucket)
+        if own is not None and (first is None or (first.warnings and not own.warnings)):
+            self._first[_place(bucket)[:2]] = own
+
+    def of(self, bucket: Bucket) -> Calibration | None:
+        return self._first.get(_place(bucket)[:2])
+
+
+class _All(Choice):
+    """The mean of all that the scan brings for a slice, contrast and set."""
+
+    is_late = True
+
+    def __init__(self) -> None:
+        self._means: dict[Place, CalibrationMean] = {}
+        self._used: dict[Place, Calibration] = {}
+        self._latest: dict[Place, Calibration] = {}
+
+    def add(self, bucket: Bucket) -> None:
+        place, own = _place(bucket), bucket.calibration
+        if own is None or own is self._latest.get(place):
+            return
+        self._latest[place] = own
+        if place in self._means:
+            self._join(place, own)
+        else:
+            self._means[place] = CalibrationMean(own)
+
+    def of(self, bucket: Bucket) -> Calibration | None:
+        place = _place(bucket)
+        if place in self._means and place not in self._used:
+            self._used[place] = self._means[place].calibration()
+        return self._used.get(place)
+
+    def _join(self, place: Place, calibration: Calibration) -> None:
+        try:
+            self._means[place].add(calibration)
+        except ScanError as exc:
+            log.warning("calibration lines of slice %d do not join the others: %s", place[0], exc)
+
+
+class _Running(_All):
+    """The mean of all so far of a slice, contrast and set, renewed whenever it holds twice as many as the one in use.
+
+    Then its noise has fallen to 0.7 of what it was. The calibrations are put together and averaged by a thread beside
+    the stream: an image goes by the mean that is there. Where that thread falls far behind, some do not join.
+    """
+
+    is_late = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._worker = ThreadPoolExecutor(1, "averaging")
+        self._waiting: list[Future[None]] = []
+
+    def close(self) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+    def _join(self, place: Place, calibration: Calibration) -> None:
+        for joining in self._waiting:
+            if joining.done():
+                joining.result()  # or what went wrong
+        self._waiting = [joining for joining in self._waiting if not joining.done()]
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(self._worker.submit(self._renew, place, calibration))
+
+    def _renew(self, place: Place, calibration: Calibration) -> None:
+        super()._join(place, calibration)
+        mean, used = self._means[place], self._used[place]
+        if mean.n >= 2 * used.n_averaged or (used.warnings and not mean.warnings):
+            self._used[place] = mean.calibration()
+
+
+CHOICES: dict[str, Callable[[], Choice]] = {"first": _First, "running": _Running, "each": _Each, "all": _All}
+
+
+def _place(bucket: Bucket) -> Place:
+    idx = bucket.head.idx
+    return idx.slice, idx.contrast, idx.set
