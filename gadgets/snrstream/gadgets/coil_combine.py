@@ -90,6 +90,10 @@ class _Combiner(Gadget):
     def take(self, item: Item) -> Iterable[Item]:
         return (self._combined(item) if isinstance(item, Bucket) else item,)
 
+    def pause(self) -> Iterable[Item]:
+        self._plans.pause()
+        return ()
+
     def close(self) -> None:
         self._plans.close()
 

@@ -110,6 +110,11 @@ class _Grappa(Gadget):
             )
         return ()
 
+    def pause(self) -> Iterable[Item]:
+        self._choice.pause()
+        self._kernels.pause()
+        return ()
+
     def end(self) -> Iterator[Item]:
         while self._waiting:
             yield self._with_kernel(self._waiting.popleft())

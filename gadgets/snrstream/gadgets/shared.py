@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
+Place = tuple[int, int, int]  # slice, contrast, set
 
 
 class SharedBySlice(Generic[Key, Result]):
@@ -20,7 +21,8 @@ class SharedBySlice(Generic[Key, Result]):
 
     def __init__(self) -> None:
         self._slices: dict[int, dict[tuple[int, int], tuple[Key, Result]]] = {}
-        self._coming: dict[tuple[int, int, int], tuple[Key, Future[Result]]] = {}
+        self._due: dict[Place, tuple[Key, Callable[[], Result]]] = {}
+        self._coming: dict[Place, tuple[Key, Future[Result]]] = {}
         self._worker: ThreadPoolExecutor | None = None
 
     def get(
@@ -42,8 +44,8 @@ class SharedBySlice(Generic[Key, Result]):
         make : callable
             Makes the result, where the slice has none for this key.
         serves : callable, optional
-            Whether the result of an earlier key serves until this one's is made, which then happens beside the stream.
-            An earlier result goes on serving where it cannot be made.
+            Whether the result of an earlier key serves until this one's is made. That happens beside the stream, from
+            the next `pause` on, or the next image's question. The earlier result goes on serving where it fails.
 
         Raises
         ------
@@ -59,20 +61,27 @@ class SharedBySlice(Generic[Key, Result]):
         result = next((result for other, result in known.values() if other == key), None)
         latest = known.get(place[1:])
         if result is None and serves is not None and latest is not None and serves(latest[0]):
+            self.pause()
             if place not in self._coming:
-                self._worker = self._worker or ThreadPoolExecutor(1, "renewing")
-                self._coming[place] = key, self._worker.submit(make)
+                self._due[place] = key, make
             return latest[1]
         result = make() if result is None else result
         known[place[1:]] = key, result
         return result
+
+    def pause(self) -> None:
+        """Begin to make what is due, for no image is on its way."""
+        while self._due:
+            place, (key, make) = self._due.popitem()
+            self._worker = self._worker or ThreadPoolExecutor(1, "renewing")
+            self._coming[place] = key, self._worker.submit(make)
 
     def close(self) -> None:
         """Let go of what nobody waits for any more."""
         if self._worker is not None:
             self._worker.shutdown(cancel_futures=True)
 
-    def _arrived(self, place: tuple[int, int, int], known: dict[tuple[int, int], tuple[Key, Result]]) -> None:
+    def _arrived(self, place: Place, known: dict[tuple[int, int], tuple[Key, Result]]) -> None:
         key, made = self._coming.pop(place)
         try:
             known[place[1:]] = key, made.result()

@@ -33,6 +33,10 @@ class Choice(Protocol):
     def of(self, bucket: Bucket) -> Calibration | None:
         """The calibration that an image is to go by; None where there is none."""
 
+    def pause(self) -> None:
+        """Work beside the stream, for no image is on its way."""
+        return None
+
     def close(self) -> None:
         """Let go of what nobody waits for any more."""
         return None
@@ -103,7 +107,8 @@ class _Running(_All):
     """The mean of all so far of a slice, contrast and set, renewed whenever it holds twice as many as the one in use.
 
     Then its noise has fallen to 0.7 of what it was. The calibrations are put together and averaged by a thread beside
-    the stream: an image goes by the mean that is there. Where that thread falls far behind, some do not join.
+    the stream, which begins once the image that brought them has left: an image goes by the mean that is there. Where
+    that thread falls far behind, some do not join.
     """
 
     is_late = False
@@ -111,18 +116,24 @@ class _Running(_All):
     def __init__(self) -> None:
         super().__init__()
         self._worker = ThreadPoolExecutor(1, "averaging")
-        self._waiting: list[Future[None]] = []
+        self._due: list[tuple[Place, Calibration]] = []
+        self._joining: list[Future[None]] = []
+
+    def pause(self) -> None:
+        for joining in self._joining:
+            if joining.done():
+                joining.result()  # or what went wrong
+        self._joining = [joining for joining in self._joining if not joining.done()]
+        for place, calibration in self._due[: MOST_WAITING - len(self._joining)]:
+            self._joining.append(self._worker.submit(self._renew, place, calibration))
+        self._due = []
 
     def close(self) -> None:
         self._worker.shutdown(cancel_futures=True)
 
     def _join(self, place: Place, calibration: Calibration) -> None:
-        for joining in self._waiting:
-            if joining.done():
-                joining.result()  # or what went wrong
-        self._waiting = [joining for joining in self._waiting if not joining.done()]
-        if len(self._waiting) < MOST_WAITING:
-            self._waiting.append(self._worker.submit(self._renew, place, calibration))
+        self.pause()  # with those of the images before, where the source does not pause
+        self._due.append((place, calibration))
 
     def _renew(self, place: Place, calibration: Calibration) -> None:
         super()._join(place, calibration)

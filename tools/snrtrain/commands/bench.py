@@ -18,7 +18,7 @@ import sys
 import torch
 
 from snrstream.errors import ConfigurationError
-from snrtrain.benchmarks import denoise, peers, stages, stream, wire
+from snrtrain.benchmarks import denoise, peers, repeated_calibration, stages, stream, wire
 from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.benchmarks.timing import Row, show
 from snrtrain.commands.parser import Parser
@@ -52,7 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; ratios to the bare FFT of the coil images, "
         "but for rows that say times"
     )
-    show(recon(options.only) if options.what == "recon" else stream.rows(options.repetitions))
+    if options.what == "recon":
+        show(recon(options.only))
+    else:
+        show(stream.rows(options.repetitions) + repeated_calibration.rows(options.repetitions))
     return 0
 
 
