@@ -161,7 +161,7 @@ def test_how_many_maps_of_a_slice_are_kept(order, most: int) -> None:
     kept, counts = KeptGMaps(), []
     for kind, counters in itertools.islice(order, 3000):
         if kind == "map":
-            kept.add(sent(kind, counters), gmap.copy())
+            kept.add([sent(kind, counters)], gmap.copy())
         else:
             kept.passed(sent(kind, counters))
         counts.append(len(kept.values()))
@@ -173,8 +173,39 @@ def test_maps_whose_images_never_come_are_bounded_in_bytes() -> None:
     kept = KeptGMaps(most_bytes=10 * gmap.nbytes)
     for repetition in range(300):
         for slice_ in range(3):
-            kept.add(sent("map", (slice_, 0, 0, 0, repetition)), gmap * repetition)
+            kept.add([sent("map", (slice_, 0, 0, 0, repetition))], gmap * repetition)
     assert sum(each.nbytes for each in kept.values()) <= (10 + 3) * gmap.nbytes
     for slice_ in range(3):
         latest = kept.of(sent("image", (slice_, 0, 0, 0, 1000)), gmap.shape)
         assert latest is not None and latest[0, 0] == 299
+
+
+def test_a_map_of_many_images_counts_once() -> None:
+    """One map for each ten repetitions of three sets, whose images never come: as many are kept as single ones."""
+    gmap = np.ones((64, 64), np.float32)
+    kept = KeptGMaps(most_bytes=10 * gmap.nbytes)
+    for first in range(0, 3000, 10):
+        heads = [sent("map", (0, 0, 0, set_, first + n)) for set_ in range(3) for n in range(10)]
+        kept.add(heads, gmap * first)
+        assert len(kept.values()) == min(1 + first // 10, 10)
+    for repetition in range(2900, 3000):
+        for set_ in range(3):
+            found = kept.of(sent("image", (0, 0, 0, set_, repetition)), gmap.shape)
+            assert found is not None and found[0, 0] == repetition // 10 * 10
+
+
+def averaged() -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]]]]:
+    """Message after message the counters of a map's images, and of the images."""
+    for first in itertools.count(step=10):
+        counters = [(0, 0, 0, set_, first + n) for set_ in range(2) for n in range(10)]
+        yield counters, counters
+
+
+def test_an_endless_series_of_shared_maps_keeps_two() -> None:
+    """The one whose images came last, and the one that has come since."""
+    kept = KeptGMaps()
+    for heads, of_images in itertools.islice(averaged(), 300):
+        kept.add([sent("map", counters) for counters in heads], np.ones(SHAPES[0], np.float32))
+        assert len(kept.values()) <= 2
+        for counters in of_images:
+            kept.passed(sent("image", counters))
