@@ -1,5 +1,6 @@
 """g-maps and images in the orders in which Gadgetron sends them: who gets which map, and how many maps are kept."""
 
+import collections
 import gc
 import itertools
 import tracemalloc
@@ -8,12 +9,14 @@ from collections.abc import Iterator
 import ismrmrd
 import numpy as np
 import pytest
+from gadgetron.types.image_array import ImageArray
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snrstream.gadgetron.gmaps import KeptGMaps
 from snrstream.gadgetron.images import recon_images
 from snrstream.items import ReconImage
+from snrtrain.benchmarks import gadgetron_objects
 
 from .. import scans
 
@@ -209,3 +212,32 @@ def test_an_endless_series_of_shared_maps_keeps_two() -> None:
         assert len(kept.values()) <= 2
         for counters in of_images:
             kept.passed(sent("image", counters))
+
+
+def test_an_endless_series_of_arrays_takes_no_more_memory_than_a_short_one() -> None:
+    """Ten repetitions of two sets in each, under one map: by Python's own count, after 20 and after 120 of them."""
+    shape, per_message = (64, 64), 20
+
+    def stream() -> Iterator[ImageArray]:
+        for first in itertools.count(step=10):
+            pixels = np.full((1, 2, 10, 1, 1, *shape), 1 + 1j, np.complex64)
+            array = gadgetron_objects.image_array(pixels, per_message * [{}])
+            for head in array.headers.ravel():
+                head.repetition += first
+            yield gadgetron_objects.gmap_array(np.full((1, 1, 1, 1, 1, *shape), first), array)
+            yield array
+
+    out = recon_images(stream(), HEADER)
+
+    def bytes_after(n_messages: int) -> int:
+        collections.deque(itertools.islice(out, n_messages * per_message), maxlen=0)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = bytes_after(20)
+        grown = bytes_after(100) - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 2 * 4 * np.prod(shape)  # all maps kept, it would be 100

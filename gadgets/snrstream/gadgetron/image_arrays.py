@@ -34,7 +34,7 @@ def images_of(array: ImageArray) -> Iterator[tuple[ismrmrd.Image, Sequence[ismrm
     """
     pixels, headers, n_sets = array.data.shape[4:], array.headers.shape, len(array.meta)
     n_images = math.prod(pixels)
-    if not (len(pixels) == len(headers) == 3 and all(map(_match, pixels, headers))) or (
+    if not (array.data.size and len(pixels) == len(headers) == 3 and all(map(_match, pixels, headers))) or (
         n_sets not in (0, 1, n_images, array.headers.size)
     ):
         raise ScanError(
