@@ -2,8 +2,8 @@
 
 Behind header and trajectory: how many bytes follow (uint32); how many numbers they hold (uint64), scale (float32) and
 bits (uint8); then the numbers, real and imaginary parts in turn: integers in two's complement of so many bits each, the
-first in the lowest bits of the first byte, without gaps. A sample is its integer by the scale. An acquisition without
-samples ends with its trajectory.
+first in the lowest bits of the first byte, without gaps. A number is its integer divided by the scale. An acquisition
+without samples ends with its trajectory.
 
 References: NHLBICompression.h, CompressedFloatBuffer.cpp and GadgetIsmrmrdReader.cpp of Gadgetron 4.7.
 """
@@ -20,7 +20,6 @@ from .sizes import ACQUISITION_SHAPE, ACQUISITION_START, U32, Limits, too_long
 
 PACKED_HEAD = struct.Struct("<QfB")  # numbers, scale, bits
 MOST_BITS = 31
-NHLBI = mask_of(ismrmrd.ACQ_COMPRESSION2)
 OTHERS = {
     ismrmrd.ACQ_COMPRESSION1: "ACQ_COMPRESSION1, ZFP: the client's option -Z",
     ismrmrd.ACQ_COMPRESSION3: "ACQ_COMPRESSION3, which Gadgetron does not use",
