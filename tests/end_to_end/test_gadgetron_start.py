@@ -22,7 +22,8 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigText, Fault, Header
 from snrstream.wire.scan_file import ScanFile
-from tests.processes import fresh
+from snrtrain.benchmarks import dying_clients
+from tests.processes import forked, fresh
 
 from .conftest import ENVIRONMENT, exchange, started_module
 
@@ -242,6 +243,12 @@ def test_the_module_ends_where_its_peer_does_nothing_more(part: str, peer: str, 
             assert isinstance(fault, Fault) and "sent nothing for 0.5 s" in fault.text and isinstance(close, Close)
         assert process.wait(60) == 1
     assert "Gadgetron sent nothing for 0.5 s" in log.read_text() and "Traceback" not in log.read_text()
+
+
+def test_clients_that_die_at_random_moments_leave_no_module_behind() -> None:
+    """A short form of `make soak`. 0 is right as well: Gadgetron closes in order where its client dies."""
+    ends = dying_clients.die(6, 0, forked)
+    assert sum(ends.values()) == 6 and set(ends) <= {"status 0", "status 1"}
 
 
 @pytest.mark.parametrize("end", ["open", "half-closed", "reset", "closed"])
