@@ -94,18 +94,17 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
 
 def leave(status: int) -> NoReturn:
-    """End the process, without the destructors of C++ libraries where a thread was left behind.
+    """End the process, without the destructors of C++ libraries where another thread still runs.
 
-    It still computes with what they would destroy: torch aborts then, and the status is lost.
+    It may compute with what they would destroy, or be ended by Python inside of C++: torch aborts then, and the status
+    is lost.
 
     Parameters
     ----------
     status : int
         Of the process.
     """
-    with _lock:
-        computes = any(thread.is_alive() for _, thread in _left_behind)
-    if not computes:
+    if threading.active_count() == 1:
         sys.exit(status)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
