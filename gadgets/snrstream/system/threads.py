@@ -1,10 +1,14 @@
-"""How many threads a scan's reconstruction uses."""
+"""How many threads a scan's reconstruction uses, and work that is spread over the cores."""
 
 import contextlib
+import functools
 import os
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Part = TypeVar("Part")
 
 OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # what one that is loaded goes by
 
@@ -86,3 +90,48 @@ def limit_this_thread() -> None:
         import torch
 
         torch.set_num_threads(_limit)
+
+
+def spread(work: Callable[[Part], None], parts: Sequence[Part]) -> None:
+    """Do parts of a work that do not depend on each other, on all usable cores where threads are limited.
+
+    That is in our hosts and in the public API. All scans of the process share one thread for each core, whatever each
+    may use itself, so that cores which idle help, and never more threads run than there are cores. Elsewhere, as in
+    a notebook or in training, the calling thread does all.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a part. It must not call `spread`.
+    parts : sequence
+        What it takes, the same on every machine, so that the result is.
+
+    Raises
+    ------
+    Exception
+        What the first part that fails raises.
+    """
+    if _limit is None or len(parts) == 1 or usable_cores() == 1:
+        for part in parts:
+            work(part)
+        return
+    with _lock:
+        pool = _pool()
+    for _ in pool.map(work, parts):
+        pass
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(usable_cores(), "core", initializer=_single)
+
+
+def _single() -> None:
+    import torch
+
+    torch.set_num_threads(1)
