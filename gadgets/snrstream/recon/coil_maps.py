@@ -139,7 +139,7 @@ def _found(images: Tensor, window: int, step: int) -> Tensor:
         partition, y = part
         out = found[:, partition, y : y + ROWS_AT_ONCE]
         first, stop = y * step - half, (y + out.shape[1] - 1) * step + half + 1
-        rows = last[partition * step, max(first, 0) : stop]
+        rows = last[partition * step, max(first, 0) : stop].contiguous()
         above = max(-first, 0)
         padded = F.pad(torch.view_as_real(rows), (0, 0, 0, 0, half, half, above, stop - first - above - len(rows)))
         real, imag = (padded[..., n].contiguous().numpy() for n in (0, 1))
