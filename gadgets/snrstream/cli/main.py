@@ -36,9 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
     int
         The exit status: 0, or 1 for a failure, of which one line on stderr tells; 130 after SIGINT, 143 after SIGTERM.
     """
-    # numpy multiplies small matrices only, one for each acquisition. Its threads gain nothing there, and wait
-    # for each other a thousand times as long as the product takes where the cores are busy.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = parser().parse_args(arguments)
     serves = options.command == "serve"
     logging.basicConfig(

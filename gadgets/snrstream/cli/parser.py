@@ -46,7 +46,9 @@ def parser() -> Parser:
         "--from-stream", action="store_true", help="in place of SCAN: a stream on stdin, its images on stdout"
     )
     for command in (recon, serve):
-        command.add_argument("--threads", type=_count, default=1, help="of one scan's reconstruction (%(default)s)")
+        command.add_argument(
+            "--threads", type=_count, default=1, help="of one scan's frames; calibration takes all cores (%(default)s)"
+        )
     for command in (recon, serve, gadgets):
         command.add_argument(
             "--gadgets", metavar="FOLDER", type=Path, help="gadgets of your own, which pipelines may name"

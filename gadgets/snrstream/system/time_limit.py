@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from .threads import limit_this_thread
+
 Result = TypeVar("Result")
 
 GRACE_S = 1.0  # for work that was told to end, which takes until its present step is done
@@ -72,6 +74,7 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
     def run() -> None:
         try:
+            limit_this_thread()
             answer.set_result(work())
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it is raised again in the caller's thread
             answer.set_exception(exc)
