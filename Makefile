@@ -4,7 +4,7 @@
 # make types  mypy
 # make check  lint, types and test
 # make soak   what takes hours: memory over 2,000 repetitions and 200 scans, a volume of 320 x 320 x 256 (16 GiB of
-#             memory and disk), 100,000 mutated sessions
+#             memory and disk), 200 clients that die, 100,000 mutated sessions
 # make image  the container, where a Docker engine runs
 
 PYTHON ?= python3
@@ -33,6 +33,7 @@ soak: .venv/installed
 	$(BIN)/python tools/soak.py repetitions
 	$(BIN)/python tools/soak.py volume
 	$(BIN)/python tools/soak.py scans
+	$(BIN)/python tools/soak.py clients
 	$(BIN)/python tools/soak.py fuzz
 
 image:

@@ -35,8 +35,8 @@ def reconstruct(
 ) -> list[ReconImage]:
     """Reconstruct raw data by a pipeline, up to the images as they are before they are scaled for consoles and files.
 
-    A noise measurement in the scan is kept by the scan's id for later ones, as at the scanner. One thread of torch is
-    used meanwhile.
+    A noise measurement in the scan is kept by the scan's id for later ones, as at the scanner. Meanwhile torch, OpenMP
+    and BLAS use one thread each, and calibration all cores; afterwards they use as many as before.
 
     Parameters
     ----------

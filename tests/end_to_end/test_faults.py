@@ -21,10 +21,10 @@ import pytest
 
 from snrstream.gadgets import coil_combine
 from snrstream.gadgets.gadget import Gadget
-from snrstream.hosts import conversation
+from snrstream.hosts import conversation, failure
 from snrstream.hosts.conversation import Options
 from snrstream.hosts.link import Link
-from snrstream.hosts.server import Server, listen
+from snrstream.hosts.server import ROOM_SECONDS, Server, listen
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
@@ -137,7 +137,7 @@ def test_a_gadget_that_raises(moment: str, monkeypatch, tmp_path: Path, expected
 
 def test_a_scan_that_failed_is_kept_whole_though_it_pauses(tmp_path: Path, monkeypatch) -> None:
     """Its client hears of the failure in the pause."""
-    monkeypatch.setattr(conversation, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(failure, "SILENCE_SECONDS", 0.2)
     (noise, first, *lines) = small_scan.acquisitions()
     first.idx.kspace_encode_step_1 = 500
     with inside(Options(keep_raw=tmp_path)) as address:
@@ -156,7 +156,7 @@ def test_a_scan_that_failed_is_kept_whole_though_it_pauses(tmp_path: Path, monke
 
 def test_a_client_that_dribbles_after_its_failure_is_let_go(monkeypatch, expected: list[bytes]) -> None:
     monkeypatch.setattr(conversation, "DRAIN_SECONDS", 0.5)
-    monkeypatch.setattr(conversation, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(failure, "SILENCE_SECONDS", 0.2)
     with inside(Options(clients=1)) as address:
         sock, link = dial(address)
         with sock:
@@ -294,6 +294,36 @@ def test_a_gadgetron_that_dialled_us_gets_its_error_message(server) -> None:
     xml = b'<configuration><gadget name="nope"/></configuration>'
     (answer,) = converse(server[:2], [ConfigText(xml), *SCAN[1:]])
     assert isinstance(answer, Fault) and "unknown gadget 'nope'" in answer.text
+
+
+def test_a_failure_is_told_to_a_gadgetron_a_while_after_its_close(server) -> None:
+    """Which may crash where it hears of one right as it closes."""
+    sock, link = dial(server[:2])
+    with sock:
+        for message in [UNUSABLE, *SCAN[1:]]:
+            link.send(message)
+        closed_at = time.monotonic()
+        link.send(Close())
+        assert sock.recv(1) == b"\x08" and time.monotonic() - closed_at >= 0.03
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_gadgetron_too_many_gets_its_error_message(late: bool) -> None:
+    """late: what tells that it is one comes as it has been refused already."""
+    with inside(Options(clients=1)) as address:
+        other, _ = dial(address)
+        with other:
+            sock, link = dial(address)
+            with sock:
+                time.sleep(ROOM_SECONDS + 0.5 if late else 0.0)
+                for message in [
+                    ConfigText(b'<configuration><gadget name="noise_adjust"/></configuration>'),
+                    *SCAN[1:],
+                    Close(),
+                ]:
+                    link.send(message)
+                (fault,) = link
+    assert isinstance(fault, Fault) and fault.text.startswith("snrstream: server is busy: it has 1 clients")
 
 
 @pytest.fixture

@@ -127,6 +127,44 @@ def test_the_module_gives_the_same_of_what_a_real_gadgetron_sent(name: str, modu
     require_same(name, module, *captured(PIPELINES[name][2], test_data))
 
 
+@pytest.mark.parametrize("average_n", [False, True])
+@pytest.mark.parametrize("average_s", [False, True])
+def test_repetitions_sets_and_slices_are_denoised_each_with_its_own_gmap(module, test_data, average_n, average_s):
+    """What a real Gadgetron sent, multiplied as it would send a longer scan, with average_all_ref_N and _S either way.
+
+    Against each image alone behind its own map, as ImageArraySplit would send them.
+    """
+    header, (gfactor, _, array) = captured("image_array", test_data)
+    part, (n_n, n_s, n_slices) = (slice(60, 108), slice(40, 104)), (3, 2, 2)
+    scale = 1 + 0.2 * np.random.default_rng(5).random((2, n_slices, n_s, n_n, 1, 1, 1, 1))
+    pixels = (scale[0] * array.data.T[..., *part]).astype(np.complex64)
+    g = (scale[1] * gfactor.data.T[..., *part]).astype(np.complex64)[
+        :, : 1 if average_s else n_s, : 1 if average_n else n_n
+    ]
+    meta = ismrmrd.Meta.deserialize(array.meta[0])
+    fields = {name: getattr(array.headers[0, 0, 0], name) for name in ("field_of_view", "read_dir", "phase_dir")}
+    images = gadgetron_objects.image_array(pixels, n_n * n_s * n_slices * [meta], image_series_index=1, **fields)
+    gmaps = gadgetron_objects.gmap_array(g, images)
+    configuration = our_part("denoise_image_arrays")
+    got = exchange(module, configuration, header, [gmaps, images])
+    expected = []
+    for slice_, s, n in np.ndindex(n_slices, n_s, n_n):
+        alone = [
+            ismrmrd.Image.from_array(data, transpose=False, repetition=n, set=s, slice=slice_, **fields)
+            for data in (g[slice_, min(s, g.shape[1] - 1), min(n, g.shape[2] - 1)], pixels[slice_, s, n])
+        ]
+        for image, role in zip(alone, ("Gfactor", "Image"), strict=True):
+            image.meta = ismrmrd.Meta({**meta, "GADGETRON_DataRole": role})
+        expected += list(parse_chain(configuration, "t").run(alone, parse_header(header)))
+    assert [image.image_series_index for image in got] == 12 * [1, 20, 2]
+    for ours, wanted in zip(got, expected, strict=True):
+        place = [(image.slice, image.set, image.repetition, image.image_series_index) for image in (ours, wanted)]
+        assert place[0] == place[1] and np.abs(ours.data.astype(float) - wanted.data).max() <= 1
+        assert "SNRSTREAM_warning" not in ours.meta
+    original, denoised = (np.stack([i.data for i in got if i.image_series_index == n]).astype(float) for n in (1, 2))
+    assert (np.abs(original - denoised).std(axis=(1, 2, 3, 4)) > 1).all()
+
+
 def require_same(name: str, module: socket.socket, header: bytes, items: list) -> None:
     """A pipeline's images by the module and by the embedded host, bit for bit."""
     configuration = our_part(name)

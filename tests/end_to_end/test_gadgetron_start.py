@@ -3,9 +3,11 @@
 import importlib.metadata
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import ismrmrd
@@ -15,16 +17,19 @@ from gadgetron.external.connection import Connection
 
 from snrstream.hosts.gadgetron_module import chain
 from snrstream.hosts.link import Link
+from snrstream.hosts.spool import can_read
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigText, Fault, Header
 from snrstream.wire.scan_file import ScanFile
-from tests.processes import fresh
+from snrtrain.benchmarks import dying_clients
+from tests.processes import forked, fresh
 
 from .conftest import ENVIRONMENT, exchange, started_module
 
 CONFIGURATION = b'<configuration><gadget name="noise_adjust"/></configuration>'
 RECONSTRUCTION = b'<configuration><gadget name="noise_adjust"/><gadget name="accumulate"/></configuration>'
+LEAST_SECONDS = 0.03  # in which no Gadgetron of 150 crashed
 MOST_LINES = 30  # on stderr, of a scan: its start, its end and what happens once
 
 
@@ -206,3 +211,62 @@ def test_the_hook_names_the_start_line_of_the_configurations() -> None:
     """The file's only line is for `python -m gadgetron PORT snrstream.gadgetron TARGET`."""
     (line,) = (Path(ENVIRONMENT["PYTHONPATH"]) / "snrstream_gadgetron.pth").read_text().splitlines()
     assert line.startswith("import ") and '["-m", "gadgetron", "snrstream.gadgetron"]' in line
+
+
+def test_a_failure_is_told_a_while_after_close(scan, tmp_path) -> None:
+    """Gadgetron may crash where it hears of one while it sends, or as it closes: not before, and not at once."""
+    with started_module(tmp_path / "log") as (sock, _):
+        sock.sendall(
+            encode(ConfigText(b'<configuration><gadget name="nope"/></configuration>')) + encode(Header(scan[0]))
+        )
+        for acquisition in scan[1][:20]:
+            sock.sendall(encode(acquisition))
+            time.sleep(0.02)
+        assert not can_read(sock)
+        closed_at = time.monotonic()
+        sock.sendall(encode(Close()))
+        first = sock.recv(1)
+        assert time.monotonic() - closed_at >= LEAST_SECONDS
+        assert first == b"\x08"
+
+
+@pytest.mark.parametrize("peer", ["silent", "dead"])
+@pytest.mark.parametrize("part", PARTS)
+def test_the_module_ends_where_its_peer_does_nothing_more(part: str, peer: str, scan, tmp_path) -> None:
+    """And keeps the socket open. silent: it reads on; dead: it does not."""
+    header, acquisitions = scan
+    log = tmp_path / "log"
+    with started_module(log, SNRSTREAM_PATIENCE="0.5") as (sock, process):
+        sock.sendall(PARTS[part](*map(encode, (ConfigText(CONFIGURATION), Header(header), acquisitions[0]))))
+        if peer == "silent":
+            *_, fault, close = read_all(sock)
+            assert isinstance(fault, Fault) and "sent nothing for 0.5 s" in fault.text and isinstance(close, Close)
+        assert process.wait(60) == 1
+    assert "Gadgetron sent nothing for 0.5 s" in log.read_text() and "Traceback" not in log.read_text()
+
+
+def test_clients_that_die_at_random_moments_leave_no_module_behind() -> None:
+    """A short form of `make soak`. 0 is right as well: Gadgetron closes in order where its client dies."""
+    ends = dying_clients.die(6, 0, forked)
+    assert sum(ends.values()) == 6 and set(ends) <= {"status 0", "status 1"}
+
+
+@pytest.mark.parametrize("end", ["open", "half-closed", "reset", "closed"])
+@pytest.mark.parametrize("whole", [True, False], ids=["after CLOSE", "in mid-scan"])
+def test_the_module_ends_where_its_peer_takes_nothing(end: str, whole: bool, scan, tmp_path) -> None:
+    """In the middle of an item that it sends: more goes back than the buffers between the two can hold."""
+    line = ismrmrd.Acquisition(scan[1][1].getHead(), np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32))
+    line.resize(number_of_samples=8192, active_channels=len(scan[1][0].data))
+    log = tmp_path / "log"
+    with started_module(log, SNRSTREAM_PATIENCE="0.5") as (sock, process):
+        opening = [ConfigText(CONFIGURATION), Header(scan[0]), scan[1][0]]
+        sock.sendall(b"".join(map(encode, opening)) + 30 * encode(line) + (encode(Close()) if whole else b""))
+        if end == "half-closed":
+            sock.shutdown(socket.SHUT_WR)
+        elif end == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if end in ("reset", "closed"):
+            sock.close()
+        assert process.wait(60) == 1
+    assert re.search(r"ERROR.* Gadgetron (took nothing for 0.5 s|went away)", log.read_text())
+    assert "Traceback" not in log.read_text()

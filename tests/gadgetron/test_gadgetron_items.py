@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import ctypes
+import re
 
 import ismrmrd
 import numpy as np
@@ -197,6 +198,107 @@ def test_an_image_array_with_its_gmaps() -> None:
         assert tuple(item.head.physiology_time_stamp) == (9, 10, 11) and tuple(item.head.user_int) == tuple(range(8))
 
 
+AVERAGED = [(n, s) for n in (False, True) for s in (False, True)]
+
+
+@pytest.mark.parametrize(("average_n", "average_s"), AVERAGED)
+@pytest.mark.parametrize(("n_n", "n_s", "n_slices"), [(6, 1, 1), (3, 2, 2), (1, 2, 3), (2, 3, 1)])
+def test_gmaps_of_an_averaged_calibration_serve_all_their_images(n_n, n_s, n_slices, average_n, average_s) -> None:
+    """Repetitions, sets and slices, with average_all_ref_N and average_all_ref_S of Gadgetron either way."""
+    g_shape = (n_slices, 1 if average_s else n_s, 1 if average_n else n_n, 1, 1, 8, 12)
+    pixels, g = random_complex(n_slices, n_s, n_n, 1, 1, 8, 12), np.abs(random_complex(*g_shape, seed=1))
+    array = gadgetron_objects.image_array(pixels, [{"number": str(n)} for n in range(n_n * n_s * n_slices)])
+    gmaps = gadgetron_objects.gmap_array(g, array)
+    assert gmaps.headers.shape == array.headers.shape and len(gmaps.meta) == len(array.meta)
+    out = images(Decoder().receive(b"".join(map(encode, [gmaps, array]))))
+    places = list(np.ndindex(n_slices, n_s, n_n))
+    assert [(i.head.idx.slice, i.head.idx.set, i.head.idx.repetition) for i in out] == places
+    for number, (place, item) in enumerate(zip(places, out, strict=True)):
+        assert item.meta == {"number": [str(number)]} and item.snr_units and item.warnings == ()
+        assert np.array_equal(item.image, pixels[place][0])
+        of_map = tuple(min(index, size - 1) for index, size in zip(place, g_shape[:3], strict=True))
+        assert np.array_equal(item.gmap, g[of_map][0].astype(np.float32))
+    assert len({id(item.gmap) for item in out}) == np.prod(g_shape[:3])
+
+
+def test_the_last_gmap_serves_the_repetitions_after_it() -> None:
+    """Calibration lines in the first two repetitions alone, each a calibration of its own: Gadgetron's usedN."""
+    pixels, g = random_complex(1, 1, 5, 1, 1, 8, 12), np.abs(random_complex(1, 1, 2, 1, 1, 8, 12, seed=1))
+    array = gadgetron_objects.image_array(pixels, 5 * [{}])
+    out = images([gadgetron_objects.gmap_array(g, array), array])
+    assert [(item.gmap == g[0, 0, 0]).all() for item in out] == [True, False, False, False, False]
+    assert all((item.gmap == g[0, 0, 1]).all() for item in out[1:])
+
+
+def test_gmaps_of_one_message_take_the_place_of_those_before() -> None:
+    """Also where the first of the two was not averaged: none of its maps is left for an image of the second."""
+    pixels, g = random_complex(1, 2, 3, 1, 1, 8, 12), 1 + np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1, 1, 1, 1)
+    array = gadgetron_objects.image_array(pixels, 6 * [{}])
+    each, one = (gadgetron_objects.gmap_array(np.broadcast_to(maps, (*maps.shape[:5], 8, 12)), array)
+                 for maps in (g, 9 * g[:, :1, :1]))  # fmt: skip
+    out = images([each, array, one, array, each, array])
+    assert [item.gmap[0, 0, 0] for item in out] == [1, 2, 3, 4, 5, 6, *6 * [9], 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_one_header_along_an_axis_is_that_of_all_its_images(axis: int) -> None:
+    pixels = random_complex(2, 3, 4, 1, 1, 8, 12)
+    array = gadgetron_objects.image_array(pixels, [{"number": str(n)} for n in range(24)])
+    array.headers = np.take(array.headers, [0], axis)
+    out = images([array], acceleration=1)
+    for number, (place, item) in enumerate(zip(np.ndindex(2, 3, 4), out, strict=True)):
+        assert np.array_equal(item.image, pixels[place][0]) and item.meta == {"number": [str(number)]}
+        idx = [item.head.idx.repetition, item.head.idx.set, item.head.idx.slice]
+        assert idx == [0 if n == axis else index for n, index in enumerate(place[::-1])]
+
+
+def test_headers_beyond_the_images_are_left_alone() -> None:
+    """As ImageArraySplit leaves them: an average over N is one image, not one for each header."""
+    array = gadgetron_objects.image_array(random_complex(2, 1, 3, 1, 1, 8, 12), 6 * [{}])
+    array.data = np.ascontiguousarray(array.data[..., :1, :, :])
+    out = images([array], acceleration=1)
+    assert [(item.head.idx.slice, item.head.idx.repetition) for item in out] == [(0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("n_sets", [0, 1, 2, 6])
+def test_attributes_for_each_image_for_each_header_one_for_all_or_none(n_sets: int) -> None:
+    """Of two images, an average each, under six headers."""
+    array = gadgetron_objects.image_array(random_complex(2, 1, 3, 1, 1, 8, 12), [{"n": str(n)} for n in range(n_sets)])
+    array.data = np.ascontiguousarray(array.data[..., :1, :, :])
+    numbers = {0: [None, None], 1: ["0", "0"]}.get(n_sets, ["0", "1"])
+    assert [item.meta.get("n", [None])[0] for item in images([array], acceleration=1)] == numbers
+
+
+def test_attributes_for_each_header_where_one_header_is_that_of_several_images() -> None:
+    array = gadgetron_objects.image_array(random_complex(2, 1, 3, 1, 1, 8, 12), [{"n": str(n)} for n in range(2)])
+    array.headers = array.headers[:1]
+    numbers = [item.meta["n"][0] for item in images([array], acceleration=1)]
+    assert numbers == ["0", "0", "0", "1", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "n_sets"),
+    [((2, 1, 2), 0), ((3, 1, 0), 0), ((0, 0, 0), 0), ((3, 1), 0), ((3, 2, 2), 5), ((3, 1, 2), 2)],
+)
+def test_arrays_whose_parts_cannot_be_matched(headers: tuple[int, ...], n_sets: int) -> None:
+    array = gadgetron_objects.image_array(random_complex(2, 1, 3, 1, 1, 8, 12), n_sets * [{}])
+    head = array.headers[0, 0, 0]
+    array.headers = np.empty(headers, object)
+    for place in np.ndindex(headers):
+        array.headers[place] = head
+    told = rf"pixels \(12, 8, 1, 1, 3, 1, 2\), headers {re.escape(str(headers))} and {n_sets} sets of attributes; exp"
+    with pytest.raises(ScanError, match=told):
+        images([array])
+
+
+def test_images_without_pixels_are_not_counted_to_their_end() -> None:
+    """A few bytes may announce more of them than anyone has time for."""
+    array = gadgetron_objects.image_array(random_complex(1, 1, 1, 1, 1, 8, 12), [])
+    array.data = np.zeros((0, 1, 1, 1, 1 << 40, 1, 1), np.complex64)
+    with pytest.raises(ScanError, match=r"pixels \(0, 1, 1, 1, 1099511627776, 1, 1\), headers \(1, 1, 1\)"):
+        images([array])
+
+
 def image(pixels: np.ndarray, meta: dict | None = None, **fields) -> ismrmrd.Image:
     made = ismrmrd.Image.from_array(pixels, transpose=False, field_of_view=(12, 8, 1), **fields)
     made.meta = ismrmrd.Meta(meta or {})
@@ -326,19 +428,19 @@ def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(["grappa", "accumulate", "denoise"]),
+    st.sampled_from(["grappa", "accumulate", "image array", "g-map array"]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
 )
-def test_flipped_bytes_end_in_items_or_an_error_of_ours(first: str, flips: list[tuple[float, int]]) -> None:
+def test_flipped_bytes_end_in_items_or_an_error_of_ours(kind: str, flips: list[tuple[float, int]]) -> None:
     lines = list(scans.acquisitions(random_complex(2, 1, 8, 12), [(0, y) for y in range(8)], [gadgetron_objects.BOTH]))
     meta = {"encoded_matrix": ["12", "8", "1"], "sampling_limits_E1": ["0", "4", "5"], "GADGETRON_ScaleRatio": "10"}
-    item = (
-        gadgetron_objects.image_array(random_complex(1, 1, 2, 1, 1, 8, 12), 2 * [meta])
-        if first == "denoise"
-        else gadgetron_objects.recon_data(lines, 1, 8)
-    )
+    item = gadgetron_objects.image_array(random_complex(1, 1, 2, 1, 1, 8, 12), 2 * [meta])
+    if kind == "g-map array":
+        item = gadgetron_objects.gmap_array(np.ones((1, 1, 1, 1, 1, 8, 12)), item)
+    elif kind != "image array":
+        item = gadgetron_objects.recon_data(lines, 1, 8)
     data = bytearray(encode(item))
     for position, value in flips:
         data[2 + int(position * (len(data) - 2))] = value
     with contextlib.suppress(SnrstreamError):
-        list(chain(first).run(Decoder().receive(data), header_of(1)))
+        list(chain(kind if " " not in kind else "denoise").run(Decoder().receive(data), header_of(1)))

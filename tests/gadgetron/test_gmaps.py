@@ -1,5 +1,6 @@
 """g-maps and images in the orders in which Gadgetron sends them: who gets which map, and how many maps are kept."""
 
+import collections
 import gc
 import itertools
 import tracemalloc
@@ -8,12 +9,14 @@ from collections.abc import Iterator
 import ismrmrd
 import numpy as np
 import pytest
+from gadgetron.types.image_array import ImageArray
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snrstream.gadgetron.gmaps import KeptGMaps
 from snrstream.gadgetron.images import recon_images
 from snrstream.items import ReconImage
+from snrtrain.benchmarks import gadgetron_objects
 
 from .. import scans
 
@@ -161,7 +164,7 @@ def test_how_many_maps_of_a_slice_are_kept(order, most: int) -> None:
     kept, counts = KeptGMaps(), []
     for kind, counters in itertools.islice(order, 3000):
         if kind == "map":
-            kept.add(sent(kind, counters), gmap.copy())
+            kept.add([sent(kind, counters)], gmap.copy())
         else:
             kept.passed(sent(kind, counters))
         counts.append(len(kept.values()))
@@ -173,8 +176,68 @@ def test_maps_whose_images_never_come_are_bounded_in_bytes() -> None:
     kept = KeptGMaps(most_bytes=10 * gmap.nbytes)
     for repetition in range(300):
         for slice_ in range(3):
-            kept.add(sent("map", (slice_, 0, 0, 0, repetition)), gmap * repetition)
+            kept.add([sent("map", (slice_, 0, 0, 0, repetition))], gmap * repetition)
     assert sum(each.nbytes for each in kept.values()) <= (10 + 3) * gmap.nbytes
     for slice_ in range(3):
         latest = kept.of(sent("image", (slice_, 0, 0, 0, 1000)), gmap.shape)
         assert latest is not None and latest[0, 0] == 299
+
+
+def test_a_map_of_many_images_counts_once() -> None:
+    """One map for each ten repetitions of three sets, whose images never come: as many are kept as single ones."""
+    gmap = np.ones((64, 64), np.float32)
+    kept = KeptGMaps(most_bytes=10 * gmap.nbytes)
+    for first in range(0, 3000, 10):
+        heads = [sent("map", (0, 0, 0, set_, first + n)) for set_ in range(3) for n in range(10)]
+        kept.add(heads, gmap * first)
+        assert len(kept.values()) == min(1 + first // 10, 10)
+    for repetition in range(2900, 3000):
+        for set_ in range(3):
+            found = kept.of(sent("image", (0, 0, 0, set_, repetition)), gmap.shape)
+            assert found is not None and found[0, 0] == repetition // 10 * 10
+
+
+def averaged() -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]]]]:
+    """Message after message the counters of a map's images, and of the images."""
+    for first in itertools.count(step=10):
+        counters = [(0, 0, 0, set_, first + n) for set_ in range(2) for n in range(10)]
+        yield counters, counters
+
+
+def test_an_endless_series_of_shared_maps_keeps_two() -> None:
+    """The one whose images came last, and the one that has come since."""
+    kept = KeptGMaps()
+    for heads, of_images in itertools.islice(averaged(), 300):
+        kept.add([sent("map", counters) for counters in heads], np.ones(SHAPES[0], np.float32))
+        assert len(kept.values()) <= 2
+        for counters in of_images:
+            kept.passed(sent("image", counters))
+
+
+def test_an_endless_series_of_arrays_takes_no_more_memory_than_a_short_one() -> None:
+    """Ten repetitions of two sets in each, under one map: by Python's own count, after 20 and after 120 of them."""
+    shape, per_message = (64, 64), 20
+
+    def stream() -> Iterator[ImageArray]:
+        for first in itertools.count(step=10):
+            pixels = np.full((1, 2, 10, 1, 1, *shape), 1 + 1j, np.complex64)
+            array = gadgetron_objects.image_array(pixels, per_message * [{}])
+            for head in array.headers.ravel():
+                head.repetition += first
+            yield gadgetron_objects.gmap_array(np.full((1, 1, 1, 1, 1, *shape), first), array)
+            yield array
+
+    out = recon_images(stream(), HEADER)
+
+    def bytes_after(n_messages: int) -> int:
+        collections.deque(itertools.islice(out, n_messages * per_message), maxlen=0)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = bytes_after(20)
+        grown = bytes_after(100) - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 2 * 4 * np.prod(shape)  # all maps kept, it would be 100

@@ -14,6 +14,7 @@ from ismrmrd import xsd
 from snrstream.noise import storage_server
 from snrstream.noise.blob import encode_noise
 from snrstream.wire.header import parse_header
+from snrstream.wire.measurement import storage_tags
 
 from ..noise_measurements import noise_measurement
 from ..storage import serving
@@ -70,6 +71,26 @@ def test_tags_are_gadgetrons(storage, of_scan, expected) -> None:
     ((tags, _),) = storage.blobs
     common = {"name": "noise_covariance", "measurement": "x_y_z_1", "_ttl": "172800s"}
     assert tags == expected | common
+
+
+@pytest.mark.parametrize(
+    ("measurement", "device", "subject", "session"),
+    [
+        ("45387_1_2_3", "45387", "1", "2"),
+        ("a b_c.d-e_f_4", "a b", "c.d-e", "f"),
+        ("d_s_t_", "d", "s", "t"),
+        ("_s__", None, "s", None),
+        ("__t_1", None, None, None),
+        ("a_b_c", None, None, None),
+        ("a_b_c_d_e", None, None, None),
+        ("simulated", None, None, None),
+    ],
+)
+def test_an_id_has_four_parts_as_gadgetrons_expression_has_it(measurement, device, subject, session) -> None:
+    """What std::regex finds by `^([^_]*)_([^_]*)_([^_]*)_([^_]*)$`, in the scan's own id and in that of another."""
+    known = {"device": device, "subject": subject, "session": session}
+    expected = {name: value for name, value in known.items() if value}
+    assert storage_tags(header(measurement), "other") == storage_tags(None, measurement) == expected
 
 
 def test_without_a_subject_nothing_is_sent(storage) -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from snrstream.errors import ScanError
+from snrstream.wire.decoder import Decoder
+from snrstream.wire.encoder import encode
 from snrstream.wire.scan_file import AT_ONCE, ScanFile
 
 
@@ -24,6 +26,21 @@ def test_trajectories(tmp_path) -> None:
         dataset.append_acquisition(acquisition)
     with ScanFile(tmp_path / "a.h5") as scan:
         assert list(scan.acquisitions()) == [acquisition]
+
+
+def test_samples_in_a_file_are_plain_whatever_their_flags_say(tmp_path) -> None:
+    """Sent on under the flag of a compression, they would be taken for compressed ones."""
+    with ismrmrd.Dataset(str(tmp_path / "a.h5"), "dataset") as dataset:
+        dataset.write_xml_header("<a/>")
+        for number in range(1, 5):
+            line = ismrmrd.Acquisition.from_array(np.ones((2, 4), np.complex64))
+            line.set_flag(getattr(ismrmrd, f"ACQ_COMPRESSION{number}"))
+            line.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
+            dataset.append_acquisition(line)
+    with ScanFile(tmp_path / "a.h5") as scan:
+        lines = list(scan.acquisitions())
+    assert [line.flags for line in lines] == 4 * [1 << (ismrmrd.ACQ_LAST_IN_SLICE - 1)]
+    assert list(Decoder().receive(b"".join(map(encode, lines)))) == lines
 
 
 def test_data_that_contradicts_its_header(tmp_path) -> None:

@@ -117,7 +117,7 @@ def test_an_acquisition_with_all_it_can_have() -> None:
     found = acquisition_of(
         mrd.Acquisition(
             head=mrd.AcquisitionHeader(
-                flags=mrd.AcquisitionFlags((1 << 63) + 5),
+                flags=mrd.AcquisitionFlags((1 << 63) + (0xF << 52) + 5),  # 53 to 56: compressed, which v2 is not
                 idx=mrd.EncodingCounters(**counters, user=[1, 65535]),
                 measurement_uid=1 << 31,
                 scan_counter=11,

@@ -10,6 +10,7 @@ from ismrmrd import xsd
 from ..gadgetron.items import adapted
 from ..gadgets.gadget import Scan, stream
 from ..items import Item
+from ..system.threads import limit_scan
 from ..wire.messages import Pause
 from .configuration import configured_gadgets
 from .parameters import parse_parameters
@@ -36,7 +37,7 @@ class Chain:
     def run(
         self, items: Iterable[Item | Pause], header: xsd.ismrmrdHeader, warnings: tuple[str, ...] = ()
     ) -> Iterator[Item]:
-        """Run a scan, lazily: an item is taken when an output is asked for.
+        """Run a scan, lazily: an item is taken when an output is asked for. The calling thread's threads are limited.
 
         Parameters
         ----------
@@ -58,6 +59,7 @@ class Chain:
         ScanError
             Where the scan cannot be reconstructed.
         """
+        limit_scan()
         scan = Scan(header, warnings)
         made: Iterator[Item | Pause] = adapted(items, scan, self.registry.takes(self.steps[0][0]))
         for name, parameters in self.steps:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from ..errors import SnrstreamError
+from ..system.interruption import Interrupted, interrupted_status, interruptible
 from ..system.log_levels import quiet_third_parties
 from ..system.time_limit import leave
 from .parser import fail, parser
@@ -18,6 +19,7 @@ log = logging.getLogger("snrstream.cli.main")  # even where it runs as __main__
 
 def command() -> NoReturn:
     """The process `snrstream`, to its end."""
+    interruptible()
     leave(main())
 
 
@@ -32,11 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, or 1 for a failure, of which one line on stderr tells.
+        The exit status: 0, or 1 for a failure, of which one line on stderr tells; 130 after SIGINT, 143 after SIGTERM.
     """
-    # numpy multiplies small matrices only, one for each acquisition. Its threads gain nothing there, and wait
-    # for each other a thousand times as long as the product takes where the cores are busy.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = parser().parse_args(arguments)
     serves = options.command == "serve"
     logging.basicConfig(
@@ -53,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
             _say(line)
     except SnrstreamError as exc:
         return fail(str(exc))
-    except KeyboardInterrupt:
-        return fail("interrupted")
+    except KeyboardInterrupt as exc:
+        fail(f"interrupted by {exc.name}" if isinstance(exc, Interrupted) else "interrupted")
+        return interrupted_status(exc)
     except Exception as exc:  # a defect: who sees it shall report it, not read a traceback
         log.debug("the defect in full:", exc_info=True)
         return fail(f"internal error, please report it: {type(exc).__name__}: {exc}")

@@ -119,7 +119,9 @@ def check_models(names: list[str]) -> Iterator[str]:
 def record_model(name: str) -> Iterator[str]:
     """Keep the model's answer to a test image in its folder; the one kept before is replaced."""
     from ..denoising.recorded import record_test_vector
+    from ..system.threads import limit_threads
 
+    limit_threads(1)
     manifest, path = load_manifest(name)
     try:
         recorded = record_test_vector(path.parent)

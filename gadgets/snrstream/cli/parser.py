@@ -1,11 +1,11 @@
 """What the command line takes: `options.command` names the command, the other attributes its options."""
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import NoReturn
 
+from ..system.patience import PATIENCE_S, SERVER_PATIENCE_S, patience
 from ..system.resources import DEFAULT_PIPELINE
 from ..version import __version__
 
@@ -46,7 +46,9 @@ def parser() -> Parser:
         "--from-stream", action="store_true", help="in place of SCAN: a stream on stdin, its images on stdout"
     )
     for command in (recon, serve):
-        command.add_argument("--threads", type=_count, default=1, help="of one scan's reconstruction (%(default)s)")
+        command.add_argument(
+            "--threads", type=_count, default=1, help="of one scan's frames; calibration takes all cores (%(default)s)"
+        )
     for command in (recon, serve, gadgets):
         command.add_argument(
             "--gadgets", metavar="FOLDER", type=Path, help="gadgets of your own, which pipelines may name"
@@ -55,9 +57,11 @@ def parser() -> Parser:
         command.add_argument("--host", default=DEFAULT_HOST, help="address (%(default)s)")
         command.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port (%(default)s)")
     serve.add_argument("--clients", type=_count, default=8, help="served at once; more are refused (%(default)s)")
-    serve.add_argument(
-        "--patience", type=_seconds, default=900.0, metavar="S", help="how long a client may be silent (%(default)g s)"
-    )
+    for command, peer, seconds in ((serve, "a client", PATIENCE_S), (send, "the server", SERVER_PATIENCE_S)):
+        command.add_argument(
+            "--patience", type=_seconds, default=seconds, metavar="S",
+            help=f"how long {peer} may send, or take, nothing (%(default)g s)",
+        )  # fmt: skip
     serve.add_argument("--keep-raw", type=Path, metavar="DIR", help="keep raw data of scans that fail, for `recon`")
     return whole
 
@@ -112,12 +116,9 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= 1e6:
-        raise argparse.ArgumentTypeError(f"time is {text!r}; expected seconds, above 0, to 1e6")
-    return seconds
+        return patience(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _port(text: str) -> int:

@@ -22,7 +22,9 @@ def send(options: argparse.Namespace) -> Iterator[str]:
             noise_id(scan)
         place = contextlib.nullcontext() if only_noise else output_folder(options.output, scan.path)
         with place:
-            received = send_scan(scan, options.host, options.port, options.pipeline, dict(options.set))
+            received = send_scan(
+                scan, options.host, options.port, options.pipeline, dict(options.set), options.patience
+            )
             if not received:
                 yield f"no images: noise measurement, kept as ID {noise_id(scan)} by the server, for scans that name it"
                 return

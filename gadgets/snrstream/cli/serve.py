@@ -1,7 +1,6 @@
 """`snrstream serve`: the server, until it is told to stop."""
 
 import argparse
-import logging
 import threading
 from collections.abc import Iterable
 
@@ -11,20 +10,15 @@ from ..hosts.conversation import Options
 from ..hosts.raw_record import record_folder
 from ..system.threads import limit_threads
 
-log = logging.getLogger(__name__)
-
 
 def serve(options: argparse.Namespace) -> Iterable[str]:
     """Serve; there is nothing to say on stdout."""
     threading.current_thread().name = "server"  # in the log, beside the addresses of clients
     folder = record_folder(options.keep_raw) if options.keep_raw is not None else None
-    try:
-        limit_threads(options.threads)
-        server.serve(
-            options.host,
-            options.port,
-            Options(options.clients, options.patience, folder, known_gadgets(options.gadgets)),
-        )
-    except KeyboardInterrupt:
-        log.info("stopped")
+    limit_threads(options.threads)
+    server.serve(
+        options.host,
+        options.port,
+        Options(options.clients, options.patience, folder, known_gadgets(options.gadgets)),
+    )
     return ()

@@ -2,7 +2,7 @@
 
 - `items`: which of Gadgetron's items the first gadget of a chain takes, and as what.
 - `kspace`: acquisition buckets and recon data as acquisitions or buckets of ours.
-- `images`, `gmaps`: image arrays and images as images in SNR units, each with its g-map.
+- `images`, `image_arrays`, `gmaps`: image arrays and images as images in SNR units, each with its g-map.
 
 <execute name="snrstream.gadgetron" target="chain" type="python"/>
 """

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import ismrmrd
 import numpy as np
@@ -15,9 +15,9 @@ from ..image_kind import ImageKind
 from ..items import Item, ReconImage
 from ..output.image_values import kind_of, label_of, meta_values, scale_ratio
 from ..recon.spectrum import Spectrum
-from ..system.safe_xml import parse_xml
 from ..wire.messages import Pause
-from .gmaps import KeptGMaps
+from .gmaps import Counted, KeptGMaps
+from .image_arrays import images_of
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ def recon_images(
     gmaps = KeptGMaps()
     accelerated = _is_accelerated(header)
     for item in items:
-        for image in _images_of(item) if isinstance(item, ImageArray) else (item,):
+        for image, heads in _each(item):
             if not isinstance(image, ismrmrd.Image):
                 yield image
             elif kind_of(image) is ImageKind.G_MAP:
-                gmaps.add(image, np.abs(_pixels(image)))
+                gmaps.add(heads, np.abs(_pixels(image)))
             elif kind_of(image) in (ImageKind.ORIGINAL, ImageKind.STAND_IN) and _is_complex(image):
                 gmaps.passed(image)
                 yield _recon_image(image, gmaps, accelerated, warnings)
@@ -58,26 +58,11 @@ def recon_images(
                 yield image
 
 
-def _images_of(array: ImageArray) -> Iterator[ismrmrd.Image]:
-    """Each image `(channel, z, y, x)` of the array, n fastest, then s, then slice."""
-    shape = array.data.shape
-    if len(shape) != 7 or array.headers.shape != shape[4:] or len(array.meta) not in (0, array.headers.size):
-        raise ScanError(
-            f"image array has pixels {shape}, headers {array.headers.shape} and {len(array.meta)} sets of attributes; "
-            "expected (x, y, z, channel, n, s, slice), (n, s, slice) and one set for each"
-        )
-    for number, place in enumerate(np.ndindex(shape[:3:-1])):
-        n, s, slice_ = place[::-1]
-        pixels = np.ascontiguousarray(array.data[..., n, s, slice_].T)
-        try:
-            if array.meta and array.meta[number].strip("\0 \n"):
-                parse_xml(array.meta[number], f"image {number} of an array: attributes", ScanError)
-            meta = ismrmrd.Meta.deserialize(array.meta[number]) if array.meta else ismrmrd.Meta()
-        except ScanError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - ismrmrd raises nearly anything on another's XML
-            raise ScanError(f"attributes of image {number} of an array cannot be read: {exc}") from None
-        yield ismrmrd.Image(array.headers.item(n, s, slice_), data=pixels, meta=meta)
+def _each(item: Item | Pause) -> Iterable[tuple[Item | Pause, Sequence[Counted]]]:
+    """Images of an array one by one, anything else as it is, with the headers that it would be the g-map of."""
+    if isinstance(item, ImageArray):
+        return images_of(item)
+    return [(item, [item] if isinstance(item, ismrmrd.Image) else [])]
 
 
 def _is_accelerated(header: xsd.ismrmrdHeader) -> bool:

@@ -35,7 +35,12 @@ class Received:
 
 
 def send_scan(
-    scan: RawScan, host: str, port: int, pipeline: str, properties: Mapping[str, str] = MappingProxyType({})
+    scan: RawScan,
+    host: str,
+    port: int,
+    pipeline: str,
+    properties: Mapping[str, str] = MappingProxyType({}),
+    patience: float | None = None,
 ) -> list[Received]:
     """Stream a scan through a pipeline of a server.
 
@@ -51,6 +56,8 @@ def send_scan(
         A name that the server knows, or the path of a file to send whole.
     properties : mapping of str to str
         Of the pipeline's gadgets, in place of the pipeline's own. The server refuses one that no gadget has.
+    patience : float or None
+        Seconds that the server may send nothing and take nothing; None is for ever.
 
     Returns
     -------
@@ -73,7 +80,8 @@ def send_scan(
     except (OSError, OverflowError, UnicodeError) as exc:
         raise ConnectionFailed(f"cannot connect to {server}: {getattr(exc, 'strerror', None) or exc}") from None
     with sock, Progress(f"to {host}:{port}", scan.n_acquisitions) as progress:
-        link = Link(sock, server)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # its host may vanish
+        link = Link(sock, server, patience)
         preamble: list[Any] = [configuration, Header(scan.header_xml)]
         if properties:
             preamble.append(Text(Settings(dict(properties), strict=True).text()))

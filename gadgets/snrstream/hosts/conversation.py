@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..chain.registry import BUILT_IN, Registry
 from ..errors import ConnectionFailed, UnknownPipeline
+from ..system.patience import PATIENCE_S
 from ..wire.messages import Close, Header, Message, Pause
-from .failure import logged_failure
-from .gate import Gate
+from .failure import SILENCE_SECONDS, logged_failure, report, report_at_once
+from .gate import CUT, Gate, Stopped
 from .link import Link
 from .raw_record import RawRecord
 from .session import Session
@@ -20,7 +21,7 @@ from .session import Session
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0  # how long a client that has no scan may go on after its failure
-SILENCE_SECONDS = 2.0
+CUT_SECONDS = 0.2  # for which a client that is cut may be silent before its socket is closed
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Options:
     """
 
     clients: int = 8
-    patience: float = 900.0
+    patience: float = PATIENCE_S
     keep_raw: Path | None = None
     registry: Registry = BUILT_IN
 
@@ -63,26 +64,53 @@ def converse(sock: socket.socket, session: Session, options: Options, gate: Gate
     """
     record = RawRecord(options.keep_raw, session.peer) if options.keep_raw is not None else None
     recorded = record.write if record is not None else None
-    link = Link(sock, session.peer, options.patience, recorded, spool=True, pauses=True, gate=gate)
-    failure: str | None = "ended by a defect"
-    try:
-        failure = _run(link, session, gate, SILENCE_SECONDS if record is None else options.patience)
-    finally:
-        gate.leave(session)
+    bells = (gate.stopping, gate.cut)
+    link = Link(sock, session.peer, options.patience, recorded, spool=True, pauses=True, bells=bells)
+
+    def settle(failure: str | None) -> None:
         if record is not None:
             _settle(record, link.has_header, failure, link.closed_by_peer)
 
+    def admitted() -> Iterator[Message | Pause]:
+        """What comes, up to a scan's header as long as the gate is open; from there on it has no say."""
+        messages = iter(link)
+        for message in messages:
+            if isinstance(message, Header):
+                link.bells, link.has_header = (gate.cut,), True
+                gate.enter(session, lambda: settle(CUT))
+                yield message
+                break
+            yield message
+        yield from messages
 
-def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | None:
+    failure: str | None = "ended by a defect"
+    try:
+        failure = _run(link, session, admitted(), SILENCE_SECONDS if record is None else options.patience)
+    finally:
+        gate.leave(session)
+        settle(failure)
+
+
+def _run(link: Link, session: Session, messages: Iterator[Message | Pause], patience: float) -> str | None:
     """The whole session; why its raw data is worth keeping, or None. patience: with a client that sends on after that.
 
     A scan that failed for the name of its pipeline was never run, and can be sent again: its data is not.
     """
     try:
-        session.run(_admitted(link, session, gate), link.send)
+        session.run(messages, link.send)
         link.send(Close())
         link.finish(SILENCE_SECONDS)
         return None
+    except Stopped as exc:
+        text = str(exc)
+        log.log(logging.ERROR if session.begun else logging.INFO, "%s", text)
+        if session.has_scan:
+            link.bells = ()  # one has rung
+            report_at_once(link, session.fault(text), CUT_SECONDS)
+            return text
+        if not session.begun:
+            return text
+        patience = SILENCE_SECONDS
     except ConnectionFailed as exc:
         log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
         if session.begun:
@@ -92,25 +120,12 @@ def _run(link: Link, session: Session, gate: Gate, patience: float) -> str | Non
         return str(exc)
     except UnknownPipeline as exc:
         log.error("%s", exc)
-        report(link, session, str(exc), patience)
+        report_to_client(link, session, str(exc), patience)
         return None
     except Exception as exc:  # noqa: BLE001 - it is logged, and told to the client
         text = logged_failure(exc)
-    report(link, session, text, patience)
+    report_to_client(link, session, text, patience)
     return text
-
-
-def _admitted(link: Link, session: Session, gate: Gate) -> Iterator[Message | Pause]:
-    """What comes, up to a scan's header as long as the gate is open; from there on it has no say."""
-    messages = iter(link)
-    for message in messages:
-        if isinstance(message, Header):
-            link.gate, link.has_header = None, True
-            gate.enter(session)
-            yield message
-            break
-        yield message
-    yield from messages
 
 
 def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
@@ -120,11 +135,8 @@ def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
         link.send(Close())
 
 
-def report(link: Link, session: Session, text: str, patience: float) -> None:
-    """Tell a client of its failure, once it has sent all it has.
-
-    Before, it might not read, and a reset would take the text away. One that pauses hears of it in the pause; what it
-    sends afterwards is read on.
+def report_to_client(link: Link, session: Session, text: str, patience: float) -> None:
+    """Tell a client of its failure, in its dialect, as `report` does.
 
     Parameters
     ----------
@@ -138,16 +150,7 @@ def report(link: Link, session: Session, text: str, patience: float) -> None:
         Seconds that a client which still sends may be silent.
     """
     seconds = math.inf if session.has_scan else max(DRAIN_SECONDS, patience)
-    link.drain(SILENCE_SECONDS, seconds)
-    try:
-        link.send(session.fault(text))
-        link.send(Close())
-    except ConnectionFailed as exc:
-        log.error("the error above could not be delivered: %s", exc)
-        return
-    if not link.closed_by_peer:
-        link.drain(patience, seconds)
-    link.finish(SILENCE_SECONDS)
+    report(link, lambda: session.fault(text), patience, seconds, session.hear)
 
 
 def _settle(record: RawRecord, is_scan: bool, failure: str | None, complete: bool) -> None:

@@ -1,21 +1,29 @@
 """The connection to the Gadgetron that started us as its external module: our own decoder on its socket."""
 
-import contextlib
 import itertools
+import logging
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..errors import ConnectionFailed
-from ..wire.messages import LONGEST_TEXT, Close, ConfigText, Fault, Header, Message, Pause
+from ..system.interruption import Interrupted, interrupted_status, interruptible
+from ..system.patience import PATIENCE_S, patience
+from ..system.time_limit import leave
+from ..wire.messages import ConfigText, Header, Message, Pause
+from .failure import fault, report, report_at_once
 from .link import Link
 
 if TYPE_CHECKING:
     from gadgetron.external.connection import Connection
 
+log = logging.getLogger(__name__)
+
 PEER = "Gadgetron"
+PATIENCE_VARIABLE = "SNRSTREAM_PATIENCE"  # for the start line is Gadgetron's
 SILENCE_SECONDS = 30.0  # how long Gadgetron may pause after it was told of a failure
+INTERRUPTED_SECONDS = 0.2  # the same, where this process is to end at once
 
 
 class ModuleConnection:
@@ -40,7 +48,7 @@ class ModuleConnection:
 
     def __init__(self, sock: socket.socket, begun: Iterable[Message] = ()) -> None:
         self._socket = sock
-        self._link = Link(sock, PEER, spool=True, pauses=True)
+        self._link = Link(sock, PEER, _patience(), spool=True, pauses=True)
         self.messages: Iterator[Message | Pause] = itertools.chain(begun, self._link)
 
     @classmethod
@@ -62,15 +70,27 @@ class ModuleConnection:
         return cls(sock, (ConfigText(connection.raw_bytes.config), Header(connection.raw_bytes.header)))
 
     def __enter__(self) -> Self:
+        """From here on, SIGINT and SIGTERM end the process in an orderly way."""
+        interruptible()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close. Tell Gadgetron where not even our module could be loaded: a mere end would look like success."""
-        if isinstance(exc, Exception):
+        """Close, and end the process where that takes care. A failure is told: a mere end would look like success."""
+        if isinstance(exc, Exception):  # not even our module could be loaded
             self.fail(f"{type(exc).__name__}: {exc}")
+        elif isinstance(exc, KeyboardInterrupt):
+            text = f"ended by {exc.name if isinstance(exc, Interrupted) else 'SIGINT'}"
+            log.error("%s", text)
+            report_at_once(self._link, fault(text, is_gadgetron=True), INTERRUPTED_SECONDS)
         self._socket.close()
+        if isinstance(exc, KeyboardInterrupt):
+            leave(interrupted_status(exc))
+        if isinstance(exc, SystemExit) and isinstance(exc.code, int):
+            leave(exc.code)
+        if exc is None:
+            leave(0)
 
     def send(self, message: Message) -> None:
         """Send one message.
@@ -88,16 +108,21 @@ class ModuleConnection:
         self._link.send(message)
 
     def fail(self, text: str) -> None:
-        """Tell Gadgetron by its error message, read on to its CLOSE, for unread input resets the socket, and close.
+        """Tell Gadgetron by its error message, once it has sent all it has, or pauses.
 
         Parameters
         ----------
         text : str
             Cut where it is long.
         """
-        with contextlib.suppress(ConnectionFailed):
-            self._link.send(Fault(f"snrstream: {text[:LONGEST_TEXT]}"))
-            self._link.drain(SILENCE_SECONDS)
-            self._link.send(Close())
-            if not self._link.closed_by_peer:
-                self._link.finish(SILENCE_SECONDS)
+        report(self._link, lambda: fault(text, is_gadgetron=True), SILENCE_SECONDS)
+
+
+def _patience() -> float:
+    """Seconds for which Gadgetron may send, or take, nothing."""
+    text = os.environ.get(PATIENCE_VARIABLE)
+    try:
+        return PATIENCE_S if text is None else patience(text)
+    except ValueError as exc:
+        log.warning("%s: %s; %g s are taken", PATIENCE_VARIABLE, exc, PATIENCE_S)
+        return PATIENCE_S

@@ -1,16 +1,18 @@
 """A socket that carries messages."""
 
+import contextlib
 import math
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..errors import ConnectionFailed, ProtocolError, SnrstreamError
+from ..system.interruption import uninterrupted
 from ..wire.decoder import Decoder
 from ..wire.encoder import encode
 from ..wire.messages import Close, Header, Message, Pause
-from .gate import Gate
+from .gate import Bell, Stopped
 from .spool import CHUNK, Record, Spool
 
 
@@ -24,7 +26,8 @@ class Link:
     peer : str
         What errors and the log call the other end.
     patience : float or None
-        Seconds that the peer may send nothing, or take nothing; None is for ever.
+        Seconds that the peer may send nothing, or take nothing; None is for ever. A peer that still takes something
+        may be silent.
     record : Record or None
         Is given all bytes that come, in order.
     spool : bool
@@ -32,11 +35,13 @@ class Link:
         nothing before they have sent everything.
     pauses : bool
         Whether iteration gives a `Pause` whenever it is about to wait for the peer.
-    gate : Gate or None
-        As long as it is set here, its closing ends every wait for the peer to send, by ConnectionFailed.
+    bells : tuple of Bell
+        Each ends, once it rings, every wait for the peer by Stopped.
 
     Attributes
     ----------
+    bells : tuple of Bell
+        The same; may be changed.
     closed_by_peer : bool
         Whether the peer's CLOSE has come.
     has_header : bool
@@ -51,7 +56,7 @@ class Link:
         record: Record | None = None,
         spool: bool = False,
         pauses: bool = False,
-        gate: Gate | None = None,
+        bells: tuple[Bell, ...] = (),
     ) -> None:
         self._socket = sock
         self._socket.settimeout(patience)
@@ -64,8 +69,10 @@ class Link:
         self._arrived: Iterator[Message] = iter(())  # of what has been read: to be used up before more is
         self._is_garbled = False  # the bytes were no messages
         self._send_failure: str | None = None
+        self._unsent = memoryview(b"")  # the rest of a message whose sending was stopped: the next one goes behind it
+        self._took_at = -math.inf  # when the peer last took something
         self.peer = peer
-        self.gate = gate
+        self.bells = bells
         self.closed_by_peer = False
         self.has_header = False
 
@@ -82,7 +89,7 @@ class Link:
         ProtocolError
             For bytes that are no messages, behind which nothing more is found, and for silence.
         ConnectionFailed
-            Where the peer goes away without a CLOSE.
+            Where the peer goes away without a CLOSE; Stopped where a bell rings.
         """
         while not (self.closed_by_peer or self._is_garbled):
             try:
@@ -114,16 +121,17 @@ class Link:
         ------
         ConnectionFailed
             Where the peer is gone, or takes nothing, and ever after, for a message that was sent in part would swallow
-            the next.
+            the next. Stopped where a bell rings.
         ProtocolError
             For what cannot travel.
         """
-        rest = memoryview(encode(message))
+        data = encode(message)
         if self._send_failure is not None:
             raise ConnectionFailed(self._send_failure)
+        self._unsent = memoryview(b"".join((self._unsent, data))) if self._unsent else memoryview(data)
         try:
-            while rest:
-                rest = rest[self._send_some(rest) :]
+            while self._unsent:
+                self._send_some()
             return
         except TimeoutError:
             self._send_failure = f"{self.peer} took nothing for {self._patience:g} s"
@@ -131,7 +139,14 @@ class Link:
             self._send_failure = f"{self.peer} went away: {exc.strerror or exc}"
         raise ConnectionFailed(self._send_failure)
 
-    def drain(self, silence: float, seconds: float = math.inf) -> None:
+    def hasten(self, patience: float) -> None:
+        """Wait no longer than so many seconds for the peer to send, or take, something."""
+        self._patience = patience
+        self._socket.settimeout(patience)
+
+    def drain(
+        self, silence: float, seconds: float = math.inf, hear: Callable[[Message | Pause], None] = lambda _: None
+    ) -> None:
         """Read on to the peer's CLOSE or end, so that what is sent next is not lost to a reset. Never raises.
 
         Parameters
@@ -140,12 +155,15 @@ class Link:
             Seconds without a byte after which it gives up.
         seconds : float
             After which it gives up in any case.
+        hear : callable
+            Is given each message.
         """
         self._deadline = time.monotonic() + seconds
         try:
             self._socket.settimeout(silence)
             for message in self:
                 self.has_header |= isinstance(message, Header)
+                hear(message)
             if not self.closed_by_peer:
                 self._read_away()
         except (OSError, SnrstreamError):
@@ -170,22 +188,37 @@ class Link:
         except (OSError, SnrstreamError):
             return
 
-    def _send_some(self, rest: memoryview) -> int:
-        """How many bytes the peer has taken; what it sends meanwhile goes to the spool. Raises OSError."""
-        if not self._spools:
-            return self._socket.send(rest)
-        poll = select.poll()
-        poll.register(self._socket, select.POLLOUT | (select.POLLIN if self._spool.takes_more else 0))
-        ready = poll.poll(None if self._patience is None else 1000 * self._patience)
-        if not ready:
-            raise TimeoutError
-        if not ready[0][1] & ~select.POLLIN:
+    def _send_some(self) -> None:
+        """What the peer takes at once; what it sends meanwhile goes to the spool. Raises OSError, Stopped."""
+        if (
+            self._spools
+            and self._wait(select.POLLOUT | (select.POLLIN if self._spool.takes_more else 0)) == select.POLLIN
+        ):
             self._spool.keep()
-            return 0
-        try:  # it takes more, or is gone, which sending tells
-            return self._socket.send(rest, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return 0
+            return
+        with uninterrupted(), contextlib.suppress(BlockingIOError):  # it takes more, or is gone, which sending tells
+            n_bytes = self._socket.send(self._unsent, socket.MSG_DONTWAIT if self._spools else 0)
+            self._unsent = self._unsent[n_bytes:]
+            self._took_at = time.monotonic()
+
+    def _wait(self, events: int) -> int:
+        """What of these the socket is ready for, or that it is broken. Raises TimeoutError, and Stopped for a bell.
+
+        What the peer can take at once is sent though a bell rings: it may be what tells of that.
+        """
+        seconds = self._socket.gettimeout()
+        poll = select.poll()
+        poll.register(self._socket, events)
+        for bell in self.bells:
+            poll.register(bell, select.POLLIN)
+        ready = dict(poll.poll(None if seconds is None else 1000 * seconds))
+        found = ready.get(self._socket.fileno(), 0)
+        for bell in self.bells:
+            if bell.fileno() in ready and (not found or (bell.at_once and found == select.POLLIN)):
+                raise Stopped(bell.text)
+        if not found:
+            raise TimeoutError
+        return found
 
     def _read_away(self) -> None:
         buffer = memoryview(bytearray(CHUNK))
@@ -194,17 +227,20 @@ class Link:
 
     def _read_into(self, buffers: list[memoryview]) -> int:
         """How many bytes have come, 0 at the peer's end. Raises ProtocolError for silence, else ConnectionFailed."""
-        try:
-            if time.monotonic() > self._deadline:
-                raise ConnectionFailed(f"{self.peer} does not come to an end")
-            if self.gate is not None and not self._spool.ready():
-                self.gate.wait_for(self._socket)
-            return self._spool.read_into(buffers)
-        except TimeoutError:
-            seconds = self._socket.gettimeout()
-            raise ProtocolError(f"{self.peer} sent nothing for {seconds:g} s; expected data or CLOSE") from None
-        except OSError as exc:
-            raise ConnectionFailed(f"{self.peer} went away: {exc.strerror or exc}") from None
+        while True:
+            try:
+                if time.monotonic() > self._deadline:
+                    raise ConnectionFailed(f"{self.peer} does not come to an end")
+                if self.bells and not self._spool.has_kept:
+                    self._wait(select.POLLIN)
+                return self._spool.read_into(buffers)
+            except TimeoutError:
+                seconds = self._socket.gettimeout() or 0.0
+                if time.monotonic() - self._took_at < seconds:
+                    continue
+                raise ProtocolError(f"{self.peer} sent nothing for {seconds:g} s; expected data or CLOSE") from None
+            except OSError as exc:
+                raise ConnectionFailed(f"{self.peer} went away: {exc.strerror or exc}") from None
 
     def _early_end(self) -> str:
         try:

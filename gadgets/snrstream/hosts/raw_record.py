@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class RawRecord:
     """
 
     def __init__(self, folder: Path, peer: str) -> None:
+        self._lock = threading.RLock()  # a scan is settled from another thread where the process ends
         self._path: Path | None = None
         self._fault: str | None = None  # why nothing more is written
         self._n_came = self._n_written = 0
@@ -47,16 +49,17 @@ class RawRecord:
         data : memoryview
             The next bytes.
         """
-        self._n_came += len(data)
-        if self._fault is not None:
-            return  # behind a gap no message could be read
-        try:
-            while data:
-                n_bytes = self._file.write(data)
-                self._n_written += n_bytes
-                data = data[n_bytes:]
-        except OSError as exc:
-            self._stop(exc)
+        with self._lock:
+            self._n_came += len(data)
+            if self._fault is not None or self._path is None:
+                return  # behind a gap no message could be read
+            try:
+                while data:
+                    n_bytes = self._file.write(data)
+                    self._n_written += n_bytes
+                    data = data[n_bytes:]
+            except OSError as exc:
+                self._stop(exc)
 
     def keep(self) -> str | None:
         """Keep the file, for the scan failed.
@@ -66,14 +69,15 @@ class RawRecord:
         str or None
             Where its raw data is, and how much where that is not all; None where there is none.
         """
-        if self._path is None or not self._n_written:
-            self.discard()
-            return None
-        path, self._path = self._path, None
-        try:
-            self._file.close()
-        except OSError as exc:  # a file system over a network tells only now that it was full
-            self._fault = exc.strerror or str(exc)
+        with self._lock:
+            if self._path is None or not self._n_written:
+                self.discard()
+                return None
+            path, self._path = self._path, None
+            try:
+                self._file.close()
+            except OSError as exc:  # a file system over a network tells only now that it was full
+                self._fault = exc.strerror or str(exc)
         try:
             path = path.rename(path.with_suffix(""))
         except OSError as exc:
@@ -84,11 +88,12 @@ class RawRecord:
 
     def discard(self) -> None:
         """Remove the file, for the images are sent."""
-        if self._path is None:
-            return
-        path, self._path = self._path, None
-        with contextlib.suppress(OSError):  # what cannot be written goes anyway
-            self._file.close()
+        with self._lock:
+            if self._path is None:
+                return
+            path, self._path = self._path, None
+            with contextlib.suppress(OSError):  # what cannot be written goes anyway
+                self._file.close()
         try:
             path.unlink(missing_ok=True)
         except OSError as exc:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 from ..chain.warm_up import preload, warm_up
 from ..errors import ConnectionFailed
-from .conversation import SILENCE_SECONDS, Options, converse, report
+from ..system.interruption import interrupt
+from .conversation import Options, converse, report_to_client
+from .failure import SILENCE_SECONDS
 from .gate import Gate
 from .link import Link
 from .session import Session
@@ -20,11 +22,14 @@ log = logging.getLogger(__name__)
 
 REFUSED_SECONDS = 0.2
 ROOM_SECONDS = 2.0  # how long a client waits for room before it is refused
+CUT_SECONDS = 1.0  # for scans that are cut to tell their clients, and to settle their raw data
 MOST_REFUSALS = 16  # clients that wait, or are told that there is no room; more are cut off
 
 
 def serve(host: str, port: int, options: Options) -> None:
     """Serve until SIGTERM, each connection in a thread of its own; then take no more, and finish what runs.
+
+    SIGINT, or a second SIGTERM, cuts what runs.
 
     To be called from the main thread.
 
@@ -39,19 +44,26 @@ def serve(host: str, port: int, options: Options) -> None:
     ------
     ConnectionFailed
         Where the address cannot be bound.
+    KeyboardInterrupt
+        Once what ran is cut: its threads may go on to compute, so that the process should be left (`leave`).
     """
     with _termination() as terminated, listen(host, port) as listener:
         preload(options.registry)
         warm_up(options.registry)
         server = Server(options)
         log.info("listening on %s", "{}:{}".format(*listener.getsockname()[:2]))
-        with selectors.DefaultSelector() as selector:
-            for source in (listener, terminated):
-                selector.register(source, selectors.EVENT_READ)
-            while all(key.fileobj is listener for key, _ in selector.select()):
-                server.accept(listener)
-        listener.close()
-        server.finish()
+        try:
+            with selectors.DefaultSelector() as selector:
+                for source in (listener, terminated):
+                    selector.register(source, selectors.EVENT_READ)
+                while all(key.fileobj is listener for key, _ in selector.select()):
+                    server.accept(listener)
+            listener.close()
+            server.finish()
+        except KeyboardInterrupt:
+            listener.close()
+            server.cut()
+            raise
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -82,11 +94,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _termination() -> Iterator[socket.socket]:
-    """A socket that can be read once SIGTERM has come; a second one interrupts."""
+    """A socket that can be read once SIGTERM has come; a second one interrupts, as it would without this."""
     ours, theirs = socket.socketpair()
 
     def terminate(_number: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, interrupt)
         theirs.send(b"\0")
 
     before = signal.signal(signal.SIGTERM, terminate)
@@ -152,6 +164,15 @@ class Server:
         self._gate.remove()
         log.info("stopped")
 
+    def cut(self) -> None:
+        """End the scans that run. Their clients are told, and their raw data is kept, as far as that takes no time."""
+        log.error("interrupted; %d scans are cut", self._gate.close())
+        self._gate.cut.ring()
+        deadline = time.monotonic() + CUT_SECONDS
+        for thread in list(self._present):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._gate.abandon()
+
     def _attend(self, sock: socket.socket, session: Session) -> None:
         try:
             with sock:
@@ -165,7 +186,8 @@ class Server:
                     n_clients = self._options.clients
                     text = f"server is busy: it has {n_clients} clients, its most (--clients); try again later"
                     log.error("refused: %s", text)
-                    report(Link(sock, session.peer, gate=self._gate), session, text, SILENCE_SECONDS)
+                    link = Link(sock, session.peer, SILENCE_SECONDS, bells=(self._gate.stopping, self._gate.cut))
+                    report_to_client(link, session, text, SILENCE_SECONDS)
         finally:
             with self._lock:
                 self._present.discard(threading.current_thread())

@@ -1,5 +1,6 @@
 """One session: what a peer asks for, in which dialect, and what it gets. Messages in, messages out; no sockets."""
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from ..chain.chain import Chain, parse_chain
 from ..chain.configuration import is_of_module
 from ..chain.pipelines import named_chain
 from ..chain.registry import BUILT_IN, Registry
-from ..errors import ConnectionFailed, ProtocolError
+from ..errors import ConfigurationError, ConnectionFailed, ProtocolError
 from ..noise.query import is_noise_query, noise_list, noise_summary
 from ..system.progress import Progress
 from ..system.resources import DEFAULT_PIPELINE
@@ -34,6 +35,7 @@ from ..wire.messages import (
     data_of,
 )
 from . import openrecon
+from .failure import fault
 from .queries import answer
 
 log = logging.getLogger(__name__)
@@ -108,8 +110,22 @@ class Session:
         Text or Fault
             The message that tells the peer.
         """
-        text = text[:LONGEST_TEXT]
-        return Fault(f"snrstream: {text}") if self.is_gadgetron else Text(f"ERROR: {text}")
+        return fault(text, self.is_gadgetron)
+
+    def hear(self, message: Message | Pause) -> None:
+        """Learn the dialect of a peer that is not answered.
+
+        Parameters
+        ----------
+        message : Message or Pause
+            Any that it sends.
+        """
+        if self.begun or isinstance(message, (Pause, Query)):
+            return
+        self.begun = True
+        if isinstance(message, ConfigText):
+            with contextlib.suppress(ConfigurationError):
+                self.is_gadgetron = is_of_module(message.xml)
 
     def _without_queries(self, messages: Iterator[Message | Pause], send: Send) -> Iterator[Message | Pause]:
         """The messages but queries, which are answered."""

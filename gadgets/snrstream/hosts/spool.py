@@ -37,9 +37,14 @@ class Spool:
         """Whether `keep` may be called: there is room, and the peer's end has not come."""
         return not self._ended and self._n_kept < self._most
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether `read_into` has something to give, be it the end, that was kept."""
+        return bool(self._kept) or self._ended
+
     def ready(self) -> bool:
         """Whether `read_into` has something to give, be it the end, without waiting."""
-        return bool(self._kept) or self._ended or can_read(self._socket)
+        return self.has_kept or can_read(self._socket)
 
     def keep(self) -> None:
         """Read what has come, for later. Raises OSError."""

@@ -7,7 +7,8 @@ combination", ISMRM 2013, 2672.
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..system.threads import spread
 from .fft import to_image
-from .unmixing import power
 
-N_ITERATIONS = 4  # from the neighbourhood's mean, of which three are enough on the scans that were tried
+N_ITERATIONS = 2  # from the neighbourhood's mean: more change nothing where there is signal
+ROWS_AT_ONCE = 8  # of the grid, for one thread
 
 
 def calibration_images(acs: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -46,15 +48,25 @@ def calibration_images(acs: Tensor, start: tuple[int, int], size: tuple[int, int
         kept = min(before, n_lines - before), min(before + 1, n_lines - before)
         acs = acs.narrow(1 + axis, before - kept[0], sum(kept))
         start = (start[0] + before - kept[0], start[1]) if axis == 0 else (start[0], start[1] + before - kept[0])
-    n_channels, n_partitions, n_lines, n_ro = acs.shape
-    kspace = acs.new_zeros(n_channels, *size, n_ro)
-    tapers = [
-        _hann(n, acs.device) if n < whole else acs.new_ones(n).real
-        for n, whole in zip((n_partitions, n_lines), size, strict=True)
-    ]
-    (z0, y0), window = start, tapers[0][:, None, None] * tapers[1][:, None]
-    kspace[:, z0 : z0 + n_partitions, y0 : y0 + n_lines] = acs * window
-    return to_image(kspace, dims=(1, 2) if size[0] > 1 else (2,))
+    images = acs.permute(1, 2, 3, 0)  # the channels last, as the maps want them
+    for axis, (first, n_lines, whole) in enumerate(zip(start, images.shape, size, strict=False)):
+        if n_lines == whole:
+            images = to_image(images, dims=(axis,))
+        else:  # few lines: a product is quicker than the transform of all
+            transform = _tapered_transform(first, n_lines, whole, acs.device).to(acs.dtype)
+            flat = images.flatten(axis + 1).contiguous()
+            images = (transform @ flat.flatten(1) if axis == 0 else transform @ flat).reshape(
+                *images.shape[:axis], whole, *images.shape[axis + 1 :]
+            )
+    return images.permute(3, 0, 1, 2)
+
+
+def _tapered_transform(first: int, n_lines: int, whole: int, device: torch.device) -> Tensor:
+    """The centred transform of lines from `first` on under a Hann window, complex128 `(whole, n_lines)`."""
+    r = torch.arange(whole, dtype=torch.float64, device=device) - whole // 2
+    k = torch.arange(first, first + n_lines, dtype=torch.float64, device=device) - whole // 2
+    taper = _hann(n_lines, device) / math.sqrt(whole)
+    return torch.polar(taper.expand(whole, -1), 2 * math.pi / whole * torch.outer(r, k))
 
 
 def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
@@ -121,76 +133,71 @@ def referred(images: Tensor, reference: Tensor, window: int = 7, step: int = 1) 
 
 def _found(images: Tensor, window: int, step: int) -> Tensor:
     """The vectors of every `step`-th pixel along each axis, on the CPU."""
-    n_channels, n_e2, n_e1, n_ro = images.shape
-    half = window // 2
-    found = []
-    for partition in range(0, n_e2, step):
-        padded = F.pad(images[:, partition].cpu(), (half, half, half, half)).permute(1, 2, 0)
-        real, imag = padded.real.contiguous().numpy(), padded.imag.contiguous().numpy()
-        shape = (math.ceil(n_e1 / step), math.ceil(n_ro / step), n_channels)
-        parts = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        rows = math.ceil(shape[0] / torch.get_num_threads())
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # the kernel lets go of the interpreter
-            tasks = [
-                pool.submit(
-                    _leading_vectors, real[y * step :], imag[y * step :], window, step, N_ITERATIONS,
-                    *(part[y : y + rows] for part in parts),
-                )
-                for y in range(0, shape[0], rows)
-            ]  # fmt: skip
-        for task in tasks:
-            task.result()
-        found.append(torch.complex(*(torch.from_numpy(part).permute(2, 0, 1) for part in parts)))
-    return torch.stack(found, dim=1)
+    n_channels, *shape = images.shape
+    half, last = window // 2, images.permute(1, 2, 3, 0).cpu()
+    found = torch.empty(n_channels, *(math.ceil(n / step) for n in shape), dtype=images.dtype)
+
+    def find(part: tuple[int, int]) -> None:
+        partition, y = part
+        out = found[:, partition, y : y + ROWS_AT_ONCE]
+        first, stop = y * step - half, (y + out.shape[1] - 1) * step + half + 1
+        rows = last[partition * step, max(first, 0) : stop].contiguous()
+        above = max(-first, 0)
+        padded = F.pad(torch.view_as_real(rows), (0, 0, 0, 0, half, half, above, stop - first - above - len(rows)))
+        real, imag = (padded[..., n].contiguous().numpy() for n in (0, 1))
+        _leading_vectors(real, imag, window, step, N_ITERATIONS, out.numpy())
+
+    _, n_z, n_y, _ = found.shape
+    spread(find, [(z, y) for z in range(n_z) for y in range(0, n_y, ROWS_AT_ONCE)])
+    return found
+
+
+def _compiled(*arguments: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Compile when this module is imported, which a server does before its first scan, and keep it on disk.
+
+    Where no folder can be written, as for another user of an installation, each process compiles anew.
+    """
+    compiler = partial(numba.njit, numba.void(*arguments), nogil=True, fastmath={"contract", "reassoc", "nsz"})
+
+    def compiled(function: Callable[..., None]) -> Callable[..., None]:
+        try:
+            kept: Callable[..., None] = compiler(cache=True)(function)
+        except RuntimeError:  # numba's word for it
+            kept = compiler()(function)
+        return kept
+
+    return compiled
 
 
 _PIXELS = numba.float32[:, :, ::1]
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile when this module is imported, which a server does before its first scan, and keep it on disk.
-
-    Where no folder can be written, as for another user of an installation, each process compiles anew.
-    """
-    signature = numba.void(_PIXELS, _PIXELS, numba.int64, numba.int64, numba.int64, _PIXELS, _PIXELS)
-    fastmath = {"contract", "reassoc", "nsz"}
-    try:
-        kept: Callable[..., None] = numba.njit(signature, nogil=True, fastmath=fastmath, cache=True)(function)
-    except RuntimeError:  # numba's word for it
-        kept = numba.njit(signature, nogil=True, fastmath=fastmath)(function)
-    return kept
-
-
-@_compiled
+@_compiled(_PIXELS, _PIXELS, numba.int64, numba.int64, numba.int64, numba.complex64[:, :, :])
 # One loop, for numba compiles it by its signature, and parts would be written into it again.
 def _leading_vectors(  # noqa: C901 - see above
-    real: np.ndarray,
-    imag: np.ndarray,
-    window: int,
-    step: int,
-    n_iterations: int,
-    out_real: np.ndarray,
-    out_imag: np.ndarray,
+    real: np.ndarray, imag: np.ndarray, window: int, step: int, n_iterations: int, out: np.ndarray
 ) -> None:
-    """The maps at every `step`-th pixel, from padded images `(y, x, channel)` into `(y, x, channel)`.
+    """The maps `(channel, y, x)` at every `step`-th pixel, from padded images `(y, x, channel)`.
 
     Compiled: nine times faster than the best form in torch that was tried, whole-image products for each of
     the window's offsets.
     """
-    n_y, n_x, n_channels = out_real.shape
+    n_channels, n_y, n_x = out.shape
+    v_re, v_im = np.empty(n_channels, np.float32), np.empty(n_channels, np.float32)
+    sum_re, sum_im = np.empty(n_channels, np.float32), np.empty(n_channels, np.float32)
+    mean_re, mean_im = np.empty(n_channels, np.float32), np.empty(n_channels, np.float32)
     for y in range(n_y):
-        v_re, v_im = np.empty(n_channels, np.float32), np.empty(n_channels, np.float32)
-        sum_re, sum_im = np.zeros(n_channels, np.float32), np.zeros(n_channels, np.float32)
         for x in range(n_x):
-            sum_re[:] = 0
-            sum_im[:] = 0
+            mean_re[:] = 0
+            mean_im[:] = 0
             for j in range(window):
                 for i in range(window):
                     d_re, d_im = real[y * step + j, x * step + i], imag[y * step + j, x * step + i]
                     for c in range(n_channels):
-                        sum_re[c] += d_re[c]
-                        sum_im[c] -= d_im[c]
-            mean_re = mean_im = np.float32(0)
+                        mean_re[c] += d_re[c]
+                        mean_im[c] += d_im[c]
+            for c in range(n_channels):
+                sum_re[c], sum_im[c] = mean_re[c], -mean_im[c]
             for iteration in range(n_iterations + 1):
                 norm = 0.0  # double: the square of a faint signal is lost in single precision
                 for c in range(n_channels):
@@ -201,7 +208,8 @@ def _leading_vectors(  # noqa: C901 - see above
                 for c in range(n_channels):
                     v_re[c], v_im[c] = sum_re[c] * scale + even, sum_im[c] * scale
                     sum_re[c] = sum_im[c] = 0
-                mean_re = mean_im = np.float32(0)
+                if iteration == n_iterations:
+                    break
                 for j in range(window):
                     for i in range(window):
                         d_re, d_im = real[y * step + j, x * step + i], imag[y * step + j, x * step + i]
@@ -209,34 +217,68 @@ def _leading_vectors(  # noqa: C901 - see above
                         for c in range(n_channels):
                             u_re += d_re[c] * v_re[c] - d_im[c] * v_im[c]
                             u_im += d_re[c] * v_im[c] + d_im[c] * v_re[c]
-                        mean_re += u_re
-                        mean_im += u_im
-                        if iteration < n_iterations:
-                            for c in range(n_channels):
-                                sum_re[c] += d_re[c] * u_re + d_im[c] * u_im
-                                sum_im[c] += d_re[c] * u_im - d_im[c] * u_re
-            size = math.sqrt(mean_re * mean_re + mean_im * mean_im)
-            p_re = mean_re / size if size > 0 else np.float32(1)
-            p_im = mean_im / size if size > 0 else np.float32(0)
+                        for c in range(n_channels):
+                            sum_re[c] += d_re[c] * u_re + d_im[c] * u_im
+                            sum_im[c] += d_re[c] * u_im - d_im[c] * u_re
+            p_re = p_im = np.float32(0)  # the neighbourhood's combined mean
+            for c in range(n_channels):
+                p_re += mean_re[c] * v_re[c] - mean_im[c] * v_im[c]
+                p_im += mean_re[c] * v_im[c] + mean_im[c] * v_re[c]
+            size = math.sqrt(p_re * p_re + p_im * p_im)
+            p_re = p_re / size if size > 0 else np.float32(1)
+            p_im = p_im / size if size > 0 else np.float32(0)
             for c in range(n_channels):  # conj(v) times the phase of the combined mean
-                out_real[y, x, c] = v_re[c] * p_re + v_im[c] * p_im
-                out_imag[y, x, c] = v_re[c] * p_im - v_im[c] * p_re
+                out[c, y, x] = complex(v_re[c] * p_re + v_im[c] * p_im, v_re[c] * p_im - v_im[c] * p_re)
 
 
 def _interpolated(csm: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
     """Linear along each axis between the grid's points, constant beyond the last, of unit norm again."""
     if step == 1:
         return csm
-    for axis, size in enumerate(shape, start=1):
-        if size == 1:
-            continue
-        last = csm.shape[axis] - 1
-        following = torch.cat([csm.narrow(axis, 1, last), csm.narrow(axis, last, 1)], axis)
-        between = [torch.lerp(csm, following, torch.tensor(k / step, dtype=csm.dtype)) for k in range(step)]
-        csm = torch.stack(between, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, size)
-    return csm / power(csm).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
+    whole = torch.empty(len(csm), *shape, dtype=csm.dtype)
+
+    def fill(part: tuple[int, int]) -> None:
+        z, y = part
+        rows = slice(y, y + ROWS_AT_ONCE)
+        seen = slice(y // step, (y + ROWS_AT_ONCE - 1) // step + 2)
+        near = csm[:, z // step, seen]
+        if z % step:
+            near = torch.lerp(near, csm[:, min(z // step + 1, csm.shape[1] - 1), seen], z % step / step)
+        _fill_rows(near.numpy(), step, y % step, whole[:, z, rows].numpy())
+
+    spread(fill, [(z, y) for z in range(shape[0]) for y in range(0, shape[1], ROWS_AT_ONCE)])
+    return whole
+
+
+@_compiled(numba.complex64[:, :, :], numba.int64, numba.int64, numba.complex64[:, :, :])
+def _fill_rows(csm: np.ndarray, step: int, first: int, out: np.ndarray) -> None:
+    """Rows `(channel, y, x)` from `first` on, of maps at every `step`-th pixel from row 0 on `(channel, y, x)`."""
+    _, last, n_grid = csm.shape
+    n_channels, n_y, n_x = out.shape
+    row = np.empty(n_grid + 1, np.complex64)
+    scale = np.empty(n_x, np.float32)
+    for y in range(n_y):
+        above = (first + y) // step
+        below, weight = min(above + 1, last - 1), np.float32((first + y) % step / step)
+        scale[:] = 0
+        for c in range(n_channels):
+            for x in range(n_grid):
+                row[x] = csm[c, above, x] + weight * (csm[c, below, x] - csm[c, above, x])
+            row[n_grid] = row[n_grid - 1]
+            for k in range(step):
+                share = np.float32(k / step)
+                for x in range((n_x - k + step - 1) // step):
+                    value = row[x] + share * (row[x + 1] - row[x])
+                    out[c, y, x * step + k] = value
+                    scale[x * step + k] += value.real * value.real + value.imag * value.imag
+        for x in range(n_x):
+            scale[x] = 1 / math.sqrt(scale[x]) if scale[x] > 0 else 0
+        for c in range(n_channels):
+            for x in range(n_x):
+                out[c, y, x] *= scale[x]
 
 
 def _hann(size: int, device: torch.device) -> Tensor:
-    """Symmetric Hann window without its zero end points, float32 `(size,)`."""
-    return torch.sin(math.pi * (torch.arange(size, device=device) + 0.5) / size) ** 2
+    """Symmetric Hann window without its zero end points, float64 `(size,)`."""
+    position = torch.arange(size, dtype=torch.float64, device=device)
+    return torch.sin(math.pi * (position + 0.5) / size) ** 2

@@ -1,5 +1,6 @@
 """From k-space and unmixing coefficients to an image, at the cost of little more than its FFT."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -99,7 +100,11 @@ class Combiner:
             phase = phase * _to_centred(n_ro, 1, 0, unmixing.device)
         # Plain transforms put r = 0 at index 0: the coefficients are moved there, each image back.
         dims = (1, 2) if readout_done else (1, 2, 3)
-        moved = torch.fft.ifftshift(unmixing * (scale * phase).to(unmixing.dtype), dim=dims)
+        halves = [_halves(n) if dim in dims else [(slice(None), slice(None))] for dim, n in enumerate(unmixing.shape)]
+        phase, moved = (scale * phase).to(unmixing.dtype).expand_as(unmixing), torch.empty_like(unmixing)
+        for parts in itertools.product(*halves):  # a shift of the product would go over it several times
+            source, target = zip(*parts, strict=True)
+            torch.mul(unmixing[source], phase[source], out=moved[target])
         return cls(moved.reshape(n_channels, r2, n_z, r1, n_y, n_ro), grid, scale, readout_done)
 
     def moved(self, scale: float, grid: Grid) -> "Combiner":
@@ -151,6 +156,12 @@ class Combiner:
         r2, n_z, r1, n_y, n_ro = total.shape
         image: Tensor = torch.fft.fftshift(total.reshape(r2 * n_z, r1 * n_y, n_ro), dim=[dim - 1 for dim in dims])
         return image
+
+
+def _halves(size: int) -> list[tuple[slice, slice]]:
+    """Where the two halves of a centred axis lie, and where with its centre at index 0."""
+    centre = size // 2
+    return [(slice(0, centre), slice(size - centre, size)), (slice(centre, size), slice(0, size - centre))]
 
 
 def _to_centred(size: int, step: int, first: int, device: torch.device) -> Tensor:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ScanError
+from ..system.threads import spread
 from .fft import to_image
 from .lattice import Lattice
 
+FREQUENCIES_AT_ONCE = 32  # of the readout, for one thread
 BLOCK = 64  # rows of a product at once, of those that are Hermitian
 TIKHONOV = 5e-4  # of the mean diagonal of A^H A, as Gadgetron takes it
 NOISE_FROM = 4  # the net acceleration from which noise is what is left to win: `calibrate` with `size`
@@ -191,13 +193,22 @@ def _normal_equations(
     """
     n_channels, _, _, n_ro = acs.shape
     n_samples, width = len(samples), len(sources) * n_channels
-    windows = _windows(to_image(acs, dims=(-1,)), sources + targets)
-    products = _gram(windows, width)  # (ro, source * channel, all * channel)
+    hybrid = to_image(acs, dims=(-1,))
     lags = torch.arange(1 - n_samples, n_samples, device=acs.device)
     position = torch.arange(n_ro, device=acs.device) - n_ro // 2
     angle = -2 * torch.pi * lags[:, None] * position[None, :] / n_ro
     transform = torch.polar(torch.ones_like(angle), angle).to(acs.dtype)
-    by_lag = (transform @ products.reshape(n_ro, -1)).reshape(len(lags), width, -1)
+    starts = range(0, n_ro, FREQUENCIES_AT_ONCE)
+    parts = acs.new_empty(len(starts), len(lags), width * (len(sources) + len(targets)) * n_channels)
+
+    def add(part: int) -> None:
+        block = slice(starts[part], starts[part] + FREQUENCIES_AT_ONCE)
+        windows = _windows(hybrid[..., block], sources + targets)
+        products = _gram(windows, width)  # (ro, source * channel, all * channel)
+        torch.matmul(transform[:, block], products.flatten(1), out=parts[part])
+
+    spread(add, range(len(starts)))
+    by_lag = parts.sum(dim=0).reshape(len(lags), width, -1)
 
     lag = torch.arange(n_samples, device=acs.device)
     pairs = by_lag[lag[None, :] - lag[:, None] + n_samples - 1, :, :width]

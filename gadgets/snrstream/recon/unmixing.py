@@ -9,9 +9,10 @@ import math
 import torch
 from torch import Tensor
 
+from ..system.threads import spread
 from .grappa import Kernel
 
-ROWS_AT_ONCE = 32  # bounds the memory of the intermediate product
+ROWS_AT_ONCE = 4  # for one thread: the intermediate products stay in its core's cache
 
 
 def unmixing_coefficients(kernel: Kernel | None, csm: Tensor, first_column: int = 0, n_ro: int | None = None) -> Tensor:
@@ -41,9 +42,8 @@ def unmixing_coefficients(kernel: Kernel | None, csm: Tensor, first_column: int 
     ----------
     Breuer et al., MRM 62:739 (2009).
     """
-    combine = csm.conj()
     if kernel is None:
-        return combine.resolve_conj().clone()
+        return csm.conj().resolve_conj().clone()
     n_channels, n_e2, n_e1, n_columns = csm.shape
     columns = slice(first_column, first_column + n_columns)
     shifts = [(sz - tz, sy - ty) for tz, ty in kernel.targets for sz, sy in kernel.sources]
@@ -55,15 +55,19 @@ def unmixing_coefficients(kernel: Kernel | None, csm: Tensor, first_column: int 
 
     # (target, out, source, sample, in) -> (target * source, in * sample * out)
     weights = kernel.weights.permute(0, 2, 4, 3, 1).reshape(len(shifts), -1)
-    rows_of_maps = combine.reshape(n_channels, n_e2 * n_e1, n_columns).permute(1, 0, 2)  # (row, out, ro)
-    unmixing = rows_of_maps.resolve_conj().clone()
-    for start in range(0, len(unmixing), ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, len(unmixing)))
+    rows_of_maps = csm.reshape(n_channels, n_e2 * n_e1, n_columns)
+    unmixing = torch.empty_like(rows_of_maps, memory_format=torch.contiguous_format)
+
+    def fill(start: int) -> None:
+        rows = slice(start, start + ROWS_AT_ONCE)
+        combine = rows_of_maps[:, rows].permute(1, 0, 2).conj()  # (row, out, ro)
         # The taps of e1 and e2 are summed first: a small kernel along the readout is left for each row.
         taps = (row_phase[:, rows].T @ weights).reshape(-1, n_channels, n_samples * n_channels)
-        spread = (sample_phase[None, :, None, :] * rows_of_maps[rows, None]).flatten(1, 2)
-        unmixing[rows] += taps @ spread
-    return unmixing.permute(1, 0, 2).reshape(csm.shape)
+        by_sample = (sample_phase[None, :, None, :] * combine[:, None]).flatten(1, 2)
+        unmixing[:, rows] = torch.baddbmm(combine, taps, by_sample).permute(1, 0, 2)
+
+    spread(fill, range(0, unmixing.shape[1], ROWS_AT_ONCE))
+    return unmixing.reshape(csm.shape)
 
 
 def gfactor(unmixing: Tensor, acceleration: int) -> Tensor:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from .threads import limit_this_thread
+
 Result = TypeVar("Result")
 
 GRACE_S = 1.0  # for work that was told to end, which takes until its present step is done
@@ -72,6 +74,7 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
     def run() -> None:
         try:
+            limit_this_thread()
             answer.set_result(work())
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it is raised again in the caller's thread
             answer.set_exception(exc)
@@ -94,18 +97,17 @@ def within(limit_s: float, key: str, work: Callable[[], Result], cancel: Callabl
 
 
 def leave(status: int) -> NoReturn:
-    """End the process, without the destructors of C++ libraries where a thread was left behind.
+    """End the process, without the destructors of C++ libraries where another thread still runs.
 
-    It still computes with what they would destroy: torch aborts then, and the status is lost.
+    It may compute with what they would destroy, or be ended by Python inside of C++: torch aborts then, and the status
+    is lost.
 
     Parameters
     ----------
     status : int
         Of the process.
     """
-    with _lock:
-        computes = any(thread.is_alive() for _, thread in _left_behind)
-    if not computes:
+    if threading.active_count() == 1:
         sys.exit(status)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

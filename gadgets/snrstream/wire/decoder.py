@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ProtocolError
 from .acquisitions import COMPRESSED_FLAGS, acquisition_of
+from .compressed import compressed_size
 from .gadgetron_sizes import GADGETRON_SIZES
 from .messages import Message, MessageId
 from .parsers import PARSERS
@@ -18,7 +19,7 @@ from .sizes import ACQUISITION_SHAPE, ACQUISITION_START, DEFAULT_LIMITS, SIZES, 
 
 STAGE = 1 << 18  # bytes that may wait for their message to be complete
 DIRECT = 1 << 14  # bytes of an acquisition: from so many on, what lacks goes right into its array
-ALL_SIZES = SIZES | GADGETRON_SIZES
+ALL_SIZES = SIZES | GADGETRON_SIZES | {MessageId.ACQUISITION: compressed_size}
 
 
 class Decoder:
@@ -147,7 +148,7 @@ class Decoder:
         stage[: len(staged)] = staged
         self._stage, self._start, self._end = stage, 0, len(staged)
 
-    def _acquired(self) -> ismrmrd.Acquisition | None:
+    def _acquired(self) -> Message | None:
         """The staged one, or None where it is not all there. What a large one lacks goes right into its array.
 
         Bytes are copied as bytes: numpy takes ten times as long from odd addresses.
@@ -158,7 +159,7 @@ class Decoder:
             return None
         flags, samples, channels, dimensions = ACQUISITION_SHAPE.unpack_from(stage, begin)
         if flags & COMPRESSED_FLAGS:
-            raise ProtocolError("acquisition message is compressed; expected plain complex samples")
+            return self._other(MessageId.ACQUISITION)
         n_trajectory, n_data = 4 * samples * dimensions, 8 * samples * channels
         if n_trajectory + n_data > self._limits.data:
             raise too_long("acquisition message", n_trajectory + n_data, self._limits.data)
@@ -188,7 +189,7 @@ class Decoder:
         return None
 
     def _other(self, number: int) -> Message | None:
-        """The staged message of another kind, or None where it is not all there."""
+        """The staged message of another kind or a compressed acquisition, or None where it is not all there."""
         staged = self._stage[self._start : self._end]
         if number not in ALL_SIZES:
             known = [message.value for message in MessageId]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import ProtocolError
 from ..system.safe_xml import local_name, parse_xml
+from .compressed import read_compressed
 from .gadgetron_codecs import Whole, read_bucket, read_image_array, read_recon_data
 from .messages import (
     Close,
@@ -70,6 +71,7 @@ PARSERS: dict[int, Callable[[memoryview], Message]] = {
     MessageId.ERROR: lambda view: Fault(_text(view, 10)),
     MessageId.DICOM: _dicom,
     MessageId.DEPENDENCY: lambda view: Dependency(_bytes(view, 10)),
+    MessageId.ACQUISITION: read_compressed,  # the decoder itself takes plain ones apart
     MessageId.IMAGE: _image,
     MessageId.RECON_DATA: lambda view: read_recon_data(Whole(view[2:])),
     MessageId.IMAGE_ARRAY: lambda view: read_image_array(Whole(view[2:])),

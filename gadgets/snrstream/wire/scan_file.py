@@ -11,6 +11,7 @@ import numpy as np
 from ismrmrd import xsd
 
 from ..errors import ScanError
+from .acquisitions import COMPRESSED_FLAGS
 from .header import parse_header
 
 GROUP = "dataset"
@@ -86,6 +87,7 @@ class ScanFile:
     def _acquisition(self, number: int, record: np.void) -> ismrmrd.Acquisition:
         try:
             head = ismrmrd.AcquisitionHeader.from_buffer_copy(record["head"])
+            head.flags &= ~COMPRESSED_FLAGS  # as the samples are found: a file has plain ones alone
             n_channels, n_samples = head.active_channels, head.number_of_samples
             data = record["data"].view(np.complex64).reshape(n_channels, n_samples)
             trajectory = record["traj"].view(np.float32).reshape(n_samples, head.trajectory_dimensions)

@@ -98,7 +98,7 @@ def _dicom(view: memoryview, limits: Limits) -> int:
     return end
 
 
-# Of all but acquisitions, which the decoder itself takes apart.
+# Of all but acquisitions: the decoder itself takes plain ones apart, and `compressed` has the others.
 SIZES: dict[int, Size] = {
     MessageId.CONFIG_FILE: lambda _view, _limits: 2 + CONFIG_FILE_SIZE,
     MessageId.CONFIG_TEXT: _counted(U32),

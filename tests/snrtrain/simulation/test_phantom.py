@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from snrstream.errors import ConfigurationError
+from snrstream.noise import storage_server
 from snrstream.recon.coil_maps import inati
 from snrstream.recon.fft import gridded_readouts, to_image
 from snrstream.recon.noise import noise_covariance, prewhitening_matrix
+from snrstream.wire.measurement import measurement_id
 from snrtrain.commands import simulate
 from snrtrain.simulation import coils, phantom
 from snrtrain.simulation.phantom import shepp_logan, simulate_scan
 from snrtrain.simulation.scan_file import DWELL_NOISE_US, DWELL_SCAN_US, RELATIVE_BANDWIDTH, PhantomScan
+from tests.noise_measurements import noise_measurement
 
 
 def whitened(scan: PhantomScan) -> torch.Tensor:
@@ -154,3 +157,19 @@ def test_the_file_says_what_a_scanner_would(tmp_path):
 def test_mistakes_are_named(tmp_path, arguments, message):
     with pytest.raises(ConfigurationError, match=message):
         simulate.main([argument.format(tmp_path) for argument in arguments])
+
+
+def test_the_noise_of_a_simulated_scan_is_found_in_gadgetrons_store(tmp_path, storage) -> None:
+    """Gadgetron keeps nothing under an id that does not tell the subject; each scan has an id of its own."""
+    headers = []
+    for seed in (0, 0, 1):
+        simulate.main(["phantom", "--output", str(tmp_path / "a.h5"), "--matrix", "32", "--channels", "4",
+                       "--seed", str(seed)])  # fmt: skip
+        headers.append(read(tmp_path / "a.h5")[0])
+    first, again, other = (measurement_id(header) for header in headers)
+    assert first == again != other and len(first.split("_")) == 4
+    storage_server.keep(first, noise_measurement(), headers[0])
+    ((tags, _),) = storage.blobs
+    assert {"device", "subject", "session", "measurement"} <= tags.keys() and tags["measurement"] == first
+    assert storage_server.find(first, headers[2]) is not None and storage_server.find(first, None) is not None
+    assert storage_server.find(other, headers[2]) is None

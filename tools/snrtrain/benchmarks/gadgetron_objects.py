@@ -1,5 +1,7 @@
 """What Gadgetron's own gadgets hand on, made as they make it of acquisitions and arrays."""
 
+import copy
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,6 +45,24 @@ def image_array(pixels: np.ndarray, metas: Sequence[dict[str, Any]], **fields: A
         headers[n, s, slice_] = head
     texts = [ismrmrd.Meta(meta).serialize() for meta in metas]
     return ImageArray(np.asarray(pixels, np.complex64).T, headers, texts)
+
+
+def gmap_array(gmaps: np.ndarray, images: ImageArray) -> ImageArray:
+    """As GenericReconCartesianGrappa sends it ahead of the images.
+
+    gmaps: `(slice, s, n, channel, z, y, x)`, one along an axis over which the calibration was averaged.
+    All headers and attributes are those of the images, and as many. ImageArraySendMixin marks them as a g-map's by the
+    places of the maps: headers by their places, attributes by their number among the maps.
+    """
+    heads = copy.deepcopy(images.headers)
+    for n, s, slice_ in np.ndindex(gmaps.shape[2::-1]):
+        heads.item(n, s, slice_).image_series_index = 20
+    metas = [ismrmrd.Meta.deserialize(text) for text in images.meta]
+    for meta in metas:
+        meta.pop("GADGETRON_DataRole", None)  # of an image: set when it is sent, after the map
+    for meta in metas[: math.prod(gmaps.shape[:3])]:
+        meta["GADGETRON_DataRole"], meta["Skip_processing_after_recon"] = "Gfactor", "1"
+    return ImageArray(np.asarray(gmaps, np.complex64).T, heads, [meta.serialize() for meta in metas])
 
 
 def data_and_reference(

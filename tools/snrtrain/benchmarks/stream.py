@@ -26,9 +26,14 @@ from .timing import Row, seconds
 N_E1, N_SAMPLES, N_PIXELS, ACCELERATION, N_ACS = 256, 512, 256, 4, 24
 SNR = ConfigFile("grappa_snr")
 
-HEADER = cartesian_header(
-    (N_SAMPLES, N_E1, 1), (2 * N_PIXELS, N_E1, 5), (N_PIXELS, N_E1, 1), (N_PIXELS, N_E1, 5), (ACCELERATION, 1)
-)
+
+def header(acceleration: int) -> str:
+    """Of a scan with every `acceleration`-th line."""
+    space = (N_SAMPLES, N_E1, 1), (2 * N_PIXELS, N_E1, 5), (N_PIXELS, N_E1, 1), (N_PIXELS, N_E1, 5)
+    return cartesian_header(*space, (acceleration, 1))
+
+
+HEADER = header(ACCELERATION)
 
 
 def rows(n_repetitions: int) -> list[Row]:
@@ -57,8 +62,8 @@ def scan_lines(n_channels: int) -> Tensor:
     return to_kspace(image, dims=(2,))
 
 
-def repetition(lines: Tensor, first: bool) -> Iterator[ismrmrd.Acquisition]:
-    """Every fourth line; with noise and calibration lines ahead in the first one."""
+def repetition(lines: Tensor, first: bool, acceleration: int = ACCELERATION) -> Iterator[ismrmrd.Acquisition]:
+    """Every fourth line, or another; with noise and calibration lines ahead in the first one."""
     if first:
         rng = np.random.default_rng(0)
         noise = rng.standard_normal((2, len(lines), 4096)).astype(np.float32)
@@ -66,9 +71,9 @@ def repetition(lines: Tensor, first: bool) -> Iterator[ismrmrd.Acquisition]:
         acquisition.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
         yield acquisition
     acs = range(N_E1 // 2 - N_ACS // 2, N_E1 // 2 + N_ACS // 2) if first else range(0)
-    last = N_E1 - ACCELERATION
+    last = (N_E1 - 1) // acceleration * acceleration
     for line in range(N_E1):
-        imaging = line % ACCELERATION == 0
+        imaging = line % acceleration == 0
         if not (imaging or line in acs):
             continue
         acquisition = ismrmrd.Acquisition.from_array(
@@ -84,9 +89,9 @@ def repetition(lines: Tensor, first: bool) -> Iterator[ismrmrd.Acquisition]:
         yield acquisition
 
 
-def encoded(lines: Tensor, first: bool) -> list[bytes]:
+def encoded(lines: Tensor, first: bool, acceleration: int = ACCELERATION) -> list[bytes]:
     """The messages of a repetition."""
-    return [encode(acquisition) for acquisition in repetition(lines, first)]
+    return [encode(acquisition) for acquisition in repetition(lines, first, acceleration)]
 
 
 def stream(

@@ -3,6 +3,7 @@
     python tools/bench.py recon               each stage over the bare FFT of the coil images, and peers
     python tools/bench.py recon --only peers  beside others' packages alone (also: 2d, 3d)
     python tools/bench.py stream              a scan through the socket, over the bare FFT of its frames
+    python tools/bench.py first               each step to a scan's first image, over the bare FFT of its coil images
     python tools/bench.py denoise             denoising over the bare ONNX Runtime session, and peers
     python tools/bench.py wire                reading off a socket, beside bare recv_into and ismrmrd's reader
 
@@ -18,14 +19,15 @@ import sys
 import torch
 
 from snrstream.errors import ConfigurationError
-from snrtrain.benchmarks import denoise, peers, repeated_calibration, stages, stream, wire
+from snrtrain.benchmarks import denoise, first_image, peers, repeated_calibration, stages, stream, wire
 from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.benchmarks.timing import Row, show
 from snrtrain.commands.parser import Parser
 
 NEEDS = {
     "recon": Need(10, 3),
-    "stream": Need(1, 1.5),
+    "stream": Need(4, 1.5),
+    "first": Need(1, 1.5),
     "denoise": Need(5, 2),
     "wire": Need(1, 0.5),
 }
@@ -34,7 +36,7 @@ NEEDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Raises ConfigurationError on a number out of range."""
     parser = Parser(description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["recon", "stream", "denoise", "wire"])
+    parser.add_argument("what", choices=list(NEEDS))
     parser.add_argument("--only", choices=["2d", "3d", "peers"], help="of recon: this part alone")
     parser.add_argument("--repetitions", type=int, default=60, help="of the streamed scan (%(default)s)")
     options = parser.parse_args(arguments)
@@ -54,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if options.what == "recon":
         show(recon(options.only))
+    elif options.what == "first":
+        show(first_image.rows())
     else:
         show(stream.rows(options.repetitions) + repeated_calibration.rows(options.repetitions))
     return 0

@@ -3,11 +3,12 @@
     python tools/soak.py repetitions         2,000 images through the socket; memory of the server at 20 and at the end
     python tools/soak.py volume              320 x 320 x 256, 32 channels, R = 2 x 1: time and peak memory
     python tools/soak.py scans               200 scans in a row; memory and descriptors of the server at scan 20 and 200
+    python tools/soak.py clients             200 clients that die at random moments in front of Gadgetron's module
     python tools/soak.py fuzz                100,000 mutated sessions through decoder, session and reconstruction
 
 Exits with 1 where memory grows by more than 1 % over the repetitions or by 6 % over the scans, a descriptor stays open,
-the volume takes more than 24 GiB, or a mutated session ends in anything but images or an error of ours, hangs, or
-takes memory.
+a module goes on though its client died, the volume takes more than 24 GiB, or a mutated session ends in anything but
+images or an error of ours, hangs, or takes memory.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import ismrmrd
 from snrstream.errors import ConfigurationError
 from snrstream.hosts.link import Link
 from snrstream.hosts.server_process import server_process
-from snrtrain.benchmarks import fuzz, small_scan, stream, volume
+from snrtrain.benchmarks import dying_clients, fuzz, small_scan, stream, volume
 from snrtrain.benchmarks.needs import Need, listed
 from snrtrain.commands.parser import Parser
 
@@ -40,6 +41,7 @@ NEEDS = {
     "repetitions": Need(2, 1.5),
     "volume": Need(20, 14, 10),
     "scans": Need(1, 1.5),
+    "clients": Need(8, 1.5),
     "fuzz": Need(20, 0.6),
 }
 
@@ -47,12 +49,14 @@ NEEDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Raises ConfigurationError on a number out of range, and where the disk has no room for the volume."""
     parser = Parser(description=__doc__, epilog=listed(NEEDS), formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["repetitions", "volume", "scans", "fuzz"])
+    parser.add_argument("what", choices=["repetitions", "volume", "scans", "clients", "fuzz"])
     parser.add_argument("--repetitions", type=int, default=2000, help="of the streamed scan (%(default)s)")
     parser.add_argument("--channels", type=int, help="16 for repetitions, 32 for the volume by default")
     parser.add_argument("--matrix", type=int, nargs=3, default=(320, 320, 256), metavar=("X", "Y", "Z"))
-    parser.add_argument("--count", type=int, help="200 scans or 100,000 mutated sessions by default")
-    parser.add_argument("--seed", type=int, default=0, help="of the mutations (%(default)s)")
+    parser.add_argument("--count", type=int, help="200 scans or clients, or 100,000 mutated sessions by default")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the mutations, or of the moments of death (%(default)s)"
+    )
     options = parser.parse_args(arguments)
     for name, least in (("repetitions", WARM + 1), ("count", WARM + 1), ("channels", 1), ("matrix", 32), ("seed", 0)):
         given = getattr(options, name)
@@ -61,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{options.what} needs {NEEDS[options.what]}", file=sys.stderr, flush=True)
     if options.what == "scans":
         return scans(options.count or 200)
+    if options.what == "clients":
+        return clients(options.count or 200, options.seed)
     if options.what == "fuzz":
         return mutations(options.count or 100_000, options.seed)
     if options.what == "repetitions":
@@ -105,6 +111,14 @@ def scans(n_scans: int) -> int:
         f"{after[0] >> 20} MiB and {after[1]} after the last: {100 * growth:+.1f} %"
     )
     return int(growth > MOST_GROWTH_OF_SCANS or after[1] > before[1])
+
+
+def clients(n_clients: int, seed: int) -> int:
+    """Clients that die, each in front of a module of its own, which must end."""
+    start = time.perf_counter()
+    ends = dying_clients.die(n_clients, seed)
+    print(f"{n_clients} clients died in {time.perf_counter() - start:.0f} s; their modules ended: {dict(ends)}")
+    return int(not set(ends) <= {"status 0", "status 1"})
 
 
 def mutations(n_streams: int, seed: int) -> int:

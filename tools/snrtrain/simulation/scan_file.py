@@ -1,5 +1,6 @@
 """Write a simulated scan as an ISMRMRD file, in the form that converters give real scans."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,9 @@ def header(scan: "PhantomScan") -> xsd.ismrmrdHeader:
     )
     return xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
-            measurementID="simulated", patientPosition=xsd.patientPositionType.HFS, protocolName="simulated"
+            measurementID=_measurement_id(scan),
+            patientPosition=xsd.patientPositionType.HFS,
+            protocolName="simulated",
         ),
         acquisitionSystemInformation=xsd.acquisitionSystemInformationType(
             systemVendor="simulated",
@@ -120,6 +123,11 @@ def header(scan: "PhantomScan") -> xsd.ismrmrdHeader:
         experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123_200_000),
         encoding=[encoding],
     )
+
+
+def _measurement_id(scan: PhantomScan) -> str:
+    """Device, subject, session and measurement, as Gadgetron's store wants them; the last tells scans apart."""
+    return f"simulator_object_1_{zlib.crc32(scan.kspace.contiguous().numpy().data):08x}"
 
 
 def _space(n_x: int, n_y: int, width_mm: float, aspect: float) -> xsd.encodingSpaceType:

@@ -8,6 +8,7 @@ import mrd
 import numpy as np
 
 from ...errors import ProtocolError, ScanError
+from ..acquisitions import COMPRESSED_FLAGS
 
 COUNTERS = (
     "kspace_encode_step_1",
@@ -82,7 +83,7 @@ def acquisition_of(acquisition: mrd.Acquisition) -> ismrmrd.Acquisition:
     _assign(
         converted,
         version=1,
-        flags=int(head.flags),
+        flags=int(head.flags) & ~COMPRESSED_FLAGS,  # a stream of v2 has plain samples alone
         measurement_uid=head.measurement_uid,
         scan_counter=head.scan_counter,
         acquisition_time_stamp=head.acquisition_time_stamp,
