@@ -187,6 +187,8 @@ def test_running_renews_the_plan_beside_the_stream() -> None:
     def reconstruct(bucket) -> tuple[int, ReconImage]:
         (with_kernel,) = kernels.take(bucket)
         (recon,) = combine.take(with_kernel)
+        for gadget in (kernels, combine):
+            assert not list(gadget.pause())
         return with_kernel.calibration.n_averaged, recon
 
     used, recon = reconstruct(buckets[0])
@@ -199,7 +201,7 @@ def test_running_renews_the_plan_beside_the_stream() -> None:
             is_new = is_new or recon.gmap is not gmaps[-1]
             if used == wanted and is_new == (wanted == number):
                 break
-            assert time.monotonic() < deadline, f"{sizes}: no plan of {wanted}"
+            assert time.monotonic() < deadline, f"no plan of {wanted}, the last is of {used}"
         if is_new:
             gmaps.append(recon.gmap)
     kernels.close()
