@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import ismrmrd
 
 from ..errors import ScanError
+from ..system.threads import limit_this_thread
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class SharedBySlice(Generic[Key, Result]):
         """Begin to make what is due, for no image is on its way."""
         while self._due:
             place, (key, make) = self._due.popitem()
-            self._worker = self._worker or ThreadPoolExecutor(1, "renewing")
+            self._worker = self._worker or ThreadPoolExecutor(1, "renewing", limit_this_thread)
             self._coming[place] = key, self._worker.submit(make)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration
+from ..system.threads import limit_this_thread
 from .calibration_mean import CalibrationMean
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class _Running(_All):
 
     def __init__(self) -> None:
         super().__init__()
-        self._worker = ThreadPoolExecutor(1, "averaging")
+        self._worker = ThreadPoolExecutor(1, "averaging", limit_this_thread)
         self._due: list[tuple[Place, Calibration]] = []
         self._joining: list[Future[None]] = []
 
