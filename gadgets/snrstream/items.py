@@ -32,11 +32,14 @@ class CalibrationBlock:
         Its first line (e2, e1).
     warnings : tuple of str
         For the images that use it.
+    is_dark : bool
+        Whether it holds hardly more than noise; then a warning says so.
     """
 
     kspace: torch.Tensor
     start: tuple[int, int]
     warnings: tuple[str, ...] = ()
+    is_dark: bool = False
 
 
 class Calibration:
@@ -48,21 +51,26 @@ class Calibration:
         Puts them together, once. It may raise ScanError, as `find_calibration_block` does.
     n_averaged : int
         Of how many calibrations they are the mean. Those of more than one may come too late for an image, which then
-        goes by the ones before.
+        goes by an earlier mean of the same first one.
+    first : Calibration, optional
+        The first of these; itself by default.
     """
 
-    def __init__(self, find: Callable[[], CalibrationBlock], n_averaged: int = 1) -> None:
+    def __init__(
+        self, find: Callable[[], CalibrationBlock], n_averaged: int = 1, first: "Calibration | None" = None
+    ) -> None:
         self._find: Callable[[], CalibrationBlock] | None = find
         self._lock = threading.Lock()
         self.n_averaged = n_averaged
+        self.first = self if first is None else first
 
     @classmethod
     def of(
-        cls, kspace: torch.Tensor, start: tuple[int, int], warnings: tuple[str, ...] = (), n_averaged: int = 1
+        cls, kspace: torch.Tensor, start: tuple[int, int], warnings: tuple[str, ...] = (), is_dark: bool = False
     ) -> "Calibration":
         """From lines that are in place: see `CalibrationBlock`."""
-        block = CalibrationBlock(kspace, start, warnings)
-        return cls(lambda: block, n_averaged)
+        block = CalibrationBlock(kspace, start, warnings, is_dark)
+        return cls(lambda: block)
 
     @property
     def block(self) -> CalibrationBlock:

@@ -213,3 +213,51 @@ def test_running_renews_the_plan_beside_the_stream() -> None:
     assert mean.calibration().n_averaged == 8
     (wanted,) = images(header, repeated([torch.stack(kspaces[:8]).mean(dim=0)], [kspaces[0]]))
     assert np.allclose(gmaps[-1], wanted.gmap, rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_channels", [None, 5])
+@pytest.mark.parametrize("way", WAYS)
+def test_after_a_dark_first_image_no_image_is_wrong_without_a_word(way: str, n_channels) -> None:
+    """Kernel, maps and k-space are of the same channels, and a dark calibration serves nobody unsaid."""
+    kspaces = [white_noise(torch.Generator().manual_seed(9), 8, *SHAPE)]
+    kspaces += [noisy_kspace(8, SHAPE, snr=50, seed=n) for n in range(5)]
+    data = [kspaces[1]] * 6
+    header = scans.header(SHAPE, (R, 1))
+    (wanted,) = images(header, repeated(kspaces[1:2], data[:1]), "first", n_channels)
+    inside = object_and_coils(8, SHAPE)[0].abs().numpy() > 0.9
+    for number, recon in enumerate(images(header, repeated(kspaces, data), way, n_channels)):
+        difference = (
+            np.abs(np.abs(recon.image) - np.abs(wanted.image))[inside].mean() / np.abs(wanted.image)[inside].mean()
+        )
+        assert difference < 0.05 or (number == 0 and recon.warnings)
+
+
+def test_phases_that_take_turns_are_counted_once() -> None:
+    kspaces = [noisy_kspace(8, SHAPE, snr=20, seed=n) for n in range(2)]
+    header = scans.header(SHAPE, (R, 1))
+    lines = []
+    for repetition in range(6):
+        for phase, kspace in enumerate(kspaces):
+            own = {"repetition": repetition, "phase": phase}
+            if repetition == 0:
+                lines += scans.acquisitions(kspace.numpy(), block(SHAPE, 1, 36), CALIBRATION, end=False, **own)
+            lines += scans.acquisitions(kspace.numpy(), [(0, y) for y in range(0, SHAPE[1], R)], **own)
+    for n_channels in (None, 5):
+        items = run_gadget(accumulate, lines, header, accumulate.Parameters())
+        if n_channels is not None:
+            items = run_gadget(compress_channels, items, header, compress_channels.Parameters(channels=n_channels))
+        found = list(run_gadget(grappa, items, header, grappa.Parameters(calibration="all")))
+        assert {bucket.calibration.n_averaged for bucket in found} == {2}
+
+
+def test_an_error_of_the_scan_is_not_covered_by_one_of_images_that_wait() -> None:
+    lines = scans.acquisitions(noisy_kspace(8, SHAPE, snr=20).numpy(), [(0, y) for y in range(0, SHAPE[1], R)])
+
+    def source():
+        yield from lines
+        raise ScanError("the real cause")
+
+    scan = Scan(scans.header(SHAPE, (R, 1)))
+    items = stream(accumulate, source(), scan, accumulate.Parameters())
+    with pytest.raises(ScanError, match="the real cause"):
+        list(stream(grappa, items, scan, grappa.Parameters(calibration="all")))

@@ -67,6 +67,7 @@ class _Source:
         return (
             mine is not None
             and its is not None
+            and self.calibration.first is earlier.calibration.first
             and (mine.lattice, self.size, self.step) == (its.lattice, earlier.size, earlier.step)
         )
 
@@ -129,7 +130,7 @@ class _Combiner(Gadget):
 
 def _is_dark(bucket: Bucket) -> bool:
     if bucket.calibration is not None:
-        return bool(bucket.calibration.warnings)
+        return bucket.calibration.block.is_dark
     return bucket.snr_units and is_dark(bucket.kspace, bucket.line_sd, bucket.sample_sd)
 
 

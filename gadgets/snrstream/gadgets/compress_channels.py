@@ -48,7 +48,7 @@ class _Compressor(Gadget):
         self._n_channels = n_channels
         self._first = CHOICES["first"]()
         self._matrices: SharedBySlice[Calibration, Tensor] = SharedBySlice()
-        self._calibrations: SharedBySlice[tuple[Calibration, Calibration], Calibration] = SharedBySlice()
+        self._latest: dict[tuple[int, ...], tuple[Calibration, Tensor, Calibration]] = {}
 
     def take(self, item: Item) -> Iterable[Item]:
         if not isinstance(item, Bucket) or len(item.kspace) <= self._n_channels:
@@ -59,9 +59,17 @@ class _Compressor(Gadget):
             matrix = _matrix(_central(item), self._n_channels)
         else:
             matrix = self._matrices.get(item.head, first, lambda: _matrix(first.kspace, self._n_channels))
-            calibration = self._calibrations.get(item.head, (own, first), lambda: _compressed(own, matrix))
+            idx = item.head.idx
+            calibration = self._of(own, matrix, (idx.slice, idx.contrast, idx.phase, idx.set))
         kspace = compressed(matrix, item.kspace)
         return (dataclasses.replace(item, kspace=kspace, calibration=calibration, compression=matrix),)
+
+    def _of(self, own: Calibration, matrix: Tensor, place: tuple[int, ...]) -> Calibration:
+        """A calibration compressed, the same object as long as both are the same."""
+        latest = self._latest.get(place)
+        if latest is None or latest[0] is not own or latest[1] is not matrix:
+            latest = self._latest[place] = own, matrix, _compressed(own, matrix)
+        return latest[2]
 
 
 def _compressed(calibration: Calibration, matrix: Tensor) -> Calibration:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from ..recon.plan import KernelOptions, fit_kernel
 from ..sorting.calibration_choice import CHOICES
 from .gadget import Gadget, Scan
 from .shared import SharedBySlice
+
+log = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 12 << 30
 
@@ -84,7 +87,8 @@ class _Source:
 
     def is_served_by(self, earlier: "_Source") -> bool:
         """Whether the kernel of an earlier one does until this one's is made."""
-        return dataclasses.replace(earlier, calibration=self.calibration) == self
+        same = self.calibration.first is earlier.calibration.first
+        return same and dataclasses.replace(earlier, calibration=self.calibration) == self
 
 
 class _Grappa(Gadget):
@@ -101,7 +105,7 @@ class _Grappa(Gadget):
         self._choice.add(item)
         if not self._choice.is_late:
             return (self._with_kernel(item),)
-        self._waiting.append(item)
+        self._waiting.append(dataclasses.replace(item, calibration=None))
         self._n_bytes += item.kspace.nbytes
         if self._n_bytes > MOST_WAITING_BYTES:
             raise ScanError(
@@ -120,7 +124,10 @@ class _Grappa(Gadget):
             yield self._with_kernel(self._waiting.popleft())
 
     def failed(self) -> Iterator[Item]:
-        return self.end()
+        try:
+            yield from self.end()
+        except ScanError as exc:  # the scan has failed already, for a reason of its own
+            log.error("images that waited for the end of the scan: %s", exc)
 
     def close(self) -> None:
         self._choice.close()

@@ -24,6 +24,7 @@ class SharedBySlice(Generic[Key, Result]):
         self._slices: dict[int, dict[tuple[int, int], tuple[Key, Result]]] = {}
         self._due: dict[Place, tuple[Key, Callable[[], Result]]] = {}
         self._coming: dict[Place, tuple[Key, Future[Result]]] = {}
+        self._failed: dict[Place, Key] = {}  # not to be tried again
         self._worker: ThreadPoolExecutor | None = None
 
     def get(
@@ -63,7 +64,7 @@ class SharedBySlice(Generic[Key, Result]):
         latest = known.get(place[1:])
         if result is None and serves is not None and latest is not None and serves(latest[0]):
             self.pause()
-            if place not in self._coming:
+            if place not in self._coming and self._failed.get(place) != key:
                 self._due[place] = key, make
             return latest[1]
         result = make() if result is None else result
@@ -87,4 +88,5 @@ class SharedBySlice(Generic[Key, Result]):
         try:
             known[place[1:]] = key, made.result()
         except ScanError as exc:
+            self._failed[place] = key
             log.warning("slice %d goes on with its earlier calibration: %s", place[0], exc)

@@ -41,13 +41,13 @@ def is_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor) -> bool:
     return WHITENED_POWER <= strongest < LEAST_POWER
 
 
-def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) -> tuple[str, ...]:
+def told_if_dark(dark: bool, what: str) -> tuple[str, ...]:
     """A warning where calibration lines hold noise alone, for bright images may be reconstructed by them.
 
     Parameters
     ----------
-    kspace, line_sd, sample_sd : Tensor
-        As of `is_dark`.
+    dark : bool
+        Whether they do: see `is_dark`.
     what : str
         The lines' name in the text.
 
@@ -56,7 +56,7 @@ def told_if_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor, what: str) 
     tuple of str
         The warning, or nothing.
     """
-    if not is_dark(kspace, line_sd, sample_sd):
+    if not dark:
         return ()
     return (f"{what} hold hardly more than noise: images that are reconstructed by them may lose signal",)
 
@@ -133,13 +133,14 @@ def find_calibration_block(
             kspace = kspace + others
         shape = z.stop - z.start, y.stop - y.start
         kspace = kspace.reshape(len(kspace), *shape, -1)
-        told = warnings
+        told, dark = warnings, False
         if snr_units and lines.readout is not None:
             line_sd = torch.where(sd > 0, sd, 1).reshape(shape)  # of the image come lines of one average
             sample_sd = acquired_share(*lines.readout, lines.n_encoded, lines.n_pixels).sqrt()
-            told += told_if_dark(kspace, line_sd, sample_sd, f"calibration lines {called}")
+            dark = is_dark(kspace, line_sd, sample_sd)
+            told += told_if_dark(dark, f"calibration lines {called}")
         for text in told:
             log.warning(text)
-        return CalibrationBlock(kspace.to(device), (z.start, y.start), told)
+        return CalibrationBlock(kspace.to(device), (z.start, y.start), told, dark)
 
     return Calibration(found)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
+from torch import Tensor
+
 from ..errors import ScanError
 from ..items import Bucket, Calibration
 from ..system.threads import limit_this_thread
@@ -14,7 +16,7 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 8  # calibrations that are not put together yet
 
-Place = tuple[int, int, int]  # slice, contrast, set
+Place = tuple[int, int, int, Tensor | None]  # slice, contrast, set, and the compression of its channels: one object
 
 
 class Choice(Protocol):
@@ -79,17 +81,20 @@ class _All(Choice):
     def __init__(self) -> None:
         self._means: dict[Place, CalibrationMean] = {}
         self._used: dict[Place, Calibration] = {}
-        self._latest: dict[Place, Calibration] = {}
+        self._latest: dict[tuple[Place, int], Calibration] = {}  # of each phase
 
     def add(self, bucket: Bucket) -> None:
         place, own = _place(bucket), bucket.calibration
-        if own is None or own is self._latest.get(place):
+        source = place, bucket.head.idx.phase
+        if own is None or own is self._latest.get(source):
             return
-        self._latest[place] = own
-        if place in self._means:
-            self._join(place, own)
-        else:
+        self._latest[source] = own
+        mean = self._means.get(place)
+        if mean is None or (mean.warnings and not own.warnings):  # a dark or incomplete one gives way
             self._means[place] = CalibrationMean(own)
+            self._used.pop(place, None)
+        else:
+            self._join(place, own)
 
     def of(self, bucket: Bucket) -> Calibration | None:
         place = _place(bucket)
@@ -98,10 +103,7 @@ class _All(Choice):
         return self._used.get(place)
 
     def _join(self, place: Place, calibration: Calibration) -> None:
-        try:
-            self._means[place].add(calibration)
-        except ScanError as exc:
-            log.warning("calibration lines of slice %d do not join the others: %s", place[0], exc)
+        _added(self._means[place], calibration, place)
 
 
 class _Running(_All):
@@ -117,7 +119,7 @@ class _Running(_All):
     def __init__(self) -> None:
         super().__init__()
         self._worker = ThreadPoolExecutor(1, "averaging", limit_this_thread)
-        self._due: list[tuple[Place, Calibration]] = []
+        self._due: list[tuple[Place, CalibrationMean, Calibration]] = []
         self._joining: list[Future[None]] = []
 
     def pause(self) -> None:
@@ -125,8 +127,8 @@ class _Running(_All):
             if joining.done():
                 joining.result()  # or what went wrong
         self._joining = [joining for joining in self._joining if not joining.done()]
-        for place, calibration in self._due[: MOST_WAITING - len(self._joining)]:
-            self._joining.append(self._worker.submit(self._renew, place, calibration))
+        for due in self._due[: MOST_WAITING - len(self._joining)]:
+            self._joining.append(self._worker.submit(self._renew, *due))
         self._due = []
 
     def close(self) -> None:
@@ -134,12 +136,12 @@ class _Running(_All):
 
     def _join(self, place: Place, calibration: Calibration) -> None:
         self.pause()  # with those of the images before, where the source does not pause
-        self._due.append((place, calibration))
+        self._due.append((place, self._means[place], calibration))
 
-    def _renew(self, place: Place, calibration: Calibration) -> None:
-        super()._join(place, calibration)
-        mean, used = self._means[place], self._used[place]
-        if mean.n >= 2 * used.n_averaged or (used.warnings and not mean.warnings):
+    def _renew(self, place: Place, mean: CalibrationMean, calibration: Calibration) -> None:
+        used = self._used.get(place)
+        _added(mean, calibration, place)
+        if used is not None and mean is self._means[place] and mean.n >= 2 * used.n_averaged:
             self._used[place] = mean.calibration()
 
 
@@ -148,4 +150,11 @@ CHOICES: dict[str, Callable[[], Choice]] = {"first": _First, "running": _Running
 
 def _place(bucket: Bucket) -> Place:
     idx = bucket.head.idx
-    return idx.slice, idx.contrast, idx.set
+    return idx.slice, idx.contrast, idx.set, bucket.compression
+
+
+def _added(mean: CalibrationMean, calibration: Calibration, place: Place) -> None:
+    try:
+        mean.add(calibration)
+    except ScanError as exc:
+        log.warning("calibration lines of slice %d do not join the others: %s", place[0], exc)

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..items import Calibration
+from ..items import Calibration, CalibrationBlock
 
 
 class CalibrationMean:
@@ -25,23 +25,23 @@ class CalibrationMean:
     def add(self, calibration: Calibration) -> None:
         """Have a calibration join, unless it comes with a warning, or is a block of other lines."""
         block = calibration.block
-        if self._first.warnings and not block.warnings:  # a dark or incomplete one gives way
-            self.n, self._first, self._total = 1, calibration, block.kspace
-            return
         same = (block.start, block.kspace.shape) == (self._first.start, self._total.shape)
         if block.warnings or not same:
             return
         turn = torch.vdot(block.kspace.flatten(), self._total.flatten()).sgn()
+        if turn == 0:
+            return
         self._total = torch.add(self._total, block.kspace * turn)
         self.n += 1
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of the first, which none that joins has."""
+        """Those of the first; who joins has none."""
         return self._first.warnings
 
     def calibration(self) -> Calibration:
         """The mean of those so far."""
         if self.n == 1:
             return self._first
-        return Calibration.of(self._total / self.n, self._first.start, n_averaged=self.n)
+        block = CalibrationBlock(self._total / self.n, self._first.start, self._first.warnings)
+        return Calibration(lambda: block, self.n, self._first)

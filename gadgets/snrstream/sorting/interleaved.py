@@ -15,7 +15,7 @@ import torch
 from ..errors import ScanError
 from ..items import Bucket, Calibration
 from ..recon.sampling import central_block, central_window
-from .calibration_block import told_if_dark
+from .calibration_block import is_dark, told_if_dark
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +108,10 @@ def _merged(buckets: list[Bucket]) -> Calibration | None:
     block = [central_window(full, n, MOST_ACS_LINES) for full, n in zip((z, y), size, strict=True)]
     kspace = total[:, block[0], block[1]] / count[block[0], block[1]][..., None].to(total.device)
     warnings: tuple[str, ...] = ()
+    dark = False
     if all(bucket.snr_units for bucket in buckets):
         line_sd = noise[block[0], block[1]].sqrt() / count[block[0], block[1]]
         what = f"central lines of the first {len(buckets)} repetitions of slice {buckets[0].head.idx.slice}"
-        warnings = told_if_dark(kspace, line_sd, buckets[0].sample_sd, what)
-    return Calibration.of(kspace.contiguous(), (block[0].start, block[1].start), warnings)
+        dark = is_dark(kspace, line_sd, buckets[0].sample_sd)
+        warnings = told_if_dark(dark, what)
+    return Calibration.of(kspace.contiguous(), (block[0].start, block[1].start), warnings, dark)

@@ -51,7 +51,7 @@ def compressed_size(view: memoryview, limits: Limits) -> int:
         return packed
     n_bytes: int = U32.unpack_from(view, start)[0]
     found, scale, bits = PACKED_HEAD.unpack_from(view, start + U32.size)
-    if found != n_numbers or not 1 <= bits <= MOST_BITS or not scale > 0:
+    if found != n_numbers or not 1 <= bits <= MOST_BITS or not 0 < scale < math.inf:
         raise ProtocolError(
             f"acquisition message (ACQ_COMPRESSION2) holds {found} numbers of {bits} bits by {scale:g}; expected "
             f"{n_numbers} of 1 to {MOST_BITS} bits by a positive scale"
