@@ -187,8 +187,8 @@ def test_a_reconstruction_that_is_interrupted(number: signal.Signals, kind: str,
                     if b"prewhitening" in line:
                         break
             process.send_signal(number)
-            assert process.wait(20) == STATUS[number]
-            errors = process.stderr.read().decode()
+            status, errors = process.wait(20), process.stderr.read().decode()
+            assert status == STATUS[number], errors
         finally:
             process.kill()
         if kind == "pipe":

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from ..errors import SnrstreamError
-from ..system.interruption import Interrupted, interrupted_status, interruptible
+from ..system.interruption import Interrupted, interrupted_status, interruptible, what_interrupted
 from ..system.log_levels import quiet_third_parties
 from ..system.time_limit import leave
 from .parser import fail, parser
@@ -50,15 +50,24 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for line in _results(options):
             _say(line)
-    except SnrstreamError as exc:
-        return fail(str(exc))
     except KeyboardInterrupt as exc:
-        fail(f"interrupted by {exc.name}" if isinstance(exc, Interrupted) else "interrupted")
-        return interrupted_status(exc)
-    except Exception as exc:  # a defect: who sees it shall report it, not read a traceback
+        return _interrupted(exc)
+    except Exception as exc:
+        interruption = what_interrupted()
+        if interruption is not None:
+            log.debug("what came of the interruption:", exc_info=True)
+            return _interrupted(interruption)
+        if isinstance(exc, SnrstreamError):
+            return fail(str(exc))
+        # A defect: who sees it shall report it, not read a traceback.
         log.debug("the defect in full:", exc_info=True)
         return fail(f"internal error, please report it: {type(exc).__name__}: {exc}")
     return 0
+
+
+def _interrupted(exc: KeyboardInterrupt) -> int:
+    fail(f"interrupted by {exc.name}" if isinstance(exc, Interrupted) else "interrupted")
+    return interrupted_status(exc)
 
 
 def _results(options: argparse.Namespace) -> Iterable[str]:

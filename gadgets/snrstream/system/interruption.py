@@ -40,7 +40,13 @@ def interrupt(number: int, _frame: object) -> None:
         return
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
-    raise Interrupted(number)
+    _here.raised = Interrupted(number)
+    raise _here.raised
+
+
+def what_interrupted() -> Interrupted | None:
+    """What `interrupt` raised in this thread: a library that it came upon may have made another error of it."""
+    return getattr(_here, "raised", None)
 
 
 @contextlib.contextmanager
