@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+
+import pytest
 
 SCRIPT = Path(__file__).with_name("forked_python.py")
 
@@ -44,3 +47,12 @@ def _address() -> str:
 
     atexit.register(stop)
     return address
+
+
+def says(log: Path, text: str) -> None:
+    """Wait until a log has `text`."""
+    for _ in range(600):
+        if text in log.read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail(log.read_text())

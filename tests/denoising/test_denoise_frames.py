@@ -182,12 +182,18 @@ def test_a_series_too_large_to_hold_is_denoised_with_a_warning(use, monkeypatch)
     assert "denoised with the frames at hand from here on" in seconds[5].warnings[0]
 
 
-def test_a_real_model_that_mixes_frames_denoises_a_series_in_time(install) -> None:
+@pytest.fixture
+def real_mean(install) -> None:
+    """A model that answers with the mean of its frames, as `denoise` loads it."""
     install(frame_mean_model(), name="mean", frames="time", n_frames=3)
     try:
         denoise.load_model("mean")
     except ModelError as exc:
         pytest.skip(f"this runtime takes no models of several frames: {exc}")
+
+
+@pytest.mark.usefixtures("real_mean")
+def test_a_real_model_that_mixes_frames_denoises_a_series_in_time() -> None:
     images = [recon_image(n, repetition=n) for n in range(6)]
     phases = [smooth_phase(image.image) for image in images]  # which the network does not see
     flat = [image.image * phase.conj() for image, phase in zip(images, phases, strict=True)]
@@ -196,12 +202,8 @@ def test_a_real_model_that_mixes_frames_denoises_a_series_in_time(install) -> No
         assert np.allclose(seconds[n].image, np.mean(flat[n - 2 : n + 1], axis=0) * phases[n], atol=TOLERANCE)
 
 
-def test_frames_whose_phase_drifts_do_not_fade_and_keep_their_own(install) -> None:
-    install(frame_mean_model(), name="mean", frames="time", n_frames=3)
-    try:
-        denoise.load_model("mean")
-    except ModelError as exc:
-        pytest.skip(f"this runtime takes no models of several frames: {exc}")
+@pytest.mark.usefixtures("real_mean")
+def test_frames_whose_phase_drifts_do_not_fade_and_keep_their_own() -> None:
     still = recon_image(0).image
     still = (np.abs(still) + 5 + 2j * np.linspace(0, 1, still.shape[-1])).astype(np.complex64)
     turns = np.exp(1j * np.arange(6) * 2.1).astype(np.complex64)

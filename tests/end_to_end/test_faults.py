@@ -29,7 +29,7 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrtrain.benchmarks import small_scan
-from tests.processes import forked, fresh
+from tests.processes import forked, fresh, says
 from tests.sessions import answers_to
 
 from .conftest import ENVIRONMENT, Running, running
@@ -369,15 +369,6 @@ def test_a_client_too_many_is_told_so_once_its_input_was_read(few: Running, expe
         for sock, _ in others:
             sock.close()
     assert pixels(converse(few.address, SCAN)) == expected
-
-
-def says(log: Path, text: str) -> None:
-    """Wait until a log has `text`."""
-    for _ in range(600):
-        if text in log.read_text():
-            return
-        time.sleep(0.1)
-    pytest.fail(log.read_text())
 
 
 def test_sigterm_in_mid_scan(tmp_path: Path, expected: list[bytes]) -> None:

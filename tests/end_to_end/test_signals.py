@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
 from snrstream.wire.scan_file import ScanFile
-from tests.processes import forked, fresh
+from tests.processes import forked, fresh, says
 
 from .conftest import ENVIRONMENT, ROOT, started_module
 
@@ -40,15 +39,6 @@ def stream() -> bytes:
             acquisition.idx.repetition = repetition
             parts.append(encode(acquisition))
     return b"".join(parts)
-
-
-def says(log: Path, text: str) -> None:
-    """Wait until a log has `text`."""
-    for _ in range(600):
-        if text in log.read_text():
-            return
-        time.sleep(0.1)
-    pytest.fail(log.read_text())
 
 
 def received(sock: socket.socket) -> list:

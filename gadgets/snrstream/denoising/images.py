@@ -9,14 +9,13 @@ from ..items import ReconImage
 from .alpha import Alpha
 from .model import Model
 from .neighbours import Stack
-from .smooth_phase import smooth_phase
+from .smooth_phase import denoise
 
 
 def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_s: float) -> list[ReconImage]:
     """The denoised images of a stack that leave now, each with its own head, meta attributes and warnings.
 
-    Partitions are frames, unless the frames are of another time. A network for complex images sees each without its
-    slowly varying phase, which its answer is given back.
+    Partitions are frames, unless the frames are of another time.
 
     Parameters
     ----------
@@ -38,15 +37,12 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     """
     with np.errstate(over="ignore", invalid="ignore"):  # which the model refuses
         images = [frame.image.image * np.float32(strength) for frame in stack.frames]
-        phases = [smooth_phase(image) for image in images] if model.manifest.input == "complex_gmap" else None
-        if phases is not None:
-            images = [image * phase.conj() for image, phase in zip(images, phases, strict=True)]
     gmaps = [frame.image.gmap for frame in stack.frames]
     if model.manifest.frames == "time":
         image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
-        answers = np.stack([model.denoise(*part, timeout_s) for part in zip(image, gmap, strict=True)], axis=1)
+        answers = np.stack([denoise(model, *part, timeout_s) for part in zip(image, gmap, strict=True)], axis=1)
     else:
-        answer = model.denoise(np.concatenate(images), np.concatenate(gmaps), timeout_s)
+        answer = denoise(model, np.concatenate(images), np.concatenate(gmaps), timeout_s)
         answers = answer.reshape(len(images), *images[0].shape)
     n_frames = 1 if model.manifest.frames == "none" else len(images) if stack.mode else len(images[0])
     n_frames = min(n_frames, model.manifest.n_frames or n_frames)  # of those at hand, the network sees so many
@@ -55,8 +51,6 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     seconds = []
     for place in stack.leaving:
         item, answer = stack.frames[place].image, answers[place] / np.float32(strength)
-        if phases is not None:
-            answer = answer * phases[place]
         second = dataclasses.replace(
             item,
             image=alpha.blend(item.image, answer, item.gmap),

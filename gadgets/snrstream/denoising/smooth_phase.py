@@ -4,6 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .model import Model
+
 WINDOW = 7  # pixels, as of the coil maps by Inati, whose images the networks learn from
 
 
@@ -31,3 +33,29 @@ def smooth_phase(image: np.ndarray) -> np.ndarray:
     mean = F.avg_pool2d(parts, WINDOW, 1, WINDOW // 2).movedim(1, -1).contiguous()
     angle = torch.view_as_complex(mean).angle()
     return torch.polar(torch.ones_like(angle), angle).numpy()
+
+
+def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float) -> np.ndarray:
+    """The network's own answer to images of any phase.
+
+    A network for complex images sees each frame without its slowly varying phase, which its answer is given back.
+
+    Parameters
+    ----------
+    model : Model
+        Loaded.
+    image, gmap, timeout_s
+        As `Model.denoise` takes them, which also tells the errors.
+
+    Returns
+    -------
+    ndarray
+        Of the shape and dtype of `image`.
+    """
+    if model.manifest.input != "complex_gmap":
+        return model.denoise(image, gmap, timeout_s)
+    with np.errstate(invalid="ignore"):  # which the model refuses
+        phase = smooth_phase(image)
+        flat = image * phase.conj()
+    answer: np.ndarray = model.denoise(flat, gmap, timeout_s) * phase
+    return answer

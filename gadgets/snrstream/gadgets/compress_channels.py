@@ -10,14 +10,12 @@ from torch import Tensor
 
 from ..items import Bucket, Calibration, CalibrationBlock, Item
 from ..recon.compression import compressed, compression_matrix, kept_share
-from ..recon.sampling import central_window
+from ..recon.sampling import central
 from ..sorting.calibration_choice import CHOICES
 from .gadget import Gadget, Scan
 from .shared import SharedBySlice
 
 log = logging.getLogger(__name__)
-
-CENTRAL = 24  # lines of an image without calibration lines that the channels are found from
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class _Compressor(Gadget):
         self._first.add(item)
         first, own, calibration = self._first.of(item), item.calibration, None
         if first is None or own is None:
-            matrix = _matrix(_central(item), self._n_channels)
+            matrix = _matrix(central(item.kspace), self._n_channels)
         else:
             matrix = self._matrices.get(item.head, first, lambda: _matrix(first.kspace, self._n_channels))
             idx = item.head.idx
@@ -86,9 +84,3 @@ def _matrix(signal: Tensor, n_channels: int) -> Tensor:
     matrix = compression_matrix(signal, n_channels)
     log.info("%d channels to %d: %.2f %% of the signal", len(signal), n_channels, 100 * kept_share(matrix, signal))
     return matrix
-
-
-def _central(bucket: Bucket) -> Tensor:
-    n_e2, n_e1 = bucket.kspace.shape[1:3]
-    rows = [central_window(slice(0, n), n, CENTRAL) for n in (n_e2, n_e1)]
-    return bucket.kspace[:, rows[0], rows[1]]

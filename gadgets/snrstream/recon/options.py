@@ -13,9 +13,7 @@ from .coil_maps import inati, referred
 from .compression import compression_matrix
 from .grappa import NOISE_FROM, TIKHONOV
 from .lattice import Lattice
-from .sampling import central_window
-
-CENTRAL = 24  # lines and partitions that tell which channels see the most
+from .sampling import central
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,12 @@ class MapOptions:
         """
         if self.method == "inati":
             return None
-        z, y = (central_window(slice(0, n), n, CENTRAL) for n in signal.shape[1:3])
-        central = signal[:, z, y]
         if self.method == "virtual":
-            weights = compression_matrix(central, 1)[0].conj()
+            weights = compression_matrix(central(signal), 1)[0].conj()
             first = weights[weights.abs().argmax()]
             return weights * (first.conj() / first.abs())  # for its own phase is free
         one = torch.zeros(len(signal), dtype=signal.dtype, device=signal.device)
-        one[torch.linalg.vector_norm(central.flatten(1), dim=1).argmax()] = 1
+        one[torch.linalg.vector_norm(central(signal).flatten(1), dim=1).argmax()] = 1
         return one
 
     def finder(self, reference: Tensor | None) -> Callable[[Tensor], Tensor]:

@@ -124,6 +124,25 @@ def missing_lines(sampled: np.ndarray, expected: np.ndarray, centre: tuple[int, 
     return missing[~left_out] if is_elliptical else missing
 
 
+def central(kspace: Tensor, most: int = 24) -> Tensor:
+    """The lines and partitions around k = 0, which hold most of the signal.
+
+    Parameters
+    ----------
+    kspace : Tensor
+        `(channel, e2, e1, ro)`, with k = 0 in its middle.
+    most : int
+        How many of each are wanted.
+
+    Returns
+    -------
+    Tensor
+        A view.
+    """
+    z, y = (central_window(slice(0, n), n, most) for n in kspace.shape[1:3])
+    return kspace[:, z, y]
+
+
 def covered(lines: Tensor, lattice: Lattice) -> Tensor:
     """Values of acquired lines, given to the lines that GRAPPA makes around them.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from snrstream.denoising.manifest import named_manifest, read_manifest
 from snrstream.denoising.model import Model
+from snrstream.denoising.smooth_phase import denoise
 from snrstream.errors import ModelError
 from snrstream.system.resources import is_plain_name
 
@@ -47,12 +48,12 @@ def denoiser(model: Model, axis: str) -> Denoiser:
     """
     frames = "slice" if model.manifest.frames == "depth" else model.manifest.frames
 
-    def denoise(images: Tensor, gmap: Tensor) -> Tensor:
+    def denoised(images: Tensor, gmap: Tensor) -> Tensor:
         image, g = images.numpy(), np.ascontiguousarray(gmap.expand(images.shape).numpy())
         stacks = [slice(None)] if frames == axis else [slice(n, n + 1) for n in range(len(image))]
-        return torch.from_numpy(np.concatenate([model.denoise(image[s], g[s], TIMEOUT_S) for s in stacks]))
+        return torch.from_numpy(np.concatenate([denoise(model, image[s], g[s], TIMEOUT_S) for s in stacks]))
 
-    return denoise
+    return denoised
 
 
 def title(model: Model) -> str:
