@@ -48,7 +48,8 @@ class ModuleConnection:
 
     def __init__(self, sock: socket.socket, begun: Iterable[Message] = ()) -> None:
         self._socket = sock
-        self._link = Link(sock, PEER, _patience(), spool=True, pauses=True)
+        self._patience = _patience()
+        self._link = Link(sock, PEER, self._patience, spool=True, pauses=True)
         self.messages: Iterator[Message | Pause] = itertools.chain(begun, self._link)
 
     @classmethod
@@ -115,7 +116,7 @@ class ModuleConnection:
         text : str
             Cut where it is long.
         """
-        report(self._link, lambda: fault(text, is_gadgetron=True), SILENCE_SECONDS)
+        report(self._link, lambda: fault(text, is_gadgetron=True), min(SILENCE_SECONDS, self._patience))
 
 
 def _patience() -> float:
