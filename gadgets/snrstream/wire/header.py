@@ -40,6 +40,9 @@ class Encoding:
         Whether the sampling moves from repetition to repetition, to calibrate on several (TGRAPPA).
     n_averages : int
         How often each line is acquired.
+    limits_known : tuple[bool, bool]
+        Along e2 and e1: False where the header's limits are absent or impossible. There first, centre and last are those
+        of the full encoded matrix, n lines: 0, n // 2, n - 1; the lines decide.
     """
 
     encoded_matrix: tuple[int, int, int]
@@ -52,6 +55,7 @@ class Encoding:
     acceleration: tuple[int, int]
     interleaved: bool
     n_averages: int
+    limits_known: tuple[bool, bool] = (True, True)
 
 
 def parse_header(text: bytes | str) -> xsd.ismrmrdHeader:
