@@ -11,7 +11,7 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..recon.noise import noise_covariance
-from ..wire.header import noise_bandwidth_ratio
+from ..wire.receiver import noise_bandwidth_ratio
 from ..wire.measurement import coil_labels
 
 LONGEST_DWELL_US = 1e5
