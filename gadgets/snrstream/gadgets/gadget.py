@@ -33,8 +33,8 @@ class Scan:
     header : ismrmrdHeader
         Of the scan; not to be changed.
     warnings : tuple of str
-        What images should carry in their meta attributes, from the next bucket on. Those of a header that `parse_header`
-        read are added, and logged.
+        What images should carry in their meta attributes, from the next bucket on. The warnings of the
+        header, as `parse_header` found them, are added and logged.
     snr_units : bool
         Whether the data that comes is prewhitened.
     """

@@ -9,8 +9,8 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..recon.noise import prewhitening_matrix, whitening_bias
-from ..wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
 from ..wire.measurement import coil_labels, measurement_id
+from ..wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
 from . import storage_server
 from . import store as noise_store
 from .measurement import NoiseMeasurement
@@ -94,7 +94,8 @@ def whitening_matrix(
     matrix : np.ndarray
         `(channel, channel)` complex64: `matrix @ data` has noise of SD 1 per real and imaginary part.
     warnings : list of str
-        For the images: a guessed bandwidth ratio, an unknown dwell time, another bandwidth ratio, a bias beyond 2 % for lack of samples.
+        For the images: a guessed bandwidth ratio, another one than that of the noise, an unknown dwell time, a
+        bias beyond 2 % for lack of samples.
 
     Raises
     ------

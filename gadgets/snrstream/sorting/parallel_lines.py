@@ -76,6 +76,6 @@ class ParallelLines:
     def _require(self, n_off: float, acquisition: ismrmrd.Acquisition, what: str) -> None:
         if not n_off <= MOST_SAMPLES_OFF:
             raise ScanError(
-                f"the trajectory of acquisition {acquisition.scan_counter} lies {n_off:.3g} samples off {what}; expected "
-                f"at most {MOST_SAMPLES_OFF} of a scan whose header says that it is Cartesian"
+                f"the trajectory of acquisition {acquisition.scan_counter} lies {n_off:.3g} samples off {what}; "
+                f"expected at most {MOST_SAMPLES_OFF} in a scan whose header says that it is Cartesian"
             )

@@ -32,8 +32,8 @@ class Encoding:
     n_averages : int
         How often each line is acquired.
     limits_known : tuple[bool, bool]
-        Along e2 and e1: False where the header's limits are absent or impossible. There first, centre and last are those
-        of the full encoded matrix, n lines: 0, n // 2, n - 1; the lines decide.
+        Along e2 and e1: False where the header's limits are absent or impossible. There first, centre and last are
+        those of the full encoded matrix, n lines: 0, n // 2, n - 1; the lines decide.
     """
 
     encoded_matrix: tuple[int, int, int]
@@ -58,7 +58,7 @@ class ScanHeader(xsd.ismrmrdHeader):
         What could not be read, and what was done about it: lines for a person.
     """
 
-    class Meta:
+    class Meta:  # noqa: D106 - for xsdata
         name = "ismrmrdHeader"
         namespace = "http://www.ismrm.org/ISMRMRD"
 
@@ -88,8 +88,8 @@ def parse_header(text: bytes | str) -> ScanHeader:
     Returns
     -------
     ScanHeader
-        The header as ismrmrd's own classes. None is what the XML lacks, even where the schema requires it; sections that
-        the schema requires are there.
+        The header as ismrmrd's own classes. What the XML lacks is None, even where the schema requires it; sections
+        that the schema requires are there.
 
     Raises
     ------

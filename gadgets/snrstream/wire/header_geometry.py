@@ -41,7 +41,7 @@ def complete_encoding(encoding: xsd.encodingType, warnings: Warnings) -> None:
 
 
 def is_possible(limit: xsd.limitType, n_lines: int) -> bool:
-    """Whether the limits of lines along an axis of `n_lines` can be true. Those of one line, (0, 0, 0), were never set."""
+    """Whether the limits of lines along an axis of `n_lines` can be true; those of line 0 alone were never set."""
     low, centre, high = _numbers(limit)
     if low is None or centre is None or high is None:
         return False

@@ -40,8 +40,8 @@ def noise_bandwidth_warnings(header: xsd.ismrmrdHeader) -> list[str]:
     Returns
     -------
     list of str
-        A line for the images. None where the header tells, nor where it lacks the ratio and the vendor is Siemens, whose
-        ratio is known.
+        A line for the images. None where the header tells, nor where it lacks the ratio and the vendor is Siemens:
+        that of Siemens is known.
     """
     found = _of_header(header)
     if _is_usable(found) or (found is None and _is_siemens(header)):
