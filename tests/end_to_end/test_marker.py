@@ -207,3 +207,32 @@ def test_dcm2niix_finds_the_marker_there(written, tmp_path) -> None:
         if np.abs(miss).max() > TOLERANCE_PIXELS:
             far[name] = miss.round(2)
     assert not far
+
+
+def test_the_coil_under_the_patient_lies_behind_what_it_sees(read_scan, test_data, tmp_path) -> None:
+    """A scan of a Siemens product sequence, head first and supine: where its two arrays lie, their names tell.
+
+    The mean place of the signal is further back by the elements of the spine coil, on which the phantom lies, than by
+    those of the body coil on top of it. That needs no image of the scanner's own.
+    """
+    described, lines = read_scan(test_data / "phantom_14ch_r3_noise.h5")
+    system = described.acquisitionSystemInformation
+    labels, mean_y_mm = system.coilLabel, {}
+    for array in ("Spine", "Body"):
+        chosen = [n for n, label in enumerate(labels) if label.coilName.startswith(array)]
+        assert len(chosen) >= 6
+        system.coilLabel, system.receiverChannels = [labels[n] for n in chosen], len(chosen)
+        parts = [ismrmrd.Acquisition.from_array(line.data[chosen]) for line in lines]
+        for part, line in zip(parts, lines, strict=True):
+            head = line.getHead()
+            head.active_channels = head.available_channels = len(chosen)
+            part.setHead(head)
+        original, *_ = chosen_chain("grappa_snr").run(parts, described)
+        (path,) = write_dicom([original], described, tmp_path / array)
+        file = pydicom.dcmread(path)
+        read, phase = np.array(file.ImageOrientationPatient, float).reshape(2, 3)
+        dy, dx = (float(spacing) for spacing in file.PixelSpacing)
+        pixels = file.pixel_array.astype(float) ** 2
+        y, x = ((pixels * index).sum() / pixels.sum() for index in np.indices(pixels.shape))
+        mean_y_mm[array] = float((np.array(file.ImagePositionPatient, float) + x * dx * read + y * dy * phase)[1])
+    assert mean_y_mm["Spine"] > mean_y_mm["Body"] + 20  # y grows towards the back
