@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ismrmrd import xsd
+from torch import Tensor
 
 from ..errors import ConnectionFailed, SnrstreamError
 from ..items import Item
@@ -32,11 +33,14 @@ class Scan:
         What images should carry in their meta attributes, from the next bucket on.
     snr_units : bool
         Whether the data that comes is prewhitened.
+    sample_sd : Tensor or None, (ro,), float32
+        The noise's SD along the readouts that `epi` made, without oversampling; None where lines come as acquired.
     """
 
     header: xsd.ismrmrdHeader
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
+    sample_sd: Tensor | None = None
 
     def warn(self, text: str, snr_units: bool = True) -> None:
         """Have the images that come after carry a warning.

@@ -172,8 +172,8 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
         raise ScanError("ISMRMRD header has no encoding section; expected one")
     encoding = header.encoding[0]
     trajectory = encoding.trajectory.value if encoding.trajectory is not None else "cartesian"
-    if trajectory != "cartesian":
-        raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian'")
+    if trajectory not in ("cartesian", "epi"):
+        raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian' or 'epi'")
     matrices, fovs = [], []
     for name, space in (("encodedSpace", encoding.encodedSpace), ("reconSpace", encoding.reconSpace)):
         if space is None or space.matrixSize is None or space.fieldOfView_mm is None:
