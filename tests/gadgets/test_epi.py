@@ -1,15 +1,19 @@
 """EPI through noise_adjust, epi, accumulate, grappa and coil_combine, against a Cartesian scan of the same object."""
 
+import copy
 from dataclasses import replace
 
 import ismrmrd
 import numpy as np
 import pytest
 
+from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate, coil_combine, epi, grappa, noise_adjust
 from snrstream.gadgets.gadget import Scan, run
 from snrstream.items import ReconImage
-from tests.epi_scans import CALIBRATION, Epi, difference, noisy
+
+from .. import scans
+from ..epi_scans import CALIBRATION, NAVIGATOR, REVERSE, Epi, difference, noisy
 
 MOST = 0.01  # of the brightest pixel, ghost and all
 FLAT, RAMPS = Epi(ramp_us=0.0), Epi()
@@ -208,3 +212,146 @@ def test_the_noise_has_the_sd_of_the_gmap(sequence: Epi, acceleration: int, kind
         assert ratio.mean() == pytest.approx(1, abs=SD_TOLERANCE)
         assert ratio[:, :2].mean() == pytest.approx(1, abs=2 * SD_TOLERANCE)
         assert ratio[:, -2:].mean() == pytest.approx(1, abs=2 * SD_TOLERANCE)
+
+
+def test_epi_under_a_header_that_says_cartesian() -> None:
+    for sequence in (replace(FLAT, fov_x2=True), replace(RAMPS, fov_x2=True)):
+        (recon,), scan = reconstructed(sequence.header("cartesian"), list(sequence.train(ALL)))
+        assert difference(recon.image[0], ideal_image(sequence)) < MOST
+        assert scan.warnings == recon.warnings != ()
+        assert "the header says cartesian, but lines run in both directions" in scan.warnings[0]
+
+
+@pytest.mark.parametrize("first", ["calibration", "navigators behind", "image"])
+def test_the_first_lines_of_either_direction_tell(first: str) -> None:
+    """Whatever comes first: two calibration lines, image lines ahead of their navigators, or without any."""
+    sequence = replace(RAMPS, fov_x2=True, drift=0.0)
+    acceleration = 2 if first == "calibration" else 1
+    lines = [
+        *(calibration("two shots without navigators", sequence) if acceleration == 2 else ()),
+        *sequence.train(ALL[1::2] if acceleration == 2 else ALL, "" if first == "image" else "+-+", behind=True),
+    ]
+    (recon,), scan = reconstructed(sequence.header("cartesian", acceleration=acceleration), lines)
+    assert difference(recon.image[0], ideal_image(sequence)) < 2 * MOST
+    assert "header says cartesian" in scan.warnings[0]
+
+
+def both_ways(n_echoes: int, n_lines: int = 16) -> list[ismrmrd.Acquisition]:
+    """A multi-echo gradient echo: every other echo is read in reverse, whole."""
+    kspace = scans.random_complex(2, 1, n_lines, 32)
+    out = []
+    for y in range(n_lines):
+        for echo in range(n_echoes):
+            (line,) = scans.acquisitions(kspace[..., :: -1 if echo % 2 else 1], [(0, y)], end=False, contrast=echo)
+            if echo % 2:
+                line.set_flag(REVERSE)
+            out.append(line)
+    return out
+
+
+@pytest.mark.parametrize("extra", ["nothing", "calibration", "navigators of a turbo spin echo"])
+def test_scans_that_are_no_epi_pass_as_they_are(extra: str) -> None:
+    lines = both_ways(3)
+    if extra == "calibration":
+        ahead = copy.deepcopy(lines[:24])
+        for line in ahead:
+            line.set_flag(CALIBRATION)
+        lines = ahead + lines
+    elif extra != "nothing":
+        ahead = copy.deepcopy(lines[:9:3])
+        for line in ahead:
+            line.set_flag(NAVIGATOR)
+        lines = ahead + lines
+    scan = Scan(scans.header((1, 16, 32)))
+    out = list(run(epi, lines, scan))
+    assert len(out) == len(lines) and all(a is b for a, b in zip(out, lines, strict=True))
+    assert scan.sample_sd is None and scan.warnings == ()
+
+
+def test_a_line_leaves_as_soon_as_it_can() -> None:
+    """The second line of a Cartesian scan lets both go; lines of EPI behind their navigators wait for nothing."""
+    taken = []
+
+    def source(lines):
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    n_waited = [len(taken) - n for n, _ in enumerate(run(epi, source(both_ways(1)), scans.header((1, 16, 32))), 1)]
+    assert n_waited[:2] == [1, 0] and set(n_waited[1:]) == {0}
+    taken.clear()
+    n_waited = [len(taken) - n for n, _ in enumerate(run(epi, source(RAMPS.train(ALL)), RAMPS.header()), 1)]
+    assert set(n_waited) == {3}  # the navigators
+
+
+def test_lines_without_navigators_are_matched_by_the_data() -> None:
+    for sequence in (FLAT, RAMPS, replace(RAMPS, late=-1.1, phase=-0.9)):
+        lines = [line for number in (0, 1) for line in sequence.train(ALL, "", slice=number)]
+        images, scan = reconstructed(sequence.header(), noisy(lines, np.random.default_rng(1)))
+        for number, recon in enumerate(images):
+            assert ghost_share(recon.image[0], ideal_image(sequence, first_echo=0, slice=number)) < MOST
+        assert [text for text in scan.warnings if "matched to forward ones by the data" in text] == list(scan.warnings)
+
+
+def test_accelerated_lines_without_navigators_are_told_of() -> None:
+    lines = [*calibration("gradient echo", RAMPS), *RAMPS.train(ALL[1::2], "")]
+    (recon,), scan = reconstructed(RAMPS.header(acceleration=2), lines)
+    assert "could not be matched; expect a ghost" in scan.warnings[0] and recon.warnings == scan.warnings
+
+
+def test_a_slice_without_navigators_goes_by_those_of_another() -> None:
+    lines = [*RAMPS.train(ALL, slice=0), *RAMPS.train(ALL, "", slice=1)]
+    images, scan = reconstructed(RAMPS.header(), lines)
+    assert difference(images[1].image[0], ideal_image(RAMPS, slice=1, first_echo=0)) < MOST
+    assert "slice 1 has no phase-correction lines" in scan.warnings[0]
+
+
+def test_averages_and_partial_fourier() -> None:
+    sequence = replace(RAMPS, drift=0.0)
+    lines = [line for average in (0, 1) for line in sequence.train(ALL, last=average == 1, average=average)]
+    (recon,), _ = reconstructed(sequence.header(n_averages=2), lines)
+    assert difference(recon.image[0], ideal_image(sequence)) < MOST
+    fewer = ALL[16:]
+    ideal = cartesian(sequence, fewer)
+    (expected,), _ = reconstructed(sequence.ideal().header("cartesian"), ideal)
+    assert difference(image_of(sequence, list(sequence.train(fewer))), expected.image[0]) < MOST
+
+
+def test_what_cannot_be_reconstructed_is_one_error() -> None:
+    lines = list(RAMPS.train(ALL))
+    with pytest.raises(ScanError, match="'epi' and its readouts came as acquired; expected the gadget epi before"):
+        list(run(accumulate, lines, replace(RAMPS, n_samples=64).header()))
+    wrong = lines[1].data[:3]
+    with pytest.raises(ScanError, match="phase-correction lines of one slice differ in channels"):
+        reconstructed(RAMPS.header(), scans.changed(lines, 1, data=wrong, active_channels=3))
+    with pytest.raises(ScanError, match="of which 100 before and 28 after are to be discarded"):
+        reconstructed(RAMPS.header(), scans.changed(lines, 9, discard_pre=100, discard_post=28))
+    with pytest.raises(ScanError, match="NaN"):
+        reconstructed(RAMPS.header(), scans.changed(lines, 9, data=lines[9].data * np.float32("nan")))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"rampUpTime": 10**9}, "expected times that a readout has"),
+        ({"flatTopTime": 1}, "128 samples take 460.8 us, the header's readout gradient 201 us"),
+        (None, "the header describes no readout gradient"),
+    ],
+)
+def test_a_header_that_describes_no_readout(values: dict | None, told: str) -> None:
+    header = RAMPS.header(described=values is not None)
+    if values is not None:
+        for parameter in header.encoding[0].trajectoryDescription.userParameterLong:
+            parameter.value = values.get(parameter.name, parameter.value)
+    (recon,), scan = reconstructed(header, list(RAMPS.train(ALL)))
+    assert told in scan.warnings[0] and "were taken as sampled evenly" in scan.warnings[0]
+    assert np.isfinite(recon.image).all()
+
+
+def ghost_share(image: np.ndarray, ideal: np.ndarray) -> float:
+    """Of the object's signal, what is found half the field of view away, where there is no object."""
+    half = np.roll(ideal, len(ideal) // 2, axis=0)
+    body = np.abs(ideal) > 0.1 * np.abs(ideal).max()
+    place = (np.abs(half) > 0.1 * np.abs(ideal).max()) & (np.abs(ideal) < 1e-2 * np.abs(ideal).max())
+    share = np.vdot(half[place], image[place]) / np.vdot(half[place], half[place])
+    return float(np.abs(share) / np.abs(image[body]).mean() * np.abs(ideal[body]).mean())
