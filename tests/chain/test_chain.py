@@ -87,7 +87,7 @@ def test_the_dialect_of_gadgetrons_older_clients() -> None:
         ("<other/>", "root element 'other'"),
         ("<configuration/>", "test names no gadget"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><configuration/>', "document type or entities"),
-        (configuration('<gadget name="denoize"/>'), "unknown gadget 'denoize'; known: noise_adjust, accumulate"),
+        (configuration('<gadget name="denoize"/>'), "unknown gadget 'denoize'; known: noise_adjust, epi, accumulate"),
         (configuration("<gadget><classname>FFTGadget</classname></gadget>"), "unknown gadget 'FFTGadget'"),
         (configuration("<gadgets/>"), "unknown element 'gadgets'"),
         (configuration('<gadget name="grappa"><property name="kernel" value="1"/></gadget>'),
