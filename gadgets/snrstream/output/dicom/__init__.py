@@ -6,6 +6,7 @@
 - `identity`, `series`: UIDs and numbers.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,13 +21,15 @@ from ...version import __version__
 from .acquisition import add_acquisition
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description
-from .geometry import ImagePlane, image_planes
+from .geometry import ImagePlane, image_planes, untold_faults
 from .identity import ScanIdentity
 from .order import Place, places
 from .pixels import stored_pixels
 from .series import instance_key, series_digests, series_key, series_number
 from .time import add_time
 from .values import add_values
+
+log = logging.getLogger(__name__)
 
 
 def to_dicom(
@@ -56,7 +59,7 @@ def to_dicom(
     Raises
     ------
     ScanError
-        Pixels are not finite, or the geometry describes no plane.
+        Pixels are not finite, or the field of view is not positive.
     """
     identity = identity or ScanIdentity.of(header)
     pixels, planes = stored_pixels(image), image_planes(image)
@@ -106,6 +109,8 @@ def write_dicom(images: Sequence[ismrmrd.Image], header: ismrmrdHeader | None, f
     ScanError
         As `to_dicom`.
     """
+    for fault in untold_faults(images):
+        log.warning(fault)
     identity, digests = ScanIdentity.of(header), series_digests(images)
     paths: list[Path] = []
     try:
