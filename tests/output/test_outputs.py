@@ -1,4 +1,4 @@
-"""The folder of a reconstruction: what is read back is what was written, each output that can be made, and none of an earlier run."""
+"""The folder of a reconstruction: what is read back is what was written, and no output costs another."""
 
 import errno
 from pathlib import Path
