@@ -44,12 +44,12 @@ def test_properties_become_typed_parameters() -> None:
     ],
 )
 def test_a_chain_goes_on_to_images(last: str, added: list[str], caplog) -> None:
-    """Acquisitions may leave as they are; whoever named no image_finish gets complex images."""
+    """Acquisitions may leave as they are; whoever named no image_finish gets complex images, as Gadgetron's."""
     caplog.set_level("INFO")
     steps = parse_chain(configuration(f'<gadget name="{last}"/>'), "mine").steps
     assert [name for name, _ in steps] == [last, *added]
     if "image_finish" in added:
-        assert steps[-1][1] == image_finish.Parameters(output="complex")
+        assert steps[-1][1] == image_finish.Parameters(output="complex", axes="kspace")
         assert f"mine ends with {last}: completed by {', '.join(added)}" in caplog.text
     else:
         assert caplog.text == ""

@@ -29,7 +29,11 @@ BUILT_IN_GADGETS: dict[str, type[Any]] = {
     "image_finish": ReconImage,
 }
 # From acquired lines to images, with the properties that these then have.
-COMPLETION: dict[str, dict[str, Any]] = {"grappa": {}, "coil_combine": {}, "image_finish": {"output": "complex"}}
+COMPLETION: dict[str, dict[str, Any]] = {
+    "grappa": {},
+    "coil_combine": {},
+    "image_finish": {"output": "complex", "axes": "kspace"},
+}
 
 _ORDER = tuple(BUILT_IN_GADGETS)
 

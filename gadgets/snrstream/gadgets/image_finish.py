@@ -14,7 +14,9 @@ from ..errors import printable
 from ..image_kind import ImageKind
 from ..items import Item, ReconImage
 from ..output.image_values import lowest
+from ..output.orientation import AXES
 from .gadget import Gadget, Scan
+from .pixel_axes import Axes, Placement, directions_are_forward, placed
 
 log = logging.getLogger(__name__)
 
@@ -38,26 +40,33 @@ class Parameters:
     gmap_scale: Annotated[float, "pixel value of a g-map, in magnitude output, that stands for 1; 1e-6 to 1e6"] = 100.0
     gmap: Annotated[bool, "whether to send the g-map of each original image, as series 20"] = True
     snr_map: Annotated[bool, "whether to send the SNR map of each original image, as series 300"] = False
+    axes: Annotated[
+        Axes,
+        "along what the pixel axes run: patient, along the directions of the header, which hold for a forward FFT on "
+        "Siemens' scans without Pulseq and for an inverse one on others; forward or inverse, the same but told by you; "
+        "kspace, as reconstructed and as Gadgetron's own images",
+    ] = "patient"
 
     def __post_init__(self) -> None:
         if not (1e-6 <= self.scale <= 1e6 and 1e-6 <= self.gmap_scale <= 1e6):
             raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected numbers from 1e-6 to 1e6")
 
 
-def start(_scan: Scan, parameters: Parameters) -> Gadget:
+def start(scan: Scan, parameters: Parameters) -> Gadget:
     """Make one or more `ismrmrd.Image`s of each `ReconImage`, numbered from 1 in each series.
 
     Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
     """
-    return _Finisher(parameters)
+    return _Finisher(parameters, directions_are_forward(scan.header))
 
 
 class _Finisher(Gadget):
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
+    def __init__(self, parameters: Parameters, is_forward: bool) -> None:
+        self._parameters, self._is_forward = parameters, is_forward
         self._numbers: Counter[int] = Counter()
         self._windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
         self._raw_scale: float | None = None
+        self._faults: set[str] = set()
 
     def take(self, item: Item) -> Iterable[Item]:
         return self._images(item) if isinstance(item, ReconImage) else (item,)
@@ -90,7 +99,12 @@ class _Finisher(Gadget):
             self._windows[number] = window
         elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
             self._windows.pop(number, None)
-        return _finish(recon, pixels, kind, scale, number, output, window)
+        placement = placed(recon, self._parameters.axes, self._is_forward)
+        for fault in placement.faults:
+            if fault not in self._faults:
+                log.warning(fault)
+        self._faults.update(placement.faults)
+        return _finish(recon, placement, pixels, kind, scale, number, output, window)
 
 
 def _raw_scale(image: np.ndarray) -> float:
@@ -102,6 +116,7 @@ def _raw_scale(image: np.ndarray) -> float:
 
 def _finish(
     recon: ReconImage,
+    placement: Placement,
     pixels: np.ndarray,
     kind: ImageKind,
     scale: float,
@@ -109,7 +124,7 @@ def _finish(
     output: str,
     window: tuple[float, float],
 ) -> ismrmrd.Image:
-    warnings = recon.warnings
+    warnings, pixels = recon.warnings + placement.faults, placement.pixels(pixels)
     if output == "magnitude":
         scaled = np.rint(np.abs(pixels) * np.float32(scale))
         n_clipped = int(np.count_nonzero(scaled > UINT16_MAX))
@@ -118,8 +133,8 @@ def _finish(
             log.warning("series %d image %d: %s", kind.series, number, text)
             warnings += (text,)
         pixels = np.minimum(scaled, UINT16_MAX).astype(np.uint16)
-    image = ismrmrd.Image(_head(recon, kind, number, pixels), data=pixels[None])
-    image.meta = _meta(recon, kind, number, scale, warnings, window)
+    image = ismrmrd.Image(_head(recon, placement, kind, number, pixels), data=pixels[None])
+    image.meta = _meta(recon, placement, kind, number, scale, warnings, window)
     return image
 
 
@@ -138,7 +153,9 @@ def _whole(low: float, high: float, scale: float) -> tuple[int, int]:
     return first, first + max(2, 2 * math.ceil((high * scale - first) / 2))
 
 
-def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
+def _head(
+    recon: ReconImage, placement: Placement, kind: ImageKind, number: int, pixels: np.ndarray
+) -> ismrmrd.ImageHeader:
     """Geometry, time and counters of the acquisition at the centre of k-space."""
     nz, ny, nx = pixels.shape
     dx, dy, dz = recon.voxel_mm
@@ -147,6 +164,7 @@ def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -
         ismrmrd.Acquisition(recon.head, data=np.zeros((0, 0), np.complex64), trajectory=np.zeros((0, 0), np.float32)),
         version=1,
         field_of_view=(nx * dx, ny * dy, nz * dz),
+        position=placement.position,
         image_type=ismrmrd.IMTYPE_COMPLEX if complex_pixels else ismrmrd.IMTYPE_MAGNITUDE,
         image_index=number,
         image_series_index=kind.series,
@@ -155,6 +173,7 @@ def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -
 
 def _meta(
     recon: ReconImage,
+    placement: Placement,
     kind: ImageKind,
     number: int,
     scale: float,
@@ -178,6 +197,7 @@ def _meta(
         "GADGETRON_SeqDescription": f"_{kind.description}",
         "GADGETRON_ImageProcessingHistory": [*before, "snrstream", *recon.history],
         "Keep_image_geometry": "1",
+        AXES: placement.axes,
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
         "WindowCenter": f"{(window[0] + window[1]) / 2:.6g}",

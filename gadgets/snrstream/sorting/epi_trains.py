@@ -234,6 +234,10 @@ class Trains:
         yield from self._release(number)
 
     def _of_image(self, lines: list[ismrmrd.Acquisition]) -> OddEven:
+        """By one partition, that of the strongest line."""
+        strongest = max(lines, key=lambda line: float(np.vdot(line.data, line.data).real))
+        partition = head_of(strongest).idx.kspace_encode_step_2
+        lines = [line for line in lines if head_of(line).idx.kspace_encode_step_2 == partition]
         heads = [head_of(line) for line in lines]
         directions = np.array([bool(head.flags & REVERSED) for head in heads])
         pixels = [

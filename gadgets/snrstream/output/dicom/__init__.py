@@ -6,6 +6,7 @@
 """
 
 import datetime
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from ...version import __version__
 from ..image_values import display_window, unit_of
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description
-from .geometry import ImagePlane, image_planes
+from .geometry import ImagePlane, image_planes, untold_faults
 from .identity import ScanIdentity
 from .pixels import StoredPixels, stored_pixels
 from .series import instance_key, series_digests, series_key, series_number
+
+log = logging.getLogger(__name__)
 
 
 def to_dicom(
@@ -50,7 +53,7 @@ def to_dicom(
     Raises
     ------
     ScanError
-        Pixels are not finite, or the geometry describes no plane.
+        Pixels are not finite, or the field of view is not positive.
     """
     identity = identity or ScanIdentity.of(header)
     pixels, center_width, planes = stored_pixels(image), display_window(image), image_planes(image)
@@ -101,6 +104,8 @@ def write_dicom(images: Sequence[ismrmrd.Image], header: ismrmrdHeader | None, f
     ScanError
         As `to_dicom`.
     """
+    for fault in untold_faults(images):
+        log.warning(fault)
     identity, digests = ScanIdentity.of(header), series_digests(images)
     paths: list[Path] = []
     taken: set[str] = set()
