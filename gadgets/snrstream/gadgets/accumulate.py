@@ -13,10 +13,12 @@ from ..recon.device import find_device
 from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import as_acquired, has_oversampling
+from ..sorting.parallel_lines import ParallelLines
 from ..sorting.placement import Placer
 from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import cartesian_encoding
+from ..wire.multiband import require_single_band
 from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,8 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     length. A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or
     measurement; where no flag comes, when it is complete and the next repetition of it begins, or at the
     end of the stream. It carries the scan's warnings so far. Items that are not acquisitions pass.
-    Raises ScanError for a header that is not of a Cartesian scan, and for lines that make no image.
+    Raises ScanError for a header that is not of a Cartesian scan, or of one that excites several slices at once, for
+    lines whose trajectory is not Cartesian, and for lines that make no image.
     """
     return _Images(scan, parameters)
 
@@ -62,7 +65,9 @@ class _Images(Gadget):
 
     def __init__(self, scan: Scan, parameters: Parameters) -> None:
         self.scan = scan
+        require_single_band(scan.header)
         self.encoding = encoding = cartesian_encoding(scan.header)
+        self.trajectories = ParallelLines()
         self.device = find_device(parameters.device)
         self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
         self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
@@ -121,6 +126,8 @@ class _Images(Gadget):
         head = head_of(acquisition)
         key, flags = key_of(head), head.flags
         if not flags & NOT_IMAGE_FLAGS:
+            if head.trajectory_dimensions:
+                self.trajectories.check(acquisition, head)
             if key not in self.started:
                 yield from self._before(key, acquisition)
                 self.started[key] = ScanImage(self.encoding, self.placer, self.lattice)

@@ -6,6 +6,7 @@ on one kind of item, each by itself, is a line: `each(ReconImage, function)`. On
 """
 
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from ismrmrd import xsd
 
 from ..errors import ConnectionFailed, SnrstreamError
 from ..items import Item
+from ..wire.header import ScanHeader
 from ..wire.messages import Pause
+
+log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", bound=Item)
 
@@ -29,7 +33,8 @@ class Scan:
     header : ismrmrdHeader
         Of the scan; not to be changed.
     warnings : tuple of str
-        What images should carry in their meta attributes, from the next bucket on.
+        What images should carry in their meta attributes, from the next bucket on. The warnings of the
+        header, as `parse_header` found them, are added and logged.
     snr_units : bool
         Whether the data that comes is prewhitened.
     """
@@ -37,6 +42,12 @@ class Scan:
     header: xsd.ismrmrdHeader
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.header, ScanHeader):
+            for text in self.header.warnings:
+                log.warning(text)
+            self.warnings += self.header.warnings
 
     def warn(self, text: str, snr_units: bool = True) -> None:
         """Have the images that come after carry a warning.
