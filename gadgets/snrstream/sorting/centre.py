@@ -77,12 +77,14 @@ class Axis:
         ScanError
             Where lines lie outside of k-space.
         """
-        low, high = int(numbers.min()), int(numbers.max())
-        centre, told = self._centre(low, high, user if low <= user <= high else 0, echo)
+        every, counts = np.unique(numbers, return_counts=True)
+        low, high = int(every[0]), int(every[-1])
+        centre, told = self._centre(every, user if low <= user <= high else 0, echo)
         warnings: tuple[str, ...] = (told,) if told else ()
-        size = max(self.size, 2 * (centre - low), 2 * (high - centre) + 1)
-        if size > self.size:
-            self._require_more(numbers)
+        size, before, after = self.size, centre - low, high - centre
+        if max(2 * before, 2 * after + 1) > size:
+            self._require_more(every, counts)
+            size = 2 * before + 1 if before == after else 2 * max(before, after + 1)  # a cut side was even, most likely
             warnings += (
                 f"lines {low} to {high} of {self.name}, with the centre at {centre}, do not fit into the header's "
                 f"{self.size}: k-space of {size} lines was taken",
@@ -93,8 +95,9 @@ class Axis:
             first, last = int(expected.min()), int(expected.max())
         return dataclasses.replace(self, size=size, first=first, centre=centre, last=last, warnings=warnings)
 
-    def _centre(self, low: int, high: int, user: int, echo: Echo | None) -> tuple[int, str]:
+    def _centre(self, every: np.ndarray, user: int, echo: Echo | None) -> tuple[int, str]:
         """The line with k = 0, and a warning where the header has another, or the data has."""
+        low, high = int(every[0]), int(every[-1])
         room = range(high - self.size + 1 + self.size // 2, low + self.size // 2 + 1)  # centres that leave lines room
         tolerance = max(CYCLES_OF_PHASE, round(SHARE_OF_TOLERANCE * self.size))
         if echo is None:
@@ -117,8 +120,9 @@ class Axis:
                 strongest = f"lines {low} to {high} have no room in {self.size} about any other"
         else:
             middle = low + (high - low + 1) // 2
-            in_middle = abs(middle - echo.line) <= tolerance and not (self.is_known and is_near)
-            centre = middle if in_middle else self.centre if is_near else echo.line
+            at_ends = int(np.diff(every)[[0, -1]].max())  # where a line may lack that the sampling leaves out
+            in_middle = at_ends // 2 < abs(middle - echo.line) <= tolerance
+            centre = self.centre if self.is_known and is_near else middle if in_middle else echo.line
         return centre, self._told(centre, strongest)
 
     def _without_echo(self, low: int, high: int, room: range, user: int, tolerance: int) -> tuple[int, str]:
@@ -145,9 +149,8 @@ class Axis:
         off = abs(centre - self.centre)
         return f"centre of {self.name}: {why}, {off} lines off the header's {self.centre}: {centre} was taken"
 
-    def _require_more(self, numbers: np.ndarray) -> None:
+    def _require_more(self, every: np.ndarray, counts: np.ndarray) -> None:
         """Refuse a few lines that went astray; others beyond the matrix are of a larger k-space."""
-        every, counts = np.unique(numbers, return_counts=True)
         gap = np.diff(every) > WIDEST_GAP
         apart = np.append(gap, False) | np.insert(gap, 0, False)
         astray = every[apart | (counts < LEAST_LINES * counts.max())]

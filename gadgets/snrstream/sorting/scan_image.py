@@ -238,6 +238,7 @@ class ScanImage:
         centre = np.array(self.encoding.centre)
         if self._placement is not None:
             low, high, centre = np.maximum(low, 0), np.minimum(high, np.array(self.size) - 1), np.array(self.size) // 2
+            high = np.maximum(high, low - 1)
         shape = tuple(high + 1 - low)
         every = np.indices(shape).reshape(2, -1).T + low
         expected = on_lattice(every, lattice, first).reshape(shape)
