@@ -1,5 +1,6 @@
 """Gadget: sort acquisitions into the data of one image each."""
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import cartesian_encoding
 from ..wire.multiband import require_single_band
+from ..wire.trapezoid import is_epi
 from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
@@ -141,6 +143,8 @@ class _Images(Gadget):
 
     def _before(self, key: Key, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         """An image begins: an earlier repetition of it that is complete will get no more lines."""
+        if self.scan.sample_sd is None and is_epi(self.scan.header):
+            raise ScanError("trajectory is 'epi' and its readouts came as acquired; expected the gadget epi before")
         if self.left.get(key[:-1], -1) >= key[-1]:
             raise ScanError(
                 f"acquisition {acquisition.scan_counter} belongs to repetition {key[-1]} of slice {key[0]}, whose "
@@ -169,6 +173,8 @@ class _Images(Gadget):
             self.left[key[:-1]] = key[-1]
             self.n_images += 1
             bucket = image.bucket(calibration, self.scan.warnings, self.device, self.scan.snr_units)
+            if self.scan.sample_sd is not None:
+                bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
             self.lattice = bucket.lattice
             yield from (bucket,) if self.interleaved is None else self.interleaved.add(bucket)
 

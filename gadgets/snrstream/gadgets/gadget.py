@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ismrmrd import xsd
+from torch import Tensor
 
-from ..errors import ConnectionFailed, SnrstreamError
+from ..errors import ConnectionFailed
 from ..items import Item
 from ..wire.header import ScanHeader
 from ..wire.messages import Pause
@@ -37,11 +38,14 @@ class Scan:
         header, as `parse_header` found them, are added and logged.
     snr_units : bool
         Whether the data that comes is prewhitened.
+    sample_sd : Tensor or None, (ro,), float32
+        The noise's SD along the readouts that `epi` made, without oversampling; None where lines come as acquired.
     """
 
     header: xsd.ismrmrdHeader
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
+    sample_sd: Tensor | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.header, ScanHeader):
@@ -177,8 +181,8 @@ def stream(module: GadgetModule, items: Iterable[Item | Pause], scan: Scan, para
     Raises
     ------
     SnrstreamError
-        What the gadget raises, or the source. Where the source fails, what the gadget has finished leaves before, but
-        for `ConnectionFailed`: then nobody is there for it.
+        What the gadget raises, or the source. So does a defect. What the gadget has finished leaves before, but for
+        `ConnectionFailed`: then nobody is there for it.
     """
     with contextlib.closing(module.start(scan, parameters)) as gadget:
         take = gadget.take
@@ -191,8 +195,11 @@ def stream(module: GadgetModule, items: Iterable[Item | Pause], scan: Scan, para
                     yield from take(item)
         except ConnectionFailed:
             raise
-        except SnrstreamError:
-            yield from gadget.failed()
+        except Exception as failure:
+            try:
+                yield from gadget.failed()
+            except Exception as exc:
+                raise failure from exc
             raise
         yield from gadget.end()
 

@@ -20,7 +20,6 @@ FREQUENCIES_AT_ONCE = 32  # of the readout, for one thread
 BLOCK = 64  # rows of a product at once, of those that are Hermitian
 TIKHONOV = 5e-4  # of the mean diagonal of A^H A, as Gadgetron takes it
 STANDS_OUT = 2  # times the median line of the ACS, which an echo is
-NOISE_FROM = 4  # the net acceleration from which noise is what is left to win: `calibrate` with `size`
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +54,12 @@ def calibrate(
     n_samples: int = 5,
     n_partitions: int = 4,
     tikhonov: float = TIKHONOV,
-    size: tuple[int, int] | None = None,
     centre: tuple[int, int] | None = None,
 ) -> Kernel:
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
     Solves `(A^H A + lambda I) W = A^H B`, where each row of A is one window of sources, wholly inside the ACS, and B
-    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`; with `size` the noise that the kernel
-    will meet beyond the ACS is added: `_noise_beyond`.
+    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`.
 
     Parameters
     ----------
@@ -76,8 +73,6 @@ def calibrate(
         Readout samples.
     tikhonov : float
         Regularisation, as a fraction of the mean diagonal of A^H A.
-    size : tuple of int, optional
-        Lines (e2, e1) of all of k-space: regularise by noise too.
     centre : tuple of int, optional
         The line (e2, e1) of the ACS that holds k = 0, the middle one without: for an ACS without an echo of its own.
 
@@ -112,11 +107,7 @@ def calibrate(
     scale = float(normal.diagonal().real.mean())
     if not math.isfinite(scale) or scale == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
-    n_windows = math.prod(
-        n - reach + 1 for n, reach in zip((n_e2, n_e1), kernel_reach(lattice, n_lines, n_partitions), strict=True)
-    )
-    beyond = _noise_beyond(scale, n_windows, n_ro, math.prod(size)) if size is not None else 0.0
-    normal.diagonal().add_(tikhonov * scale + beyond)
+    normal.diagonal().add_(tikhonov * scale)
     factor, info = torch.linalg.cholesky_ex(normal)
     if int(info) != 0:
         raise ScanError(
@@ -177,18 +168,6 @@ def _trainable(
             n_partitions -= 1
         else:
             return n_lines, n_partitions
-
-
-def _noise_beyond(scale: float, n_windows: int, n_ro: int, n_lines: int) -> float:
-    """The part of lambda that is the noise of k-space beyond the calibration lines.
-
-    Least squares weigh signal against the noise of the windows they see. The signal is nearly all in the ACS, the
-    noise in all n_lines of k-space. A sample has a noise power of 2, so `lambda = 2 n_ro (n_lines - n_windows)`. No
-    more than a tenth of the mean diagonal `scale`; none for data that is fainter than unit noise: nobody whitened it.
-    """
-    if scale < n_windows * n_ro:
-        return 0.0
-    return min(2 * n_ro * max(0, n_lines - n_windows), 0.1 * scale)
 
 
 def _normal_equations(
