@@ -108,10 +108,11 @@ class EpiReadouts:
         readouts, directions = [self._of(head, True) for head in heads], [bool(head.flags & REVERSED) for head in heads]
         phase = None
         for _ in range(MOST_PASSES):
-            pixels = [
-                readout.operator(direction, late) @ _samples(line).T
-                for readout, direction, line in zip(readouts, directions, train, strict=True)
-            ]
+            with np.errstate(over="ignore", invalid="ignore"):
+                pixels = [
+                    readout.operator(direction, late) @ _samples(line).T
+                    for readout, direction, line in zip(readouts, directions, train, strict=True)
+                ]
             found = navigator_phase(pixels, directions)
             if found is None:
                 return None
