@@ -107,7 +107,7 @@ def test_the_dialect_of_gadgetrons_older_clients() -> None:
            "gadget denoise in test: model .* is not a plain name; expected the name of a folder in models/")
           for name in ("../x", "a/b", "/x", "", "..")),
         (configuration('<gadget name="image_finish"><property name="output" value="png"/></gadget>'),
-         "expected one of complex, magnitude"),
+         "expected complex, or some of magnitude, real, imaginary, phase, with"),
         (configuration('<gadget name="image_finish"><property name="gmap" value="1"/></gadget>'), "true or false"),
         (configuration('<gadget name="image_finish"><property name="scale" value="0"/></gadget>'), "from 1e-6"),
         ("<configuration><stream><gadget><dll>x</dll><classname>RemoveROOversampling</classname></gadget></stream>"
