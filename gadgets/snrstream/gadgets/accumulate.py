@@ -15,6 +15,7 @@ from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import as_acquired, has_oversampling
 from ..sorting.parallel_lines import ParallelLines
+from ..sorting.placement import Placer
 from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import cartesian_encoding
@@ -73,6 +74,7 @@ class _Images(Gadget):
         self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
         self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
         self.waiting_bytes = 0
+        self.placer = Placer(encoding)
         self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
         self.started: dict[Key, ScanImage] = {}
@@ -130,7 +132,7 @@ class _Images(Gadget):
                 self.trajectories.check(acquisition, head)
             if key not in self.started:
                 yield from self._before(key, acquisition)
-                self.started[key] = ScanImage(self.encoding, self.lattice)
+                self.started[key] = ScanImage(self.encoding, self.placer, self.lattice)
             self.started[key].add(acquisition)
             self._require_channels(acquisition)
         if flags & LAST_FLAGS and head.idx.average + 1 >= self.encoding.n_averages:
