@@ -50,9 +50,10 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     The scan's own noise measurement is kept by the scan's measurement id, also where nothing else follows. A scan
     without takes the one of the id that its header names.
 
-    Afterwards noise has SD 1 per real and imaginary part of each channel. Warnings that the images should carry are
-    told to the scan ahead of the data that they concern. Navigators and other lines that make no image pass as they
-    are. Raises ScanError where there is no noise measurement and the parameters want one, or it does not fit.
+    Afterwards noise has SD 1 per real and imaginary part of each channel; dead channels are zero. Warnings that the
+    images should carry are told to the scan ahead of the data that they concern. Navigators and other lines that make
+    no image pass as they are. Raises ScanError where there is no noise measurement and the parameters want one, or it
+    does not fit.
     """
     return _Whitener(scan, parameters)
 
@@ -102,6 +103,8 @@ class _Whitener(Gadget):
             self._ready = True
             for text in warnings:
                 self._warn(text, snr_units=self._matrix is not None)
+            if self._matrix is not None:
+                self._silent = set(np.flatnonzero(~self._matrix.any(axis=1)).tolist())  # dead: told already
             self._dwell_us = item.sample_time_us
         new = _silent_channels(item) - self._silent
         if new:

@@ -36,7 +36,9 @@ def is_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor) -> bool:
         `(ro,)` float32: the same along the readout.
     """
     acquired = line_sd > 0
-    power = kspace.abs().square().mean(dim=(0, 3)).cpu()[acquired]
+    of_channels = kspace.abs().square().mean(dim=3).cpu()
+    live = of_channels.flatten(1).any(dim=1)  # dead coil elements hold no noise either
+    power = of_channels[live].mean(dim=0)[acquired]
     strongest = float((power / (2 * line_sd[acquired].square() * sample_sd.square().mean())).max())
     return WHITENED_POWER <= strongest < LEAST_POWER
 
