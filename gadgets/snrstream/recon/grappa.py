@@ -60,8 +60,8 @@ def calibrate(
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
     Solves `(A^H A + lambda I) W = A^H B`, where each row of A is one window of sources, wholly inside the ACS, and B
-    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`, of channels that are not zero; with `size` the noise that the kernel
-    will meet beyond the ACS is added: `_noise_beyond`.
+    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`, of channels that are not zero; with
+    `size` the noise that the kernel will meet beyond the ACS is added: `_noise_beyond`.
 
     Parameters
     ----------
