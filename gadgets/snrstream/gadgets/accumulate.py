@@ -13,7 +13,7 @@ from ..recon.device import find_device
 from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import as_acquired, has_oversampling
-from ..sorting.scan_image import CALIBRATION, ScanImage
+from ..sorting.scan_image import BOTH, CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import cartesian_encoding
 from .gadget import Gadget, Scan
@@ -54,6 +54,11 @@ def key_of(head: ismrmrd.AcquisitionHeader) -> Key:
     """Tell the image that a line belongs to: its slice, contrast, phase, set and repetition."""
     idx = head.idx
     return idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
+
+
+def makes_image(flags: int) -> bool:
+    """Tell whether a line is one of an image, and not of its calibration alone, or a navigator."""
+    return not flags & NOT_IMAGE_FLAGS and (not flags & CALIBRATION or bool(flags & BOTH))
 
 
 class _Images(Gadget):
@@ -104,7 +109,7 @@ class _Images(Gadget):
                 f"more than {MOST_WAITING_BYTES >> 20} MiB of calibration lines and navigators came ahead of the "
                 "first image line; expected less"
             )
-        if head_of(acquisition).flags & (CALIBRATION | NOT_IMAGE_FLAGS):
+        if not makes_image(head_of(acquisition).flags):
             return
         self.encoding = as_acquired(self.encoding, head_of(acquisition))
         yield from self._decided()
