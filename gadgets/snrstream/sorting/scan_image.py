@@ -59,6 +59,7 @@ class ScanImage:
         self._nearest = math.inf
         self._central = np.zeros((0, 0), np.complex64)  # the line that the head belongs to
         self._beyond: set[tuple[int, int]] = set()
+        self.n_acquired = 0  # lines, which whoever adds them counts
         self._n_unflagged = 0  # lines off the lattice that were taken for calibration lines
         self._due = self._n_within_limits() // math.prod(encoding.acceleration)  # readouts: it is whole with no fewer
 
@@ -89,10 +90,6 @@ class ScanImage:
                     f"acquisition {head.scan_counter}: kspace_encode_step_{2 - axis} {number[axis]} lies outside "
                     f"k-space of {self.size[axis]} lines with its centre at {self.encoding.centre[axis]}"
                 )
-        if head.encoding_space_ref != 0:
-            raise ScanError(
-                f"acquisition {head.scan_counter} has encoding_space_ref {head.encoding_space_ref}; expected 0"
-            )
         if any(not a <= n <= b for a, n, b in zip(self.encoding.first, number, self.encoding.last, strict=True)):
             self._beyond.add(number)
         both, calibration = head.flags & BOTH, head.flags & CALIBRATION
@@ -107,9 +104,15 @@ class ScanImage:
         if distance < self._nearest:
             self._nearest, self._head, self._central = distance, head, acquisition.data
 
+    @property
+    def has_most_lines(self) -> bool:
+        """Whether some 70 % of the image lines are there."""
+        n_lines = len(self._image) * math.prod(self.encoding.acceleration)
+        return self.has_lines and n_lines >= self._n_within_limits()
+
     def complete(self) -> bool:
         """Whether every line that the header lets expect is there."""
-        if not self.has_lines or len(self._image) * math.prod(self.encoding.acceleration) < self._n_within_limits():
+        if not self.has_most_lines:
             return False
         lines, lattice, first = self._on_lattice()
         return len(self._missing(lines, lattice, first)) == 0
@@ -137,6 +140,11 @@ class ScanImage:
         n_lacking = (len(missing) + len(self._image.lines)) * n_averages - n_readouts
         self._due = n_readouts + max(1, n_lacking)
         return len(missing) == 0 and self._image.fewest_averages >= n_averages
+
+    @property
+    def has_calibration_lines(self) -> bool:
+        """Whether lines came that are flagged for calibration."""
+        return len(self._calibration) > 0
 
     def is_calibrated(self) -> bool:
         """Whether its calibration lines leave no gap; false where there are none."""

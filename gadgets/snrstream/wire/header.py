@@ -150,13 +150,15 @@ def noise_bandwidth_ratio(header: xsd.ismrmrdHeader) -> float:
     return float(ratio)
 
 
-def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
-    """Read the first encoding of a Cartesian scan.
+def cartesian_encoding(header: xsd.ismrmrdHeader, number: int = 0) -> Encoding:
+    """Read an encoding of a Cartesian scan.
 
     Parameters
     ----------
     header : ismrmrdHeader
         Of the scan.
+    number : int
+        Which of its encodings, as acquisitions name it by `encoding_space_ref`.
 
     Returns
     -------
@@ -170,7 +172,12 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
     """
     if not header.encoding:
         raise ScanError("ISMRMRD header has no encoding section; expected one")
-    encoding = header.encoding[0]
+    if number >= len(header.encoding):
+        raise ScanError(
+            f"acquisitions have encoding_space_ref {number}; the ISMRMRD header has encodings 0 to "
+            f"{len(header.encoding) - 1}"
+        )
+    encoding = header.encoding[number]
     trajectory = encoding.trajectory.value if encoding.trajectory is not None else "cartesian"
     if trajectory != "cartesian":
         raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian'")
