@@ -226,7 +226,7 @@ def test_an_image_s_own_calibration_lines_come_first() -> None:
     [
         ({"y": 80.0}, "their field of view is 80 mm along e1, that of the images 64 mm"),
         ({"x": 24.0}, "their field of view is 24 mm along the readout; the images want 48 mm"),
-        ({"z": 0.0}, "encodedSpace has field of view"),
+        ({"z": None}, "ISMRMRD header has encodedSpace with matrix"),
     ],
 )
 def test_a_reference_scan_that_does_not_fit_is_left_out_with_a_line_that_names_both(change, text: str) -> None:

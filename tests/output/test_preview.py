@@ -98,7 +98,7 @@ AXIAL = {"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0)}
         ({"read_dir": (1, 0, 0), "phase_dir": (0, 0, -1)}, ("R", "L", "H", "F")),  # coronal, head up
         ({"read_dir": (0, 1, 0), "phase_dir": (0, 0, -1)}, ("A", "P", "H", "F")),  # sagittal
         ({"read_dir": (0.99, 0.1, 0), "phase_dir": (0, 0.6, -0.8)}, ("R", "L", "HA", "FP")),
-        ({"read_dir": (0, 0, 0), "phase_dir": (0, 1, 0)}, ("", "", "A", "P")),
+        ({"read_dir": (0, 0, 0), "phase_dir": (0, 1, 0)}, ("", "", "", "")),  # what is shown is axial by default
         ({"read_dir": (np.nan, 0, 0), "phase_dir": (0, 0, 0)}, ("", "", "", "")),
         ({}, ("", "", "", "")),
     ],

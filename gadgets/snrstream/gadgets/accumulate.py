@@ -1,5 +1,6 @@
 """Gadget: sort acquisitions into the data of one image each."""
 
+import dataclasses
 import logging
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from ..recon.lattice import Lattice
 from ..sorting.calibrations import Calibrations, Key
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import has_oversampling
+from ..sorting.parallel_lines import ParallelLines
 from ..sorting.references import References, encoding_of
 from ..sorting.scan_image import BOTH, CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import Encoding, cartesian_encoding
+from ..wire.multiband import require_single_band
+from ..wire.trapezoid import is_epi
 from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
@@ -50,7 +54,8 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     end. Lines that come later are left out, with a warning. At R > 1 a bucket waits for calibration lines of its slice.
 
     It carries the scan's warnings so far. Items that are not acquisitions pass. Raises ScanError for a header that is
-    not of a Cartesian scan, and for lines that make no image.
+    not of a Cartesian scan, or of one that excites several slices at once, for lines whose trajectory is not Cartesian,
+    and for lines that make no image.
     """
     return _Images(scan, parameters)
 
@@ -80,6 +85,8 @@ class _Images(Gadget):
 
     def __init__(self, scan: Scan, parameters: Parameters) -> None:
         self.scan = scan
+        require_single_band(scan.header)
+        self.trajectories = ParallelLines()
         self.device = find_device(parameters.device)
         encoding = cartesian_encoding(scan.header)
         # Whether an image line has to tell which encoding is that of the images, and if readouts are oversampled.
@@ -166,6 +173,8 @@ class _Images(Gadget):
         if self.ended and key not in self.ended:
             yield from self._leave()
         if not flags & NOT_IMAGE_FLAGS:
+            if head.trajectory_dimensions:
+                self.trajectories.check(acquisition, head)
             if key[0] not in self.spaces and not makes_image(flags):
                 self._refer(acquisition)
                 return
@@ -186,11 +195,15 @@ class _Images(Gadget):
                 if self.n_lines > self.most_lines or len(self.started) > MOST_OPEN_IMAGES:
                     yield from self._make_room()
         if flags & LAST_FLAGS and average >= self.last_average:
-            self.has_flags |= bool(flags & LAST_IN_SLICE)
-            self.ended[key] = None
-            if not flags & LAST_IN_SLICE:
-                others = [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]
-                self.ended |= dict.fromkeys(others)
+            self._end(key, flags)
+
+    def _end(self, key: Key, flags: int) -> None:
+        """A line is flagged as the last of its slice, repetition or measurement."""
+        self.has_flags |= bool(flags & LAST_IN_SLICE)
+        self.ended[key] = None
+        if not flags & LAST_IN_SLICE:
+            others = [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]
+            self.ended |= dict.fromkeys(others)
 
     def _refer(self, acquisition: ismrmrd.Acquisition) -> None:
         """A calibration line of an encoding that has no images, so far."""
@@ -212,6 +225,8 @@ class _Images(Gadget):
 
     def _begun(self, key: Key, acquisition: ismrmrd.Acquisition) -> Generator[Bucket, None, ScanImage | None]:
         """The image that a line begins; None where it has left, so that the line comes too late."""
+        if self.scan.sample_sd is None and is_epi(self.scan.header):
+            raise ScanError("trajectory is 'epi' and its readouts came as acquired; expected the gadget epi before")
         is_image_line = makes_image(head_of(acquisition).flags)
         if self.left.get(key[:-1], -1) >= key[-1] and (is_image_line or not self.calibrations.is_wanted(key)):
             if self.n_left_out == 0:
@@ -287,6 +302,8 @@ class _Images(Gadget):
         self.left[key[:-1]] = key[-1]
         self.n_images += 1
         bucket = image.bucket(self.calibrations.of(key), self.scan.warnings, self.device, self.scan.snr_units)
+        if self.scan.sample_sd is not None:
+            bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
         space.lattice = bucket.lattice
         if space.interleaved is not None:
             yield from space.interleaved.add(bucket)

@@ -14,7 +14,7 @@ from ..errors import ScanError
 from ..items import Item
 from ..noise.measurement import LONGEST_DWELL_US, check_dwell, measured_noise
 from ..noise.whitening import keep_noise, kept_noise, whitening_matrix
-from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
+from ..wire.acquisitions import NAVIGATOR_FLAG, NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
 from ..wire.measurement import noise_dependency
 from .gadget import Gadget, Scan
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MOST_NOISE_BYTES = 1 << 29
 MOST_HELD_BYTES = 4 << 30  # of lines that wait for a noise measurement
 MOST_DWELLS = 32
+WHITENED = 0, NAVIGATOR_FLAG  # of NOT_IMAGE_FLAGS
 NO_NOISE = (
     "scan holds no noise measurement and names none; SNR units need one "
     "(property missing_noise=unwhitened of noise_adjust goes on without)"
@@ -59,9 +60,9 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     lines wait, up to 4 GiB, for a noise measurement that comes behind them.
 
     Afterwards noise has SD 1 per real and imaginary part of each channel; dead channels are zero. Warnings that the
-    images should carry are told to the scan ahead of the data that they concern. Navigators and other lines that make
-    no image pass as they are. Raises ScanError where there is no noise measurement and the parameters want one, or it
-    does not fit.
+    images should carry are told to the scan ahead of the data that they concern. Phase-correction lines are whitened
+    too, for `epi`; navigators and other lines that make no image pass as they are. Raises ScanError where there is no
+    noise measurement and the parameters want one, or it does not fit.
     """
     return _Whitener(scan, parameters)
 
@@ -86,12 +87,14 @@ class _Whitener(Gadget):
             if flags == NOISE_FLAG:
                 self._measure(item)
                 return ()
-            if not self._ready and not self._parameters.measure_only and self._waits(item, bool(flags)):
+            if self._parameters.measure_only:
+                return ()
+            if not self._ready and self._waits(item, flags):
                 return ()
             if self._held:
                 self._held.append(item)
                 return self._released()
-            if not flags and not self._parameters.measure_only:
+            if flags in WHITENED:
                 return (self._whitened(item),)
         return () if self._parameters.measure_only else (item,)
 
@@ -104,12 +107,12 @@ class _Whitener(Gadget):
             raise ScanError("scan holds no noise measurement; measure_only of noise_adjust expects one")
         return ()
 
-    def _waits(self, item: ismrmrd.Acquisition, makes_no_image: bool) -> bool:
+    def _waits(self, item: ismrmrd.Acquisition, flags: int) -> bool:
         """Whether the line, or a navigator among such lines, is held back until noise comes."""
         if self._noise or self._parameters.missing_noise != "error" or noise_dependency(self._scan.header) is not None:
             return False
         if not self._held:
-            if makes_no_image:
+            if flags not in WHITENED:
                 return False
             log.warning("no noise measurement came before the image data: the lines wait for one")
         self._held.append(item)
@@ -121,7 +124,7 @@ class _Whitener(Gadget):
     def _released(self) -> Iterator[ismrmrd.Acquisition]:
         while self._held:
             item = self._held.popleft()
-            yield item if head_of(item).flags & NOT_IMAGE_FLAGS else self._whitened(item)
+            yield self._whitened(item) if head_of(item).flags & NOT_IMAGE_FLAGS in WHITENED else item
 
     def _measure(self, item: ismrmrd.Acquisition) -> None:
         if not self._ready:

@@ -14,7 +14,7 @@ import ismrmrd
 from tqdm import tqdm
 
 from ..chain.pipelines import chain_file, read_configuration
-from ..errors import ConnectionFailed
+from ..errors import ConnectionFailed, ProtocolError
 from ..system.progress import Progress
 from ..wire.acquisitions import NOISE_FLAG, head_of
 from ..wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
@@ -23,6 +23,7 @@ from .openrecon import Settings
 from .scan_source import RawScan
 
 CONNECT_SECONDS = 10.0
+SOURCE_SECONDS = 1.0  # for which a scan that comes through a pipe, and pauses, is waited for once the server is gone
 NOISE_PIPELINE = "default_measurement_dependencies"
 
 
@@ -69,6 +70,8 @@ def send_scan(
     ------
     ConnectionFailed
         Where nobody listens, the server goes away, sends no images, or reports an error.
+    ProtocolError
+        Where the server sends what is no message, or nothing.
     SnrstreamError
         Where the scan or the pipeline's file cannot be read.
     """
@@ -98,12 +101,12 @@ def send_scan(
                     done = sender.finished_at
                     received.append(Received(message, time.monotonic() - done if done else 0.0))
                     progress.image()
-        except ConnectionFailed as exc:
+        except (ConnectionFailed, ProtocolError) as exc:
             sent = _share(progress.n_acquisitions, scan)
-            raise ConnectionFailed(f"{exc} ({sent} sent, {len(received)} images received)") from None
+            raise type(exc)(f"{exc} ({sent} sent, {len(received)} images received)") from None
         finally:
             _shut(sock)
-            sender.join()
+            sender.join(SOURCE_SECONDS)
     if sender.error is not None:
         raise sender.error
     if sender.finished_at is None:

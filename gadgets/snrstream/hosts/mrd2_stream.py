@@ -36,8 +36,6 @@ class Mrd2Reader:
     ------
     ProtocolError
         For a stream that cannot be read, or has no header.
-    ScanError
-        For a header that ISMRMRD has no words for.
     """
 
     def __init__(self, source: BufferedReader, name: str) -> None:

@@ -106,8 +106,8 @@ class StreamFile:
             yield from (item for item in open_reader(file, self.path.name).items() if isinstance(item, DATA))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, also where another thread waits for a pipe to give more, which then ends by itself."""
+        self._file.raw.close()
 
     def __enter__(self) -> Self:
         return self

@@ -9,8 +9,8 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..recon.noise import dead_and_hot, prewhitening_matrix, whitening_bias
-from ..wire.header import noise_bandwidth_ratio
 from ..wire.measurement import coil_labels, measurement_id
+from ..wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
 from . import storage_server
 from . import store as noise_store
 from .measurement import NoiseMeasurement
@@ -95,8 +95,8 @@ def whitening_matrix(
         `(channel, channel)` complex64: `matrix @ data` has noise of SD 1 per real and imaginary part; zero in dead
         channels, which are left out.
     warnings : list of str
-        For the images: dead and hot channels, an unknown dwell time, another bandwidth ratio, a bias beyond 2 % for
-        lack of samples.
+        For the images: a guessed bandwidth ratio, another one than that of the noise, dead and hot channels, an unknown
+        dwell time, a bias beyond 2 % for lack of samples.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def whitening_matrix(
     matrix = prewhitening_matrix(covariance, first.sample_time_us, noise.dwell_us, ratio)
     dead, hot = dead_and_hot(covariance)
     bias = whitening_bias(n_samples, n_channels - len(dead))
-    warnings = []
+    warnings = noise_bandwidth_warnings(header)
     if dead:
         warnings.append(f"{_named(dead, noise)} have no noise, or next to none, in the noise measurement: left out")
     if hot:

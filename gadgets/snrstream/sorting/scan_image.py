@@ -129,7 +129,7 @@ class ScanImage:
             Of each line.
         """
         n_readouts = len(self._image)
-        if n_readouts < self._due:
+        if n_readouts < self._due or not all(self.encoding.limits_known):
             return False
         try:
             lines, lattice, first = self._on_lattice()

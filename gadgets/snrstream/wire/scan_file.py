@@ -1,5 +1,6 @@
 """Raw scans in ISMRMRD HDF5 files."""
 
+import threading
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,8 @@ from .header import parse_header
 
 GROUP = "dataset"
 AT_ONCE = 64  # acquisitions in one read
+
+_one_at_a_time = threading.Lock()  # h5py crashes where one thread reads lines as another closes its own file
 
 
 class ScanFile:
@@ -41,7 +44,8 @@ class ScanFile:
         try:
             if not self.path.is_file():
                 raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
-            self._dataset = ismrmrd.Dataset(str(path), group, mode="r")
+            with _one_at_a_time:
+                self._dataset = ismrmrd.Dataset(str(path), group, mode="r")
         except (OSError, ValueError) as exc:
             raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
         try:
@@ -65,7 +69,8 @@ class ScanFile:
     def close(self) -> None:
         """Close the file."""
         self._is_closed = True
-        self._dataset.close()
+        with _one_at_a_time:
+            self._dataset.close()
 
     def items(self) -> Iterator[ismrmrd.Acquisition]:
         """As `acquisitions`: waveforms in the file are left alone."""
@@ -78,7 +83,8 @@ class ScanFile:
             try:
                 if self._is_closed:
                     raise ValueError("the scan is closed; expected an open one")
-                records = self._dataset._dataset["data"][start : start + AT_ONCE]
+                with _one_at_a_time:
+                    records = self._dataset._dataset["data"][start : start + AT_ONCE]
             except (OSError, ValueError, TypeError, LookupError, RuntimeError) as exc:
                 raise ScanError(f"{self._place(start)} cannot be read: {_line(exc)}") from None
             for number, record in enumerate(records, start):
