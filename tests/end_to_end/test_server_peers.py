@@ -26,10 +26,16 @@ from tests.processes import forked
 
 from .conftest import ENVIRONMENT
 from .test_client_peers import LINES, MOST_SECONDS, NOISE, n_open, reset, stop_writing, wait_until
+from .test_stream import read_images
 
 N_LARGE = 40  # lines which are more than the buffers between the two can hold: 10 MiB
 N_MESSAGES = 2 + 1 + N_LARGE  # of a scan, ahead of its CLOSE
-IMAGE = encode(ismrmrd.Image.from_array(np.ones((1, 8, 8), np.float32), transpose=False))
+IMAGE = encode(
+    ismrmrd.Image.from_array(
+        np.ones((1, 8, 8), np.float32), transpose=False, field_of_view=(8, 8, 8),
+        read_dir=(1, 0, 0), phase_dir=(0, 1, 0), slice_dir=(0, 0, 1),
+    )
+)  # fmt: skip
 
 # How many messages the server has read, and what it has sent.
 MOMENTS = {
@@ -148,15 +154,23 @@ def test_a_server_that_goes_no_further(end: str, scan: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_the_command_ends_with_one_line_and_status_1(end: str, scan: Path, tmp_path: Path) -> None:
-    with failing(["mid scan"], end) as (port,):
+@pytest.mark.parametrize("n_images", [0, 1])
+def test_the_command_ends_with_one_line_and_status_1(end: str, n_images: int, scan: Path, tmp_path: Path) -> None:
+    """An image that came before stays."""
+    out = tmp_path / "out"
+    with failing(["an image in mid scan" if n_images else "mid scan"], end) as (port,):
         command = forked("-m", "snrstream", "send", str(scan), "--port", str(port), "--patience", "0.5")
         done = subprocess.run(
-            [*command, "--output", str(tmp_path / "out")], env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+            [*command, "--output", str(out)], env=ENVIRONMENT, capture_output=True, text=True, timeout=60
         )
     (line,) = [line for line in done.stderr.splitlines() if "INFO" not in line]
     assert done.returncode == 1 and re.match(rf"snrstream: server 127\.0\.0\.1:{port} ({ENDS[end][1]})", line), line
-    assert done.stdout == "" and not (tmp_path / "out").exists()
+    if n_images == 0:
+        assert done.stdout == "" and not out.exists()
+        return
+    assert done.stdout == f"1 images (series 0) in {out}: images.h5, dicom/, preview.png\n"
+    assert line.endswith("1 images received): the images are of what came before") or "and 1 images; expected" in line
+    assert len(read_images(out)["image_0"]) == len([*(out / "dicom").iterdir()]) == 1
 
 
 def test_a_server_that_goes_while_the_scan_pauses(scan: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_whoever_breaks_off_loses_no_image_that_was_finished() -> None:
 
 def test_images_without_flags_leave_as_they_are_whole() -> None:
     """More images than any scanner holds open: 72 slices x 60 sets."""
-    kspace = random_complex(1, 1, 4, 2)
+    kspace = random_complex(1, 1, 4, 4)
     acquisitions = (
         line
         for s, n in itertools.product(range(72), range(60))
@@ -117,7 +117,7 @@ def test_images_without_flags_leave_as_they_are_whole() -> None:
     taken = itertools.count()
     source = (a for a in acquisitions if next(taken) >= 0)
     n_left = 0
-    for bucket in run_gadget(accumulate, source, scans.header((1, 4, 2))):
+    for bucket in run_gadget(accumulate, source, scans.header((1, 4, 4))):
         assert (bucket.head.idx.slice, bucket.head.idx.set) == divmod(n_left, 60)
         n_left += 1
         # Each leaves ahead of the next one's first line; the counter counts those taken and this question.
@@ -180,14 +180,14 @@ def test_partial_fourier_without_flags(limits: str) -> None:
 
 def test_corners_may_come_last() -> None:
     """A volume from its centre outwards is not taken for an elliptical one ahead of its corners."""
-    kspace = random_complex(1, 8, 8, 2)
+    kspace = random_complex(1, 8, 8, 4)
     order = sorted(((z, y) for z in range(8) for y in range(8)), key=lambda line: np.hypot(line[0] - 4, line[1] - 4))
     whole = [a for n in range(2) for a in scans.acquisitions(kspace, order, end=False, set=n)]
-    buckets, after, _ = left(scans.header((8, 8, 2)), whole)
+    buckets, after, _ = left(scans.header((8, 8, 4)), whole)
     assert after == [65, 128] and all(np.array_equal(bucket.kspace, kspace) for bucket in buckets)
     inside = [line for line in order if np.hypot(line[0] - 4, line[1] - 4) <= 4]
     elliptical = [a for n in range(2) for a in scans.acquisitions(kspace, inside, end=False, repetition=n)]
-    buckets, after, _ = left(scans.header((8, 8, 2)), elliptical)
+    buckets, after, _ = left(scans.header((8, 8, 4)), elliptical)
     assert after == [len(inside) + 1, 2 * len(inside)] and all(bucket.warnings == () for bucket in buckets)
 
 

@@ -13,7 +13,8 @@ from ismrmrd import xsd
 from xsdata.models.datatype import XmlDate, XmlTime
 
 from snrstream.output.dicom import write_dicom
-from tests.output.dicom_images import rotation, scan_of
+from tests import scans
+from tests.output.dicom_images import make_image, rotation, scan_of
 
 DCM2NIIX = shutil.which("dcm2niix") or ""
 pytestmark = pytest.mark.skipif(not DCM2NIIX, reason="dcm2niix (of Debian) is not installed")
@@ -118,3 +119,24 @@ def test_phases_of_the_heart_stack_and_derived_images_can_be_left_out(tmp_path, 
     values, affine = found["7001"]
     expected = [[coded(s, phase=p) for p in range(4)] for s in slices_of(affine, np.eye(3))]
     np.testing.assert_allclose(values[4, 3] * 10, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("handedness", [1, -1])
+def test_repeated_volumes_stack(tmp_path, header, handedness):
+    """Partitions run along the slice direction; NIfTI's may run the other way."""
+    header.encoding = scans.header((4, 6, 8)).encoding
+    pixels = np.arange(4, dtype=np.uint16)[:, None, None] + np.zeros((1, 6, 8), np.uint16)
+    images = [
+        make_image(
+            pixels + 10 * n + 1, {"GADGETRON_ScaleRatio": "10"}, repetition=n, image_index=n + 1,
+            slice_dir=(0, 0, handedness), field_of_view=(80, 60, 12), acquisition_time_stamp=10_000_000 + 320 * n,
+        )
+        for n in (1, 0)
+    ]  # fmt: skip
+    write_dicom(images, header, tmp_path / "dicom")
+    found, said = convert(tmp_path / "dicom", tmp_path)
+    assert list(found) == ["7001"] and not complaints(said)
+    values, affine = found["7001"]
+    assert values.shape == (8, 6, 4, 2) and abs(affine[2, 2]) == pytest.approx(3)
+    z = np.round((affine[2, 2] * np.arange(4) + affine[2, 3]) * handedness / 3 + 2)  # of partitions: 2 is at the origin
+    np.testing.assert_allclose(values[4, 3] * 10, z[:, None] + [1, 11], rtol=1e-5)

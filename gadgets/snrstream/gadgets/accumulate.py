@@ -16,6 +16,7 @@ from ..sorting.calibrations import Calibrations, Key
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import has_oversampling
 from ..sorting.parallel_lines import ParallelLines
+from ..sorting.placement import Placer
 from ..sorting.references import References, encoding_of
 from ..sorting.scan_image import BOTH, CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
@@ -76,6 +77,7 @@ class _Space:
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
+        self.placer = Placer(encoding)
         self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
 
@@ -132,8 +134,8 @@ class _Images(Gadget):
         yield from self._leave()
         for key in list(self.started):
             yield from self._finish(key)
-        for key in self.calibrations.wanted:
-            yield from self._learn(key)
+        for key, bucket in self.calibrations.wanted:
+            yield from self._learn(key, bucket.grid.size)
         if self.n_images == 0:
             raise ScanError(
                 "scan holds no image acquisitions; expected at least the lines of one image (a noise measurement alone "
@@ -248,7 +250,7 @@ class _Images(Gadget):
             for other in [k for k, image in self.started.items() if k[:-1] == key[:-1] and image.complete()]:
                 yield from self._finish(other)
         space = self.spaces[key[0]]
-        image = self.started[key] = ScanImage(space.encoding, space.lattice)
+        image = self.started[key] = ScanImage(space.encoding, space.placer, space.lattice)
         self.most_lines = self.most_lines or MOST_BYTES // max(1, acquisition.data.nbytes)
         return image
 
@@ -298,7 +300,7 @@ class _Images(Gadget):
         space = self.spaces[key[0]]
         needs_one = space.encoding.acceleration != (1, 1) and space.interleaved is None
         if needs_one and self.calibrations.of(key) is None:
-            yield from self._learn(key)
+            yield from self._learn(key, image.size)
         self.left[key[:-1]] = key[-1]
         self.n_images += 1
         bucket = image.bucket(self.calibrations.of(key), self.scan.warnings, self.device, self.scan.snr_units)
@@ -312,15 +314,18 @@ class _Images(Gadget):
         else:
             yield bucket
 
-    def _learn(self, key: Key) -> Iterator[Bucket]:
-        """Look for calibration lines of the slice that came with other counters, or in another encoding."""
+    def _learn(self, key: Key, size: tuple[int, int]) -> Iterator[Bucket]:
+        """Look for calibration lines of the slice that came with other counters, or in another encoding.
+
+        size: of k-space of the image that needs them.
+        """
         others = [k for k, image in self.started.items() if k[:2] == key[:2] and not image.has_lines]
         for other in others:
             if self.started[other].is_calibrated():
                 yield from self._finish(other)
         if self.calibrations.of(key) is None:
             encoding = self.spaces[key[0]].encoding
-            found = self.references.calibration(key[1:-1], encoding, self.device, self.scan.snr_units)
+            found = self.references.calibration(key[1:-1], encoding, size, self.device, self.scan.snr_units)
             if found is not None:
                 yield from self.calibrations.learn(key, found)
 

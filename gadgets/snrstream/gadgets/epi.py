@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import ismrmrd
 
 from ..items import Item
-from ..sorting.epi_trains import CALIBRATION, REVERSED, Trains, key_of
+from ..sorting.epi_readouts import CALIBRATION, REVERSED
+from ..sorting.epi_trains import Trains, key_of
 from ..wire.acquisitions import NAVIGATOR_FLAG, NOT_IMAGE_FLAGS, head_of
 from ..wire.header import cartesian_encoding
 from ..wire.trapezoid import is_epi

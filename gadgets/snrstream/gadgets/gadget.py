@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from ismrmrd import xsd
 from torch import Tensor
 
-from ..errors import ConnectionFailed, SnrstreamError
+from ..errors import ConnectionFailed
 from ..items import Item
 from ..wire.header import ScanHeader
 from ..wire.messages import Pause
@@ -181,8 +181,8 @@ def stream(module: GadgetModule, items: Iterable[Item | Pause], scan: Scan, para
     Raises
     ------
     SnrstreamError
-        What the gadget raises, or the source. Where the source fails, what the gadget has finished leaves before, but
-        for `ConnectionFailed`: then nobody is there for it.
+        What the gadget raises, or the source. So does a defect. What the gadget has finished leaves before, but for
+        `ConnectionFailed`: then nobody is there for it.
     """
     with contextlib.closing(module.start(scan, parameters)) as gadget:
         take = gadget.take
@@ -195,8 +195,11 @@ def stream(module: GadgetModule, items: Iterable[Item | Pause], scan: Scan, para
                     yield from take(item)
         except ConnectionFailed:
             raise
-        except SnrstreamError:
-            yield from gadget.failed()
+        except Exception as failure:
+            try:
+                yield from gadget.failed()
+            except Exception as exc:
+                raise failure from exc
             raise
         yield from gadget.end()
 

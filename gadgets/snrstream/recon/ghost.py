@@ -57,27 +57,24 @@ def navigator_phase(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool
     Returns
     -------
     tuple of float or None
-        Intercept and slope, as `linear_phase` has them; None where all go the same way.
+        Intercept and slope, as `linear_phase` has them; None where all go the same way, or hold no signal or no
+        number.
     """
-    n = len(navigators)
+    n, x = len(navigators), np.arange(len(navigators[0])) - len(navigators[0]) // 2
     between = [p for p in range(1, n - 1) if is_reversed[p - 1] == is_reversed[p + 1] != is_reversed[p]]
-    total = np.zeros(len(navigators[0]), complex) if n else np.zeros(1, complex)
+    products = []
     if between:
         drift = sum((navigators[p - 1].conj() * navigators[p + 1]).sum(axis=1) for p in between)
         intercept, slope = linear_phase(np.asarray(drift))
-        turn = np.exp(0.5j * (intercept + slope * (np.arange(len(total)) - len(total) // 2)))[:, None]
+        turn = np.exp(0.5j * (intercept + slope * x))[:, None]
         for p in between:
-            other = navigators[p - 1] * turn + navigators[p + 1] * turn.conj()
-            product = (other * navigators[p].conj()).sum(axis=1)
-            total += product if is_reversed[p] else product.conj()
+            others = navigators[p - 1] * turn + navigators[p + 1] * turn.conj()
+            products.append((p, (others * navigators[p].conj()).sum(axis=1)))
     else:
         pairs = [p for p in range(1, n) if is_reversed[p - 1] != is_reversed[p]]
-        for p in pairs:
-            product = (navigators[p - 1] * navigators[p].conj()).sum(axis=1)
-            total += product if is_reversed[p] else product.conj()
-        if not pairs:
-            return None
-    return linear_phase(total)
+        products = [(p, (navigators[p - 1] * navigators[p].conj()).sum(axis=1)) for p in pairs]
+    total = np.asarray(sum(product if is_reversed[p] else product.conj() for p, product in products), complex)
+    return linear_phase(total) if total.any() and np.isfinite(total).all() else None
 
 
 def image_phase(lines: np.ndarray, places: np.ndarray, is_reversed: np.ndarray, n_lines: int) -> tuple[float, float]:

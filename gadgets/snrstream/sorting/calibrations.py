@@ -51,9 +51,9 @@ class Calibrations:
         return key[:2] in self._waiting
 
     @property
-    def wanted(self) -> list[Key]:
+    def wanted(self) -> list[tuple[Key, Bucket]]:
         """The first image that waits, of each encoding and slice."""
-        return [waiting[0][0] for waiting in self._waiting.values()]
+        return [waiting[0] for waiting in self._waiting.values()]
 
     def given_up(self) -> Iterator[Bucket]:
         """The images that still wait, as they are."""

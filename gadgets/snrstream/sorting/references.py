@@ -8,11 +8,12 @@ import torch
 from ismrmrd import xsd
 
 from ..errors import ScanError
-from ..items import Calibration
+from ..items import Calibration, CalibrationBlock
 from ..wire.acquisitions import acquisition_of, head_of
 from ..wire.header import Encoding, cartesian_encoding
-from .line_store import REVERSED
 from .oversampling import as_acquired, has_oversampling, pixels_without_oversampling
+from .placement import Placer
+from .readout import REVERSED
 from .scan_image import ScanImage
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class References:
         return [line for lines in self._lines.pop(number, {}).values() for line in lines]
 
     def calibration(
-        self, place: Place, encoding: Encoding, device: torch.device, snr_units: bool
+        self, place: Place, encoding: Encoding, size: tuple[int, int], device: torch.device, snr_units: bool
     ) -> Calibration | None:
         """The calibration of an image that has none of its own; its lines are given away.
 
@@ -119,6 +120,8 @@ class References:
             Slice, contrast, phase and set of the image. Lines of another contrast of the slice do where its own lack.
         encoding : Encoding
             Of the image.
+        size : tuple of int
+            Lines (e2, e1) of the image's k-space, which may have more than the header tells.
         device, snr_units
             As `ScanImage.calibration` takes them.
         """
@@ -131,12 +134,14 @@ class References:
             self._used.add(place[0])
             self._n_bytes -= sum(line.data.nbytes for line in lines)
             try:
-                image = ScanImage(_seen_by(own, encoding))
+                seen = _seen_by(own, encoding)
+                image = ScanImage(seen, Placer(seen))
                 for line in lines:
                     if _is_within(head_of(line), own, encoding):
                         image.add(_cropped(line, image.encoding.encoded_matrix[0]))
                 log.info("calibration lines of encoding %d serve images of slice %d", number, place[0])
-                return image.calibration(device, snr_units)
+                found = image.calibration(device, snr_units)
+                return None if found is None else _moved(found, image.size, size)
             except ScanError as exc:
                 self.fault = f"calibration lines of encoding {number} were left out: {exc}"
                 log.warning(self.fault)
@@ -182,6 +187,19 @@ def _seen_by(own: Encoding, images: Encoding) -> Encoding:
         last=own.last,
         n_averages=own.n_averages,
     )
+
+
+def _moved(calibration: Calibration, size: tuple[int, int], to: tuple[int, int]) -> Calibration:
+    """The calibration of k-space of one size in that of another."""
+    by = to[0] // 2 - size[0] // 2, to[1] // 2 - size[1] // 2
+    if by == (0, 0):
+        return calibration
+
+    def found() -> CalibrationBlock:
+        block = calibration.block
+        return dataclasses.replace(block, start=(block.start[0] + by[0], block.start[1] + by[1]))
+
+    return Calibration(found)
 
 
 def _is_within(head: ismrmrd.AcquisitionHeader, own: Encoding, images: Encoding) -> bool:

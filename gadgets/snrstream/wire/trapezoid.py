@@ -70,5 +70,5 @@ def _parameters(header: xsd.ismrmrdHeader) -> dict[str, float]:
     description = header.encoding[0].trajectoryDescription if header.encoding else None
     if description is None:
         return {}
-    whole = {parameter.name: float(parameter.value) for parameter in description.userParameterLong}
-    return whole | {parameter.name: float(parameter.value) for parameter in description.userParameterDouble}
+    whole = {parameter.name: float(parameter.value or 0) for parameter in description.userParameterLong}
+    return whole | {parameter.name: float(parameter.value or 0) for parameter in description.userParameterDouble}

@@ -65,7 +65,8 @@ def places(images: Sequence[ismrmrd.Image]) -> list[Place]:
 def _of_series(images: Sequence[ismrmrd.Image]) -> list[Place]:
     numbers = _numbers(images)
     phases = {image.phase for image in images}
-    times = sorted({(image.repetition, image.phase) for image in images})
+    points = sorted({(image.repetition, image.phase) for image in images})
+    times = {point: n + 1 for n, point in enumerate(points)}
     trigger = _trigger_stamp(images) if len(phases) > 1 else None
     return [
         Place(
@@ -73,7 +74,7 @@ def _of_series(images: Sequence[ismrmrd.Image]) -> list[Place]:
             trigger_ms=None if trigger is None else image.physiology_time_stamp[trigger] * TICK_MS,
             gating="" if trigger is None else GATING[trigger],
             n_phases=len(phases),
-            time=(times.index((image.repetition, image.phase)) + 1, len(times)),
+            time=(times[image.repetition, image.phase], len(times)),
         )
         for image, of_image in zip(images, numbers, strict=True)
     ]
