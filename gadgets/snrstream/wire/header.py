@@ -111,13 +111,15 @@ def parse_header(text: bytes | str) -> ScanHeader:
     return header
 
 
-def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
-    """Read the first encoding of a Cartesian scan.
+def cartesian_encoding(header: xsd.ismrmrdHeader, number: int = 0) -> Encoding:
+    """Read an encoding of a Cartesian scan.
 
     Parameters
     ----------
     header : ismrmrdHeader
         Of the scan, as `parse_header` makes it whole.
+    number : int
+        Which of its encodings, as acquisitions name it by `encoding_space_ref`.
 
     Returns
     -------
@@ -131,7 +133,12 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
     """
     if not header.encoding:
         raise ScanError("ISMRMRD header has no encoding section; expected one")
-    encoding = header.encoding[0]
+    if number >= len(header.encoding):
+        raise ScanError(
+            f"acquisitions have encoding_space_ref {number}; the ISMRMRD header has encodings 0 to "
+            f"{len(header.encoding) - 1}"
+        )
+    encoding = header.encoding[number]
     trajectory = encoding.trajectory.value if encoding.trajectory is not None else "cartesian"
     if trajectory not in ("cartesian", "epi"):
         raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian' or 'epi'")
