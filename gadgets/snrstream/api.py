@@ -58,7 +58,8 @@ def reconstruct(
     list of ReconImage
         In the order in which they are made; each original is followed by its denoised image where there is one. Of
         each, ``image`` is complex64 `(e2, e1, ro)` in SNR units, that is with noise of SD ``gmap`` in the real and in
-        the imaginary part, and ``gmap`` is float32 of the same shape. Empty for a noise measurement that is only kept.
+        the imaginary part, and ``gmap`` is float32 of the same shape. Both have the axes of k-space,
+        which `image_finish` brings along the directions of ``head``. Empty for a noise measurement that is only kept.
 
     Raises
     ------

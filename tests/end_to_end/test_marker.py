@@ -18,8 +18,10 @@ from ismrmrd import xsd
 
 from snrstream.api import chosen_chain
 from snrstream.output.dicom import write_dicom
+from snrstream.wire.header import parse_header
+from snrtrain.benchmarks.header import cartesian_header
 
-from ..scans import header, random_complex
+from ..scans import random_complex
 
 TOLERANCE_PIXELS = 0.1  # of the centre of gravity of a blob that is a few pixels wide
 CENTER_MM = np.array([12.5, -31.0, 44.0])
@@ -94,9 +96,8 @@ def acquisition(data: np.ndarray, directions: np.ndarray, position: np.ndarray, 
 
 
 def header_of(geometry: Geometry, vendor: str, name: str) -> xsd.ismrmrdHeader:
-    made = header(geometry.encoded[::-1], recon=geometry.recon, fov_mm=geometry.recon_mm)
-    space = made.encoding[0].encodedSpace.fieldOfView_mm
-    space.x, space.y, space.z = geometry.encoded_mm
+    xml = cartesian_header(geometry.encoded, geometry.encoded_mm, geometry.recon, geometry.recon_mm)
+    made = parse_header(xml)
     made.encoding[0].encodingLimits.slice = xsd.limitType(minimum=0, maximum=geometry.n_slices - 1, center=0)
     made.acquisitionSystemInformation.systemVendor = vendor or None
     made.subjectInformation = xsd.subjectInformationType(patientID=name)

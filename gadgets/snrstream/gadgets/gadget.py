@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ismrmrd import xsd
+from torch import Tensor
 
 from ..errors import ConnectionFailed
 from ..items import Item
@@ -37,11 +38,14 @@ class Scan:
         header, as `parse_header` found them, are added and logged.
     snr_units : bool
         Whether the data that comes is prewhitened.
+    sample_sd : Tensor or None, (ro,), float32
+        The noise's SD along the readouts that `epi` made, without oversampling; None where lines come as acquired.
     """
 
     header: xsd.ismrmrdHeader
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
+    sample_sd: Tensor | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.header, ScanHeader):

@@ -33,13 +33,10 @@ class Parameters:
     kernel_e2: Annotated[int, "kernel size along E2, in acquired partitions, 2 to 12"] = 4
     kernel_ro: Annotated[int, "kernel size along the readout, in samples: odd, 1 to 31"] = 5
     tikhonov: Annotated[
-        float, "regularisation, as a fraction of the mean diagonal of the normal equations, from 0 to below 1"
+        float,
+        "regularisation, as a fraction of the mean diagonal of the normal equations, from 0 to below 1: more has less "
+        "noise and more residual aliasing, which no denoiser takes away",
     ] = TIKHONOV
-    regularisation: Annotated[
-        Literal["auto", "tikhonov", "noise"],
-        "tikhonov regularises by that alone, noise also by the noise that the kernel will meet, for less noise and "
-        "more residual aliasing; auto takes noise from R = 4 on",
-    ] = "auto"
     calibration: Annotated[
         Literal["first", "running", "each", "all"],
         "which calibration lines an image goes by, where later images of a slice bring some too: first takes the first "
@@ -60,7 +57,7 @@ class Parameters:
     @property
     def options(self) -> KernelOptions:
         """The same, as the reconstruction takes them."""
-        return KernelOptions(self.kernel_e1, self.kernel_e2, self.kernel_ro, self.tikhonov, self.regularisation)
+        return KernelOptions(self.kernel_e1, self.kernel_e2, self.kernel_ro, self.tikhonov)
 
 
 def start(_scan: Scan, parameters: Parameters) -> Gadget:
@@ -79,11 +76,10 @@ class _Source:
     calibration: Calibration
     lattice: Lattice
     size: tuple[int, int]
-    snr_units: bool
 
     def kernel(self, options: KernelOptions) -> tuple[Calibration, Kernel]:
         acs, start = self.calibration.kspace, self.calibration.start
-        return self.calibration, fit_kernel(acs, start, self.size, self.lattice, options, self.snr_units)
+        return self.calibration, fit_kernel(acs, start, self.size, self.lattice, options)
 
     def is_served_by(self, earlier: "_Source") -> bool:
         """Whether the kernel of an earlier one does until this one's is made."""
@@ -145,7 +141,7 @@ class _Grappa(Gadget):
                 f"scan at R={r1 if r2 == 1 else f'{r1} x {r2}'} has no ACS: no line of slice {bucket.head.idx.slice} "
                 f"has carried a parallel calibration flag so far; expected at least {needed} consecutive ones"
             )
-        source = _Source(calibration, bucket.lattice, bucket.grid.size, bucket.snr_units)
+        source = _Source(calibration, bucket.lattice, bucket.grid.size)
         make = functools.partial(source.kernel, parameters.options)
         serves = source.is_served_by if calibration.n_averaged > 1 else None
         used, kernel = self._kernels.get(bucket.head, source, make, serves)

@@ -1,7 +1,6 @@
 """What can be chosen of a reconstruction: how kernels are fitted, and how coil maps are found."""
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +10,7 @@ from torch import Tensor
 
 from .coil_maps import inati, referred
 from .compression import compression_matrix
-from .grappa import NOISE_FROM, TIKHONOV
-from .lattice import Lattice
+from .grappa import TIKHONOV
 from .sampling import central
 
 
@@ -26,30 +24,12 @@ class KernelOptions:
         Its size in acquired lines, acquired partitions and readout samples: see `calibrate`.
     tikhonov : float
         Regularisation, as a fraction of the mean diagonal of the normal equations.
-    regularisation : {"auto", "tikhonov", "noise"}
-        By `tikhonov` alone, or also by the `noise` that the kernel will meet, which has less noise and more residual
-        aliasing; `auto` takes `noise` from a net acceleration of 4 on, where k-space is in SNR units.
     """
 
     n_lines: int = 4
     n_partitions: int = 4
     n_samples: int = 5
     tikhonov: float = TIKHONOV
-    regularisation: Literal["auto", "tikhonov", "noise"] = "auto"
-
-    def by_noise(self, lattice: Lattice, snr_units: bool) -> bool:
-        """Whether a kernel is regularised by noise.
-
-        Parameters
-        ----------
-        lattice : Lattice
-            That the kernel is for.
-        snr_units : bool
-            Whether the calibration lines are prewhitened.
-        """
-        if self.regularisation == "auto":
-            return snr_units and math.prod(lattice.acceleration) >= NOISE_FROM
-        return self.regularisation == "noise"
 
 
 @dataclass(frozen=True)

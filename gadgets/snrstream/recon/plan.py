@@ -50,7 +50,6 @@ def fit_kernel(
     size: tuple[int, int],
     lattice: Lattice,
     options: KernelOptions = KERNEL,
-    snr_units: bool = True,
 ) -> Kernel:
     """The GRAPPA kernel of calibration lines, regularised as `options` have it.
 
@@ -66,8 +65,6 @@ def fit_kernel(
         The sampling whose missing lines are to be made, with acceleration.
     options : KernelOptions
         Size and regularisation.
-    snr_units : bool
-        Whether `acs` is prewhitened.
 
     Raises
     ------
@@ -81,7 +78,6 @@ def fit_kernel(
         n_samples=options.n_samples,
         n_partitions=options.n_partitions,
         tikhonov=options.tikhonov,
-        size=size if options.by_noise(lattice, snr_units) else None,
         centre=(size[0] // 2 - start[0], size[1] // 2 - start[1]),
     )
 

@@ -131,8 +131,8 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
         raise ScanError("ISMRMRD header has no encoding section; expected one")
     encoding = header.encoding[0]
     trajectory = encoding.trajectory.value if encoding.trajectory is not None else "cartesian"
-    if trajectory != "cartesian":
-        raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian'")
+    if trajectory not in ("cartesian", "epi"):
+        raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian' or 'epi'")
     matrices, fovs = [], []
     for name, space in (("encodedSpace", encoding.encodedSpace), ("reconSpace", encoding.reconSpace)):
         matrix = (space.matrixSize.x, space.matrixSize.y, space.matrixSize.z)

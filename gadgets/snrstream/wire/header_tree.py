@@ -24,6 +24,7 @@ BY_PLACE = (float, xsd.diffusionType)  # what lists of these hold goes by its pl
 class _Field:
     name: str
     kind: Any
+    is_record: bool
     is_list: bool
     is_required: bool
     pattern: str | None
@@ -89,7 +90,7 @@ class _Reader:
                     groups[local_name(child)].append(child)
         values: dict[str, Any] = {}
         for field in _fields(kind):
-            here, of_field = f"{path}.{field.name}".lstrip("."), unit_of(field.name, unit)
+            here, of_field = f"{path}.{field.name}" if path else field.name, unit_of(field.name, unit)
             if field.is_list:
                 values[field.name] = self._list(groups[field.name], field, here, of_field)
             else:
@@ -97,7 +98,7 @@ class _Reader:
         return kind(**values)
 
     def _one(self, found: list[ET.Element], field: _Field, path: str, unit: str) -> Any:
-        is_record, in_encoding = dataclasses.is_dataclass(field.kind), path.startswith("encoding.")
+        is_record, in_encoding = field.is_record, path.startswith("encoding.")
         if not found:
             if field.is_required and not is_record and not in_encoding:
                 self._warnings.add(f"header lacks {path}: left empty")
@@ -118,7 +119,7 @@ class _Reader:
     def _list(self, found: list[ET.Element], field: _Field, path: str, unit: str) -> list[Any]:
         values = [
             self.record([element], field.kind, path, unit)
-            if dataclasses.is_dataclass(field.kind)
+            if field.is_record
             else self._value(element, field, path, unit)
             for element in found
         ]
@@ -135,7 +136,6 @@ class _Reader:
 
     def _value(self, element: ET.Element, field: _Field, path: str, unit: str) -> Any:
         text = _text(element)
-        shown = self._shown(text, path)
         try:
             if len(element) and not text:
                 raise Unreadable("a value")
@@ -143,10 +143,11 @@ class _Reader:
         except Unreadable as exc:
             is_trajectory = field.kind is xsd.trajectoryType
             done = "taken as 'other'" if is_trajectory else "left out"
-            self._warnings.add(f"header has {path} {shown}; expected {exc}: {done}")
+            self._warnings.add(f"header has {path} {self._shown(text, path)}; expected {exc}: {done}")
             return xsd.trajectoryType.OTHER if is_trajectory else None
         if repaired:
-            self._warnings.add(f"header has {path} {shown}: taken as {self._shown(str(value), path)}")
+            done = "taken for what it means" if path.startswith(PERSONAL) else f"taken as {value}"
+            self._warnings.add(f"header has {path} {self._shown(text, path)}: {done}")
         return value
 
     def _shown(self, text: str, path: str) -> str:
@@ -164,7 +165,8 @@ def _fields(kind: Any) -> list[_Field]:
         is_list = typing.get_origin(hint) is list
         choices = [choice for choice in typing.get_args(hint) or (hint,) if choice is not type(None)]
         no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        found.append(_Field(field.name, choices[0], is_list, no_default, field.metadata.get("pattern")))
+        is_record, pattern = dataclasses.is_dataclass(choices[0]), field.metadata.get("pattern")
+        found.append(_Field(field.name, choices[0], is_record, is_list, no_default, pattern))
     return found
 
 

@@ -103,7 +103,7 @@ def _date(text: str) -> tuple[XmlDate, bool]:
             raise ValueError
         return XmlDate.from_string(f"{found[1]}-{found[3]}-{found[4]}"), not found[2]
     except ValueError:
-        raise Unreadable("a date such as 1970-01-31") from None
+        raise Unreadable("a date such as 2000-01-31") from None
 
 
 def _time(text: str) -> tuple[XmlTime, bool]:

@@ -1,10 +1,11 @@
-"""Measure models: images nobody trained on, a real scan, sN2N's table, moving series, ablations.
+"""Measure models: images nobody trained on, a real scan, sN2N's table, moving series, ablations, GRAPPA's lambda.
 
     python tools/evaluate.py snraware --volumes FOLDER --peer-snr 5 10 20     beside BM4D, NLM and wavelets
     python tools/evaluate.py montecarlo SCAN.h5 --reference FULL.h5           SNR and CNR by pseudo-replicas
     python tools/evaluate.py sn2n --model MODEL --volumes FOLDER              noise added to k-space, Dice, p-values
     python tools/evaluate.py dynamic --volumes FOLDER                         beside MPPCA and BM4D x-y-t
     python tools/evaluate.py ablation FULL OTHER ... --volumes FOLDER         several models, the same noise
+    python tools/evaluate.py regularisation FULL.h5 --volumes FOLDER          lines dropped, GRAPPA's lambda
 
 Each prints a table, writes it as Markdown and its rows as CSV, and a picture, into out/evaluate/. What falls short of
 its requirements is listed at the end, and the status is 1 then. `SUB-COMMAND --help` says how it measures.
@@ -16,7 +17,7 @@ import importlib
 from snrtrain.commands.parser import Parser
 from snrtrain.evaluation import outputs
 
-COMMANDS = ("snraware", "montecarlo", "sn2n", "dynamic", "ablation")
+COMMANDS = ("snraware", "montecarlo", "sn2n", "dynamic", "ablation", "regularisation")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -27,9 +27,7 @@ from snrtrain.archive.archive import Pair
 from snrtrain.archive.production import write
 
 MAPS = MapOptions("walsh")
-# Not regularised by noise: that costs residual aliasing, which the network would take for anatomy, and noise is what it
-# takes away.
-KERNEL_OF_HALVES = KernelOptions(n_lines=2, n_partitions=2, n_samples=3, regularisation="tikhonov")
+KERNEL_OF_HALVES = KernelOptions(n_lines=2, n_partitions=2, n_samples=3)
 
 
 @dataclass(frozen=True)

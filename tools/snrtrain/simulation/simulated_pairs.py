@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from torch import Tensor
 
+from snrstream.errors import ConfigurationError
 from snrstream.recon.fft import centred_slice, to_kspace
 from snrstream.recon.lattice import Lattice
 from snrstream.recon.unmixing import power
@@ -68,8 +69,17 @@ def plan(
 
 
 def draw_coil_images(volume: volumes.Volume, rng: Generator) -> Tensor:
-    """Coil images `(channel, e2, e1, ro)` complex64 of the whole volume, free of noise."""
-    axis = int(rng.choice(_axes(volume)))
+    """Coil images `(channel, e2, e1, ro)` complex64 of the whole volume, free of noise.
+
+    Raises ConfigurationError where the volume is too thin.
+    """
+    axes = _axes(volume)
+    if not axes:
+        raise ConfigurationError(
+            f"volume {volume.name} has {volume.data.shape} voxels of {volume.voxel_mm} mm; expected "
+            f"{FEWEST_PARTITIONS} slices that are {THINNEST:g} of their plane's edge thick together"
+        )
+    axis = int(rng.choice(axes))
     n_all = volume.data.shape[axis]
     thickness = math.ceil(n_all / rng.integers(FEWEST_PARTITIONS, MOST_PARTITIONS + 1))
     starts = range(0, n_all - thickness + 1, thickness)
