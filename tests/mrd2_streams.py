@@ -43,6 +43,7 @@ def header_of(header: xsd.ismrmrdHeader) -> mrd.Header:
             measurement_id=measurement.measurementID,
             patient_position=mrd.PatientPosition.H_FS,
             protocol_name=measurement.protocolName,
+            sequence_name=measurement.sequenceName,
         ),
         acquisition_system_information=mrd.AcquisitionSystemInformationType(
             system_vendor=system.systemVendor,

@@ -23,6 +23,7 @@ FACES = ("snrstream", "snrstream.gadgetron")  # what users and Gadgetron name; e
 COMMON_TO_GADGETS = {
     "snrstream.gadgets",
     "snrstream.gadgets.gadget",
+    "snrstream.gadgets.pixel_axes",
     "snrstream.gadgets.shared",
     "snrstream.gadgets.shaped_image",
 }

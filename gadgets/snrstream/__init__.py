@@ -22,6 +22,7 @@ from .version import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from .api import iter_images as iter_images
     from .api import open_scan as open_scan
     from .api import reconstruct as reconstruct
     from .gadgets.gadget import Gadget as Gadget
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     from .items import ReconImage as ReconImage
 
 _MODULES = {
-    "reconstruct": "api", "open_scan": "api", "ReconImage": "items", "ImageKind": "image_kind",
+    "reconstruct": "api", "iter_images": "api", "open_scan": "api", "ReconImage": "items", "ImageKind": "image_kind",
     "Gadget": "gadgets.gadget", "Scan": "gadgets.gadget", "each": "gadgets.gadget",
 }  # fmt: skip
 
 __all__ = [
-    "Gadget", "ImageKind", "ReconImage", "Scan", "SnrstreamError", "__version__", "each", "errors", "open_scan",
-    "reconstruct",
+    "Gadget", "ImageKind", "ReconImage", "Scan", "SnrstreamError", "__version__", "each", "errors", "iter_images",
+    "open_scan", "reconstruct",
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ SnrstreamError
 +-- ScanError            a scan (header or data) that cannot be reconstructed as configured
 +-- ProtocolError        bytes on the wire that are not a session of ISMRMRD messages
 +-- ConnectionFailed     a peer that is not there, went away or reported a failure
++-- OutputsMissing       files that could not be written, beside others that were
 +-- ModelError           a model folder, manifest or file that cannot be trusted or run
     +-- ModelTimeout     one that did not load or answer within its time limit
 
@@ -47,6 +48,22 @@ class ProtocolError(SnrstreamError):
 
 class ConnectionFailed(SnrstreamError):
     """A peer is not listening, went away in mid-scan or reported a failure."""
+
+
+class OutputsMissing(SnrstreamError):
+    """Some outputs of a reconstruction could not be made; the others were.
+
+    Parameters
+    ----------
+    text : str
+        Which, and why.
+    names : tuple of str
+        The missing ones, as they would lie in the folder.
+    """
+
+    def __init__(self, text: str, names: tuple[str, ...]) -> None:
+        super().__init__(text)
+        self.names = names
 
 
 class ModelError(SnrstreamError):

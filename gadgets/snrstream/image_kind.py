@@ -1,6 +1,8 @@
-"""What an image is: the one list of kinds, with their series and words."""
+"""What an image is: the one list of kinds, with their series and words, and the parts of its complex pixels."""
 
 from enum import Enum
+
+import ismrmrd
 
 
 class ImageKind(Enum):
@@ -25,3 +27,30 @@ class ImageKind(Enum):
         self.description = description
         self.image_type = image_type
         self.quantitative = quantitative
+
+
+class ImagePart(Enum):
+    """What of its complex pixels an image holds.
+
+    series_offset: its series comes so far after that of the kind. image_type: of ISMRMRD. dicom: its word in ImageType.
+    """
+
+    MAGNITUDE = 0, ismrmrd.IMTYPE_MAGNITUDE, "M"
+    REAL = 400, ismrmrd.IMTYPE_REAL, "R"
+    IMAGINARY = 500, ismrmrd.IMTYPE_IMAG, "I"
+    PHASE = 600, ismrmrd.IMTYPE_PHASE, "P"
+
+    def __init__(self, series_offset: int, image_type: int, dicom: str) -> None:
+        self.series_offset = series_offset
+        self.image_type = image_type
+        self.dicom = dicom
+
+    @property
+    def word(self) -> str:
+        """For properties and people."""
+        return self.name.lower()
+
+    @staticmethod
+    def of(image_type: int) -> "ImagePart":
+        """That of an ISMRMRD image; the magnitude for what is none of these, such as complex images."""
+        return next((part for part in ImagePart if part.image_type == image_type), ImagePart.MAGNITUDE)

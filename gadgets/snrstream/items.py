@@ -166,7 +166,8 @@ class ReconImage:
     Attributes
     ----------
     image : ndarray, (e2, e1, ro), complex64
-        In units of the noise's SD per part in an acquisition without acceleration.
+        In units of the noise's SD per part in an acquisition without acceleration. Its axes are those of k-space, by
+        the inverse FFT.
     gmap : ndarray, (e2, e1, ro), float32
         The noise's SD per part in each pixel.
     spectrum : Spectrum

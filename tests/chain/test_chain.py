@@ -44,12 +44,12 @@ def test_properties_become_typed_parameters() -> None:
     ],
 )
 def test_a_chain_goes_on_to_images(last: str, added: list[str], caplog) -> None:
-    """Acquisitions may leave as they are; whoever named no image_finish gets complex images."""
+    """Acquisitions may leave as they are; whoever named no image_finish gets complex images, as Gadgetron's."""
     caplog.set_level("INFO")
     steps = parse_chain(configuration(f'<gadget name="{last}"/>'), "mine").steps
     assert [name for name, _ in steps] == [last, *added]
     if "image_finish" in added:
-        assert steps[-1][1] == image_finish.Parameters(output="complex")
+        assert steps[-1][1] == image_finish.Parameters(output="complex", axes="kspace")
         assert f"mine ends with {last}: completed by {', '.join(added)}" in caplog.text
     else:
         assert caplog.text == ""
@@ -87,7 +87,7 @@ def test_the_dialect_of_gadgetrons_older_clients() -> None:
         ("<other/>", "root element 'other'"),
         ("<configuration/>", "test names no gadget"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><configuration/>', "document type or entities"),
-        (configuration('<gadget name="denoize"/>'), "unknown gadget 'denoize'; known: noise_adjust, accumulate"),
+        (configuration('<gadget name="denoize"/>'), "unknown gadget 'denoize'; known: noise_adjust, epi, accumulate"),
         (configuration("<gadget><classname>FFTGadget</classname></gadget>"), "unknown gadget 'FFTGadget'"),
         (configuration("<gadgets/>"), "unknown element 'gadgets'"),
         (configuration('<gadget name="grappa"><property name="kernel" value="1"/></gadget>'),
@@ -107,7 +107,7 @@ def test_the_dialect_of_gadgetrons_older_clients() -> None:
            "gadget denoise in test: model .* is not a plain name; expected the name of a folder in models/")
           for name in ("../x", "a/b", "/x", "", "..")),
         (configuration('<gadget name="image_finish"><property name="output" value="png"/></gadget>'),
-         "expected one of complex, magnitude"),
+         "expected complex, or some of magnitude, real, imaginary, phase, with"),
         (configuration('<gadget name="image_finish"><property name="gmap" value="1"/></gadget>'), "true or false"),
         (configuration('<gadget name="image_finish"><property name="scale" value="0"/></gadget>'), "from 1e-6"),
         ("<configuration><stream><gadget><dll>x</dll><classname>RemoveROOversampling</classname></gadget></stream>"

@@ -127,7 +127,7 @@ BROKEN = {
     "": "has no frozen dataclass Parameters",
     NEGATIVE.replace("frozen=True", ""): "has no frozen dataclass Parameters",
     NEGATIVE.replace("def start", "def process"): "has no function start",
-    NEGATIVE.replace("AFTER", "BEFORE"): "has AFTER = None; expected one of: noise_adjust, accumulate, ",
+    NEGATIVE.replace("AFTER", "BEFORE"): "has AFTER = None; expected one of: noise_adjust, epi, accumulate, ",
     NEGATIVE.replace('"coil_combine"', '"combine"'): "has AFTER = 'combine'; expected one of: noise_adjust",
     NEGATIVE.replace('"coil_combine"', "[]"): "has AFTER = \\[\\]; expected one of",
     NEGATIVE.replace(" = -1.0", ""): "has Parameters that cannot be used: factor has no default",

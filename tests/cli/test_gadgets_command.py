@@ -36,5 +36,5 @@ def test_what_concerns_all_properties_together_is_told() -> None:
 
 
 def test_an_unknown_gadget_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ConfigurationError, match="unknown gadget 'denoiser'; known: noise_adjust, accumulate"):
+    with pytest.raises(ConfigurationError, match="unknown gadget 'denoiser'; known: noise_adjust, epi, accumulate"):
         list(show_gadget("denoiser"))

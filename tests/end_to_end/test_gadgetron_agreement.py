@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snrstream.chain.pipelines import named_chain
+from snrstream.api import chosen_chain
 from snrstream.gadgets.gadget import run as run_gadget
 
 # Gadgetron's own results on the brain, as means over blocks of 8 x 8 pixels: |image|, g-map, SNR map.
@@ -17,7 +17,7 @@ WORTH_COMPARING = 20  # SNR above which the two are compared; below, adaptive co
 
 def reconstruct(read_scan, name: str | Path) -> dict[int, np.ndarray]:
     header, acquisitions = read_scan(name)
-    images = named_chain("grappa_snr").run(acquisitions, header)
+    images = chosen_chain("grappa_snr", {"axes": "kspace"}).run(acquisitions, header)
     return {image.image_series_index: image.data[0, 0] for image in images}
 
 

@@ -132,9 +132,9 @@ def test_version_2_without_its_package_names_it_and_version_1_does_without(scan)
 
 def test_arguments_that_exclude_each_other(raw_scan, tmp_path, capfd) -> None:
     scan, output = str(raw_scan("brain_16ch_r3")), ["--output", str(tmp_path)]
-    for arguments in ([scan, "--from-stream"], ["--from-stream", *output]):
+    for arguments in ([scan, "--from-stream"], ["--from-stream", "--group", "dataset"]):
         assert main(["recon", *arguments]) == 1
-        assert "expected no SCAN and no --output" in capfd.readouterr().err
+        assert "expected no SCAN and no --group" in capfd.readouterr().err
     for arguments, missing in (([], "SCAN, --output"), (output, "SCAN"), ([scan], "--output")):
         assert main(["recon", *arguments]) == 1
         assert f"required: {missing} (see snrstream recon --help)" in capfd.readouterr().err

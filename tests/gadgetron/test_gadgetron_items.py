@@ -300,7 +300,8 @@ def test_images_without_pixels_are_not_counted_to_their_end() -> None:
 
 
 def image(pixels: np.ndarray, meta: dict | None = None, **fields) -> ismrmrd.Image:
-    made = ismrmrd.Image.from_array(pixels, transpose=False, field_of_view=(12, 8, 1), **fields)
+    geometry = {"field_of_view": (12, 8, 1), "read_dir": (1, 0, 0), "phase_dir": (0, 1, 0)}
+    made = ismrmrd.Image.from_array(pixels, transpose=False, **geometry, **fields)
     made.meta = ismrmrd.Meta(meta or {})
     return made
 

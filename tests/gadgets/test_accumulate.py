@@ -74,8 +74,6 @@ def test_acquisitions_that_do_not_fit(brain) -> None:
     short = acquisitions[9].data[:, :100]
     with pytest.raises(ScanError, match="has 100 samples around sample 64; the image began with 128 around 64"):
         accumulated(header, scans.changed(acquisitions, 9, data=short, number_of_samples=100))
-    with pytest.raises(ScanError, match="has 128 samples around sample 99; expected no more than 128 around 64"):
-        accumulated(header, scans.changed(acquisitions, 0, center_sample=99))
     with pytest.raises(ScanError, match="has 15 channels; the image began with 16"):
         accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data[:15], active_channels=15))
     with pytest.raises(ScanError, match="NaN"):
@@ -88,7 +86,7 @@ def test_acquisitions_that_do_not_fit(brain) -> None:
         accumulated(header, scans.changed(acquisitions, 9, data=acquisitions[9].data * np.float32(1e20)))
     with pytest.raises(ScanError, match="encoding_space_ref 1; expected 0"):
         accumulated(header, scans.changed(acquisitions, 9, encoding_space_ref=1))
-    for field, value in (("kspace_encode_step_1", 128), ("kspace_encode_step_2", 1)):
+    for field, value in (("kspace_encode_step_1", 200), ("kspace_encode_step_2", 1)):
         outside = copy.deepcopy(acquisitions)
         setattr(outside[9].idx, field, value)
         with pytest.raises(ScanError, match=f"{field} {value} lies outside k-space"):
@@ -337,8 +335,9 @@ def test_line_numbers_count_from_the_header_s_centre() -> None:
 
 def test_readout_beyond_the_encoded_field_of_view() -> None:
     header = scans.header((1, 8, 16), fov_mm=(32.0, 8.0, 1.0))
-    with pytest.raises(ScanError, match="reconSpace is 32 mm wide along the readout, the encoded one 16 mm"):
-        accumulated(header, scans.acquisitions(random_complex(2, 1, 8, 16), every(1, 8)))
+    (bucket,) = accumulated(header, scans.acquisitions(random_complex(2, 1, 8, 16), every(1, 8)))
+    assert bucket.kspace.shape == (2, 1, 8, 16) and bucket.voxel_mm == (1.0, 1.0, 1.0)
+    assert "reconSpace.fieldOfView_mm.x 32, which is more than was encoded: 16 is taken" in "".join(bucket.warnings)
 
 
 def test_items_are_not_changed(brain) -> None:
@@ -392,10 +391,10 @@ def test_a_volume_cut_short_goes_by_the_lattice_of_the_repetition_before() -> No
 
 
 def test_matrices_beyond_memory(monkeypatch) -> None:
-    lines = list(scans.acquisitions(random_complex(2, 1, 8, 8), every(1, 8)))
+    lines = list(scans.acquisitions(random_complex(2, 2, 8, 8), [(z, y) for z in range(2) for y in range(8)]))
     with pytest.raises(ScanError, match="encoded matrix has 65535 x 65535 lines; expected at most"):
         accumulated(scans.header((65535, 65535, 8)), lines)
-    with pytest.raises(ScanError, match="8 of 809962 image lines came; expected at least 2 % of them"):
+    with pytest.raises(ScanError, match="16 of 8099.* image lines came; expected at least 2 % of them"):
         accumulated(scans.header((16, 65535, 65535)), lines)
     monkeypatch.setattr(scan_image, "LEAST_SHARE", 0)
     with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):

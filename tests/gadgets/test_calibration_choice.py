@@ -80,7 +80,7 @@ def slopes(first: ReconImage, later: ReconImage) -> np.ndarray:
 
 @pytest.mark.parametrize("counter", ["repetition", "set", "contrast"])
 @pytest.mark.parametrize("n_channels", [None, 5])
-@pytest.mark.parametrize(("r", "way"), [(1, "first"), *((R, way) for way in WAYS)])
+@pytest.mark.parametrize(("r", "way"), [(1, "first"), *((R, way) for way in WAYS), (3, "first"), (3, "each")])
 def test_the_phase_between_images_is_that_of_the_object(counter: str, n_channels, r: int, way: str) -> None:
     """Field maps, flow and drift: maps and channels of each image's own leave it as it is."""
     kspaces = [turned(n, snr=100, seed=n) for n in range(2)]

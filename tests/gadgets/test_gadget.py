@@ -67,7 +67,15 @@ def test_the_next_item_is_taken_when_what_follows_from_the_last_has_left() -> No
         assert item is taken[n] and len(taken) == min(n + 2, 4)
 
 
-@pytest.mark.parametrize(("error", "n_left"), [(ScanError("no more"), 2), (ConnectionFailed("gone"), 1)])
+@pytest.mark.parametrize(
+    ("error", "n_left"),
+    [
+        (ScanError("no more"), 2),
+        (RuntimeError("a defect"), 2),
+        (MemoryError("too large"), 2),
+        (ConnectionFailed("gone"), 1),
+    ],
+)
 def test_where_the_source_fails_what_is_finished_leaves_if_anybody_is_there(error: Exception, n_left: int) -> None:
     def source() -> Iterator[ismrmrd.Acquisition]:
         yield from lines(2)

@@ -14,7 +14,7 @@ from snrstream.gadgets.gadget import Scan
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.image_kind import ImageKind
 from snrstream.items import Bucket, ReconImage
-from snrstream.output.image_values import display_window, unit_of
+from snrstream.output.image_values import display_window, physical_values, unit_of
 from snrstream.recon.spectrum import Spectrum
 from tests.scans import NO_HEADER, changed
 
@@ -200,6 +200,42 @@ def test_image_finish_magnitude(recon) -> None:
     assert int(images[1].meta["WindowWidth"]) > 0
     assert images[1].meta["SNRSTREAM_warning"] == ["mind the ?gap"]
     assert all(str(value).isascii() for value in images[1].meta.values())
+
+
+def test_image_finish_sends_parts_of_the_complex_image(recon) -> None:
+    denoised = dataclasses.replace(recon, image=recon.image * np.complex64(0.5j), kind=ImageKind.DENOISED)
+    residual = dataclasses.replace(recon, kind=ImageKind.RESIDUAL)
+    parameters = image_finish.Parameters(output="phase real magnitude imaginary", snr_map=True)
+    items = [recon, denoised, residual]
+    images = {i.image_series_index: i for i in run_gadget(image_finish, items, NO_HEADER, parameters)}
+    assert sorted(images) == [1, 2, 3, 20, 300, 401, 402, 501, 502, 601, 602]
+    assert {image.data.dtype for image in images.values()} == {np.dtype(np.uint16)}
+    types = {1: ismrmrd.IMTYPE_MAGNITUDE, 401: ismrmrd.IMTYPE_REAL, 501: ismrmrd.IMTYPE_IMAG, 601: ismrmrd.IMTYPE_PHASE}
+    for series, image in images.items():
+        assert image.image_type == types[series // 100 * 100 + 1 if series > 400 else 1] and image.image_index == 1
+    for values, kind in ((recon.image, 1), (denoised.image, 2)):
+        real, imaginary = (physical_values(images[part + kind])[0] for part in (400, 500))
+        assert np.abs(real - values.real).max() <= 0.0501 and np.abs(imaginary - values.imag).max() <= 0.0501
+        turned = physical_values(images[600 + kind])[0] - np.angle(values)
+        assert np.abs(turned).max() <= np.pi / 2048
+        assert display_window(images[600 + kind]) == pytest.approx((0, 2 * np.pi))
+        assert unit_of(images[600 + kind]) == "rad" and unit_of(images[400 + kind]) == "SNR"
+    for series in (401, 502):
+        center, width = display_window(images[series])
+        assert center == 0 and width / 2 == pytest.approx(np.percentile(np.abs(recon.image), 99.5), abs=0.2)
+    assert images[602].meta["SeriesDescriptionAdditional"] == "_denoised phase"
+    assert images[602].meta["ImageComments"] == "snrstream denoised phase, x651.899 + 2048"
+
+
+def test_image_finish_sends_a_part_alone(recon) -> None:
+    images = finished(recon, output="phase", gmap=False)
+    assert sorted(images) == [601]
+
+
+@pytest.mark.parametrize("output", ["", "magnitude,phase", "complex phase", "amplitude", "phase phases"])
+def test_image_finish_refuses_other_outputs(output: str) -> None:
+    with pytest.raises(ValueError, match="expected complex, or some of magnitude, real, imaginary, phase"):
+        image_finish.Parameters(output=output)
 
 
 def test_the_noise_s_correlation_is_told_where_it_is_not_white(recon) -> None:

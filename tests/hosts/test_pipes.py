@@ -16,6 +16,7 @@ from snrstream.errors import ConnectionFailed, ProtocolError, ScanError, Snrstre
 from snrstream.hosts.mrd2_stream import Mrd2Reader
 from snrstream.hosts.pipe_ends import Sink
 from snrstream.hosts.pipes import reconstruct_pipe
+from snrstream.hosts.stream_reader import open_reader
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import ConfigFile, ConfigText, Fault, Header, Query, Text
 from tests import mrd2_streams
@@ -55,9 +56,14 @@ def header_only(version_2) -> bytes:
     return mrd2_streams.written(mrd2_streams.read(version_2)[0], [])[: -len(END_MARK)]
 
 
+def run(source: io.BufferedReader, descriptor: int, pipeline: str = "grappa_snr") -> None:
+    for _ in reconstruct_pipe(named_chain(pipeline), open_reader(source, "stdin"), Sink(descriptor)):
+        pass
+
+
 def piped(data: bytes, n_bytes: int = 1 << 16, pipeline: str = "grappa_snr") -> bytes:
     with tempfile.TemporaryFile() as file:
-        reconstruct_pipe(named_chain(pipeline), io.BufferedReader(Trickle(data, n_bytes)), Sink(file.fileno()))
+        run(io.BufferedReader(Trickle(data, n_bytes)), file.fileno(), pipeline)
         return (file.seek(0), file.read())[1]
 
 
@@ -65,7 +71,7 @@ def fails(data: bytes, match: str, error: type[SnrstreamError] = ProtocolError, 
     """What has come out before the error."""
     with tempfile.TemporaryFile() as file:
         with pytest.raises(error, match=match):
-            reconstruct_pipe(named_chain("grappa_snr"), io.BufferedReader(Trickle(data, n_bytes)), Sink(file.fileno()))
+            run(io.BufferedReader(Trickle(data, n_bytes)), file.fileno())
         return (file.seek(0), file.read())[1]
 
 
@@ -103,7 +109,7 @@ def test_a_recorded_session_is_reconstructed_by_the_pipeline_of_the_command_line
 
 def test_a_fault_in_the_input_is_one_of_ours(version_1) -> None:
     data = version_1[: -len(CLOSE)] + encode(Fault("out of memory")) + CLOSE
-    out = fails(data, "stdin tells of a failure: out of memory", ConnectionFailed)
+    out = fails(data, "stdin tells of a failure: out of memory", ScanError)
     assert out == piped(version_1)[: -len(CLOSE)]
 
 
@@ -130,7 +136,7 @@ def test_ends_that_fail(version_1, version_2) -> None:
         for descriptor, reason in ((theirs, "Broken pipe"), (full.fileno(), "No space left on device")):
             for data in (version_1, version_2):
                 with pytest.raises(ConnectionFailed, match=f"stdout cannot be written: {reason}"):
-                    reconstruct_pipe(named_chain("grappa_snr"), io.BufferedReader(io.BytesIO(data)), Sink(descriptor))
+                    run(io.BufferedReader(io.BytesIO(data)), descriptor)
 
 
 def test_version_2_gives_the_images_of_version_1(version_1, version_2) -> None:

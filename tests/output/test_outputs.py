@@ -1,4 +1,4 @@
-"""The folder of a reconstruction: what is read back is what was written, and all of it or nothing."""
+"""The folder of a reconstruction: what is read back is what was written, and no output costs another."""
 
 import errno
 from pathlib import Path
@@ -12,7 +12,8 @@ from ismrmrd import xsd
 from PIL import Image
 
 from snrstream.cli.main import main
-from snrstream.errors import ConfigurationError, ScanError
+from snrstream.errors import ConfigurationError, OutputsMissing, ScanError
+from snrstream.output import files
 from snrstream.output.files import write_outputs
 
 SCAN = Path(__file__).parents[2] / "data" / "brain_16ch_r3.h5"
@@ -122,50 +123,114 @@ def test_outputs_of_an_earlier_run_are_replaced_as_a_whole(tmp_path, header_xml,
 
 
 def bad_images():
+    """Images, what cannot be made of them, and why."""
     nan = np.ones((6, 8), np.float32)
     nan[0, 0] = np.nan
+    flat = make_image(np.ones((6, 8), np.uint16))
+    flat.field_of_view[:] = (256, 0, 3)
     return {
-        "NaN": ([make_image(nan, 20)], ScanError, "series 20, image 0: 1 of 48 pixels are NaN"),
+        "NaN": (
+            [make_image(nan, 20)],
+            ("dicom", "preview.png"),
+            "no dicom and no preview.png in .*: series 20, image 0: 1 of 48 pixels are NaN",
+        ),
+        "geometry": ([flat], ("dicom",), "no dicom in .*: series 1, image 0: field_of_view is "),
         "mixed shapes": (
             [make_image(np.ones((6, 8), np.uint16)), make_image(np.ones((8, 8), np.uint16), image_index=2)],
-            ScanError,
-            r"series 1, image 2 is uint16 \(1, 1, 8, 8\), expected uint16 \(1, 1, 6, 8\)",
+            ("images.h5",),
+            r"no images.h5 in .*: series 1, image 2 is uint16 \(1, 1, 8, 8\), expected uint16 \(1, 1, 6, 8\)",
         ),
         "mixed types": (
             [make_image(np.ones((6, 8), np.uint16)), make_image(np.ones((6, 8), np.float32))],
-            ScanError,
+            ("images.h5",),
             "is float32 .* expected uint16",
         ),
-        "no HDF5 type": ([make_image(np.ones((6, 8), np.int64))], ScanError, "int64 pixels"),
-        "none at all": ([], ScanError, "no images to write"),
+        "no HDF5 type": ([make_image(np.ones((6, 8), np.int64))], ("images.h5",), "int64 pixels"),
     }
 
 
 @pytest.mark.parametrize("case", list(bad_images()))
-def test_a_failure_leaves_the_folder_as_it_was(case, tmp_path, header_xml, header):
-    images, error, message = bad_images()[case]
+def test_an_output_that_cannot_be_made_costs_no_other(case, tmp_path, header_xml, header):
+    """And none of an earlier run stays beside the others: it would be taken for one of this run."""
+    images, names, message = bad_images()[case]
+    write_outputs(some_images(), header_xml, header, tmp_path / "old")
+    earlier = snapshot(tmp_path / "old")
+    there = sorted({"dicom", "images.h5", "preview.png"} - {*names})
+    for folder in (tmp_path / "old", tmp_path / "new"):
+        with pytest.raises(OutputsMissing, match=message) as error:
+            write_outputs(images, header_xml, header, folder)
+        assert error.value.names == names
+        assert sorted(path.name for path in folder.iterdir()) == there
+    later = snapshot(tmp_path / "old")
+    assert later.keys() == snapshot(tmp_path / "new").keys() and not earlier.items() & later.items()
+    if "images.h5" in there:
+        with ismrmrd.Dataset(tmp_path / "new" / "images.h5", "dataset", mode="r") as dataset:
+            (series,) = {f"image_{image.image_series_index}" for image in images}
+            np.testing.assert_array_equal(dataset.read_image(series, 0).data, images[0].data)
+
+
+def test_without_any_output_the_folder_stays_as_it_was(tmp_path, header_xml, header):
+    none = [make_image(np.full((6, 8), np.nan)), make_image(np.full((6, 9), np.nan))]
     write_outputs(some_images(), header_xml, header, tmp_path / "old")
     before = snapshot(tmp_path)
-    for folder in (tmp_path / "old", tmp_path / "new"):
-        with pytest.raises(error, match=message):
-            write_outputs(images, header_xml, header, folder)
+    for images, match in ((none, r"image 0 is float64 \(1, 1, 6, 9\), expected"), ([], "no images to write")):
+        for folder in (tmp_path / "old", tmp_path / "new"):
+            with pytest.raises(ScanError, match=match):
+                write_outputs(images, header_xml, header, folder)
     assert snapshot(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert sorted(path.name for path in (tmp_path / "old").iterdir()) == ["dicom", "images.h5", "preview.png"]
 
 
-def test_a_move_that_fails_half_way_is_undone(tmp_path, header_xml, header, monkeypatch):
-    """The disk refuses the last rename: the earlier outputs, already moved aside, come back."""
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), ValueError("of pydicom's")])
+def test_images_do_not_wait_for_dicom(failure, tmp_path, header_xml, header, monkeypatch):
+    """They are whole and in place before the first DICOM file is made, and stay where that fails, in whatever way."""
+    real, seen = files.write_dicom, []
     write_outputs(some_images(), header_xml, header, tmp_path)
-    before = snapshot(tmp_path)
-    rename = Path.rename
 
-    def refuse_preview(self, target):
-        if self.name == "preview.png" and Path(target).parent == tmp_path:
+    def fails(images, header, folder):
+        with ismrmrd.Dataset(tmp_path / "images.h5", "dataset", mode="r") as dataset:
+            seen.append(dataset.read_image("image_1", 0).data)
+        assert not (tmp_path / "dicom").exists() and not (tmp_path / "preview.png").exists()
+        real(images[:1], header, folder)
+        raise failure
+
+    monkeypatch.setattr(files, "write_dicom", fails)
+    images = some_images(seed=1)
+    with pytest.raises(OutputsMissing, match=f"no dicom in .*{failure.args[-1]}"):
+        write_outputs(images, header_xml, header, tmp_path)
+    np.testing.assert_array_equal(seen, [images[0].data])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.h5", "preview.png"]
+
+
+@pytest.mark.parametrize("refused", ["images.h5", "preview.png"])
+def test_a_move_that_fails(refused, tmp_path, header_xml, header, monkeypatch):
+    """The disk refuses it: that output is missing. The earlier ones go with the first that can be moved."""
+    write_outputs(some_images(), header_xml, header, tmp_path)
+    before, rename = snapshot(tmp_path), Path.rename
+
+    def refuse(self, target):
+        if self.name == refused and Path(target).parent == tmp_path:
             raise OSError(errno.EIO, "Input/output error")
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", refuse_preview)
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputsMissing, match=f"no {refused} in .*Input/output error"):
+        write_outputs(some_images(seed=1), header_xml, header, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"dicom", "images.h5", "preview.png"} - {refused})
+    assert not before.items() & snapshot(tmp_path).items()
+
+
+def test_where_no_output_can_be_moved_the_earlier_ones_come_back(tmp_path, header_xml, header, monkeypatch):
+    write_outputs(some_images(), header_xml, header, tmp_path)
+    before, rename = snapshot(tmp_path), Path.rename
+
+    def refuse(self, target):
+        if not self.name.startswith("earlier_") and Path(target).parent == tmp_path:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(ConfigurationError, match=r"cannot write outputs to .*Input/output error"):
         write_outputs(some_images(seed=1), header_xml, header, tmp_path)
     assert snapshot(tmp_path) == before

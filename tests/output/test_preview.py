@@ -87,6 +87,28 @@ def test_every_difference_is_amplified_alike():
     assert np.std(strong) / np.std(weak) == pytest.approx(4, rel=0.05)
 
 
+def test_phases_are_grey_from_minus_pi_to_pi_with_nothing_between_neighbours():
+    """Whatever is in the image; a smooth picture would draw a grey seam where the phase wraps."""
+    phase = blocks(0, -np.pi, np.pi / 2, 3.14)
+    stored = np.minimum(np.rint(phase * 2048 / np.pi) + 2048, 4095).astype(np.uint16)
+    meta = {"GADGETRON_ScaleRatio": "651.898647", "GADGETRON_ScaleOffset": "2048"}
+    own = make_image(stored, 601, meta=meta, image_type=ismrmrd.IMTYPE_PHASE)
+    denoised = make_image(phase, 602, meta={"SNRSTREAM_denoised": "true"}, image_type=ismrmrd.IMTYPE_PHASE)
+    original = make_image(np.ones((32, 32), np.float32), 1)
+    for images, n_panels in (([denoised, original, own], 3), ([own, denoised], 2)):
+        *_, first, second = panels_of(draw_preview(images, "t"), n_panels)
+        for panel in (first, second):
+            assert np.allclose(quadrants(panel), [[127.5] * 3, [0] * 3, [191] * 3, [255] * 3], atol=1)
+            assert len(np.unique(panel[:, 50 : PANEL_HEIGHT - 50])) < 4 + 10  # letters of edges aside
+
+
+def test_a_part_is_shown_where_there_is_no_magnitude():
+    real = make_image(blocks(-8, 8, 0, 4), 401, image_type=ismrmrd.IMTYPE_REAL)
+    (panel,) = panels_of(draw_preview([real], "t"), 1)
+    assert np.allclose(quadrants(panel), [[0] * 3, [255] * 3, [127.5] * 3, [191] * 3], atol=1)
+    panels_of(draw_preview([real, make_image(np.ones((32, 32)), 1)], "t"), 1)
+
+
 AXIAL = {"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0)}
 
 
@@ -98,7 +120,7 @@ AXIAL = {"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0)}
         ({"read_dir": (1, 0, 0), "phase_dir": (0, 0, -1)}, ("R", "L", "H", "F")),  # coronal, head up
         ({"read_dir": (0, 1, 0), "phase_dir": (0, 0, -1)}, ("A", "P", "H", "F")),  # sagittal
         ({"read_dir": (0.99, 0.1, 0), "phase_dir": (0, 0.6, -0.8)}, ("R", "L", "HA", "FP")),
-        ({"read_dir": (0, 0, 0), "phase_dir": (0, 1, 0)}, ("", "", "A", "P")),
+        ({"read_dir": (0, 0, 0), "phase_dir": (0, 1, 0)}, ("", "", "", "")),  # what is shown is axial by default
         ({"read_dir": (np.nan, 0, 0), "phase_dir": (0, 0, 0)}, ("", "", "", "")),
         ({}, ("", "", "", "")),
     ],

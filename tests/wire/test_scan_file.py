@@ -1,3 +1,5 @@
+import subprocess
+
 import h5py
 import ismrmrd
 import numpy as np
@@ -7,6 +9,7 @@ from snrstream.errors import ScanError
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrstream.wire.scan_file import AT_ONCE, ScanFile
+from tests.processes import forked
 
 
 def test_the_same_acquisitions_as_ismrmrd_reads(raw_scan) -> None:
@@ -65,3 +68,24 @@ def test_data_of_more_dimensions(tmp_path) -> None:
         file["dataset"].create_dataset("data", data=records.reshape(1, 1), dtype=records.dtype)
     with pytest.raises(ScanError, match=r"dataset/data has shape \(1, 1\); expected one dimension"):
         ScanFile(tmp_path / "a.h5")
+
+
+READ_BY_THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from snrstream.wire.scan_file import ScanFile
+
+def read(number):
+    with ScanFile(sys.argv[1]) as scan:
+        return sum(1 for _, line in zip(range(60 if number % 2 else 1), scan.acquisitions()))
+
+with ThreadPoolExecutor(8) as pool:
+    print(sum(pool.map(read, range(200))))
+"""
+
+
+def test_files_may_be_read_by_several_threads(raw_scan) -> None:
+    """In a process of its own, for h5py crashes where it is left alone."""
+    command = forked("-c", READ_BY_THREADS, str(raw_scan("brain_16ch_r3")))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{100 * 61}\n")

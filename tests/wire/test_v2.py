@@ -97,15 +97,25 @@ def test_values_of_every_kind() -> None:
     assert [p.value for p in found.userParameters.userParameterBase64] == [b"hello"]
 
 
-def test_words_that_ismrmrd_does_not_have() -> None:
-    with pytest.raises(ScanError, match="Trajectory 17; ISMRMRD has no word"):
-        header_of(mrd.Header(encoding=[mrd.EncodingType(trajectory=mrd.Trajectory(17))]))
-    subject = mrd.SubjectInformationType(patient_gender=mrd.PatientGender(5))
-    with pytest.raises(ScanError, match="PatientGender 5; ISMRMRD has no word"):
-        header_of(mrd.Header(subject_information=subject))
-    user = mrd.UserParametersType(user_parameter_base64=[mrd.UserParameterBase64Type(name="b", value="a")])
-    with pytest.raises(ScanError, match="not base64"):
-        header_of(mrd.Header(user_parameters=user))
+def test_what_ismrmrd_has_no_word_for_is_left_out() -> None:
+    found = header_of(
+        mrd.Header(
+            measurement_information=mrd.MeasurementInformationType(patient_position=mrd.PatientPosition(99)),
+            subject_information=mrd.SubjectInformationType(patient_gender=mrd.PatientGender(5)),
+            encoding=[mrd.EncodingType(trajectory=mrd.Trajectory(17))],
+            user_parameters=mrd.UserParametersType(
+                user_parameter_base64=[mrd.UserParameterBase64Type(name="b", value="a")]
+            ),
+        )
+    )
+    header = parse_header(found.toXML())
+    assert header.measurementInformation.patientPosition is None and header.subjectInformation.patientGender is None
+    assert header.encoding[0].trajectory == xsd.trajectoryType.OTHER
+    assert [parameter.value for parameter in header.userParameters.userParameterBase64] == [b"a"]
+    told = [text for text in header.warnings if "expected one of" in text]
+    assert [text.split()[2] for text in told] == [
+        "subjectInformation.patientGender", "measurementInformation.patientPosition", "encoding.trajectory",
+    ]  # fmt: skip
 
 
 def test_an_acquisition_with_all_it_can_have() -> None:

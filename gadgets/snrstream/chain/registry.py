@@ -16,6 +16,7 @@ from .own_gadgets import OwnGadget, of_entry_points, of_folder
 # In the order of the stream, with the kind of item that each takes.
 BUILT_IN_GADGETS: dict[str, type[Any]] = {
     "noise_adjust": ismrmrd.Acquisition,
+    "epi": ismrmrd.Acquisition,
     "accumulate": ismrmrd.Acquisition,
     "compress_channels": Bucket,
     "grappa": Bucket,
@@ -28,7 +29,11 @@ BUILT_IN_GADGETS: dict[str, type[Any]] = {
     "image_finish": ReconImage,
 }
 # From acquired lines to images, with the properties that these then have.
-COMPLETION: dict[str, dict[str, Any]] = {"grappa": {}, "coil_combine": {}, "image_finish": {"output": "complex"}}
+COMPLETION: dict[str, dict[str, Any]] = {
+    "grappa": {},
+    "coil_combine": {},
+    "image_finish": {"output": "complex", "axes": "kspace"},
+}
 
 _ORDER = tuple(BUILT_IN_GADGETS)
 
@@ -80,7 +85,7 @@ class Registry:
         """The gadgets that make complex images of what the gadget `last` hands on; acquisitions may leave as such."""
         own = self._own(last)
         last = last if own is None else own.after
-        return () if last == "noise_adjust" else tuple(name for name in _later(last) if name in COMPLETION)
+        return () if last in ("noise_adjust", "epi") else tuple(name for name in _later(last) if name in COMPLETION)
 
     def _own(self, name: str) -> OwnGadget | None:
         return next((gadget for gadget in self.own if gadget.name == name), None)

@@ -83,6 +83,11 @@ def _add_scan(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--output", metavar="DIR", type=Path, help="folder for the images")
     command.add_argument(
+        "--group",
+        metavar="NAME",
+        help="which scan of an HDF5 file with several (dataset, or the only one)",
+    )
+    command.add_argument(
         "--set", metavar="KEY=VALUE", type=_setting, action="append", default=[],
         help="a property of the pipeline's gadgets in place of its own, such as alpha=0.5; may be repeated",
     )  # fmt: skip

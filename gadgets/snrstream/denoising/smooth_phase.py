@@ -29,10 +29,11 @@ def smooth_phase(image: np.ndarray) -> np.ndarray:
     ----------
     Inati, Hansen and Kellman, ISMRM 2013, 2672, for the phase of coil maps.
     """
-    parts = torch.view_as_real(torch.from_numpy(image)).movedim(-1, 1)
-    mean = F.avg_pool2d(parts, WINDOW, 1, WINDOW // 2).movedim(1, -1).contiguous()
-    angle = torch.view_as_complex(mean).angle()
-    return torch.polar(torch.ones_like(angle), angle).numpy()
+    source, edge = torch.from_numpy(image), WINDOW // 2
+    parts = F.pad(torch.stack([source.real, source.imag]), (edge,) * 4)
+    real, imag = parts.unfold(-1, WINDOW, 1).sum(-1).unfold(-2, WINDOW, 1).sum(-1)
+    phase = torch.complex(real, imag).sgn()
+    return torch.where(phase == 0, 1, phase).numpy()
 
 
 def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float) -> np.ndarray:

@@ -92,7 +92,8 @@ def _recon_image(image: ismrmrd.Image, gmaps: KeptGMaps, accelerated: bool, warn
     pixels = _pixels(image)
     shape = pixels.shape
     gmap = gmaps.of(image, shape)
-    warnings += tuple(meta_values(image, "SNRSTREAM_warning"))
+    own = meta_values(image, "SNRSTREAM_warning")  # of a module before this one, which was told of the same header
+    warnings += tuple(text for text in own if text not in warnings)
     if gmap is None and accelerated:
         warnings += (f"no g-map came ahead of the image ({label_of(image)}, slice {image.slice}); not denoised",)
         log.warning(warnings[-1])

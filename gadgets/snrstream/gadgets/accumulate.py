@@ -1,5 +1,6 @@
 """Gadget: sort acquisitions into the data of one image each."""
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from ..recon.device import find_device
 from ..recon.lattice import Lattice
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import as_acquired, has_oversampling
+from ..sorting.parallel_lines import ParallelLines
+from ..sorting.placement import Placer
 from ..sorting.scan_image import CALIBRATION, ScanImage
 from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
 from ..wire.header import cartesian_encoding
+from ..wire.multiband import require_single_band
+from ..wire.trapezoid import is_epi
 from .gadget import Gadget, Scan
 
 log = logging.getLogger(__name__)
@@ -45,7 +50,8 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     length. A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or
     measurement; where no flag comes, when it is complete and the next repetition of it begins, or at the
     end of the stream. It carries the scan's warnings so far. Items that are not acquisitions pass.
-    Raises ScanError for a header that is not of a Cartesian scan, and for lines that make no image.
+    Raises ScanError for a header that is not of a Cartesian scan, or of one that excites several slices at once, for
+    lines whose trajectory is not Cartesian, and for lines that make no image.
     """
     return _Images(scan, parameters)
 
@@ -61,11 +67,14 @@ class _Images(Gadget):
 
     def __init__(self, scan: Scan, parameters: Parameters) -> None:
         self.scan = scan
+        require_single_band(scan.header)
         self.encoding = encoding = cartesian_encoding(scan.header)
+        self.trajectories = ParallelLines()
         self.device = find_device(parameters.device)
         self.undecided = has_oversampling(encoding)  # whether the readouts bring it along, before an image line tells
         self.waiting: list[ismrmrd.Acquisition] = []  # calibration lines until then
         self.waiting_bytes = 0
+        self.placer = Placer(encoding)
         self.lattice: Lattice | None = None  # of the latest image: what one that was cut short goes by
         self.interleaved = Interleaved(encoding.acceleration) if encoding.interleaved else None
         self.started: dict[Key, ScanImage] = {}
@@ -119,9 +128,11 @@ class _Images(Gadget):
         head = head_of(acquisition)
         key, flags = key_of(head), head.flags
         if not flags & NOT_IMAGE_FLAGS:
+            if head.trajectory_dimensions:
+                self.trajectories.check(acquisition, head)
             if key not in self.started:
                 yield from self._before(key, acquisition)
-                self.started[key] = ScanImage(self.encoding, self.lattice)
+                self.started[key] = ScanImage(self.encoding, self.placer, self.lattice)
             self.started[key].add(acquisition)
             self._require_channels(acquisition)
         if flags & LAST_FLAGS and head.idx.average + 1 >= self.encoding.n_averages:
@@ -132,6 +143,8 @@ class _Images(Gadget):
 
     def _before(self, key: Key, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         """An image begins: an earlier repetition of it that is complete will get no more lines."""
+        if self.scan.sample_sd is None and is_epi(self.scan.header):
+            raise ScanError("trajectory is 'epi' and its readouts came as acquired; expected the gadget epi before")
         if self.left.get(key[:-1], -1) >= key[-1]:
             raise ScanError(
                 f"acquisition {acquisition.scan_counter} belongs to repetition {key[-1]} of slice {key[0]}, whose "
@@ -160,6 +173,8 @@ class _Images(Gadget):
             self.left[key[:-1]] = key[-1]
             self.n_images += 1
             bucket = image.bucket(calibration, self.scan.warnings, self.device, self.scan.snr_units)
+            if self.scan.sample_sd is not None:
+                bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
             self.lattice = bucket.lattice
             yield from (bucket,) if self.interleaved is None else self.interleaved.add(bucket)
 

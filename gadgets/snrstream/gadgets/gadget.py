@@ -6,16 +6,21 @@ on one kind of item, each by itself, is a line: `each(ReconImage, function)`. On
 """
 
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ismrmrd import xsd
+from torch import Tensor
 
-from ..errors import ConnectionFailed, SnrstreamError
+from ..errors import ConnectionFailed
 from ..items import Item
+from ..wire.header import ScanHeader
 from ..wire.messages import Pause
+
+log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", bound=Item)
 
@@ -29,14 +34,24 @@ class Scan:
     header : ismrmrdHeader
         Of the scan; not to be changed.
     warnings : tuple of str
-        What images should carry in their meta attributes, from the next bucket on.
+        What images should carry in their meta attributes, from the next bucket on. The warnings of the
+        header, as `parse_header` found them, are added and logged.
     snr_units : bool
         Whether the data that comes is prewhitened.
+    sample_sd : Tensor or None, (ro,), float32
+        The noise's SD along the readouts that `epi` made, without oversampling; None where lines come as acquired.
     """
 
     header: xsd.ismrmrdHeader
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
+    sample_sd: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.header, ScanHeader):
+            for text in self.header.warnings:
+                log.warning(text)
+            self.warnings += self.header.warnings
 
     def warn(self, text: str, snr_units: bool = True) -> None:
         """Have the images that come after carry a warning.
@@ -166,8 +181,8 @@ def stream(module: GadgetModule, items: Iterable[Item | Pause], scan: Scan, para
     Raises
     ------
     SnrstreamError
-        What the gadget raises, or the source. Where the source fails, what the gadget has finished leaves before, but
-        for `ConnectionFailed`: then nobody is there for it.
+        What the gadget raises, or the source. So does a defect. What the gadget has finished leaves before, but for
+        `ConnectionFailed`: then nobody is there for it.
     """
     with contextlib.closing(module.start(scan, parameters)) as gadget:
         take = gadget.take
@@ -180,8 +195,11 @@ def stream(module: GadgetModule, items: Iterable[Item | Pause], scan: Scan, para
                     yield from take(item)
         except ConnectionFailed:
             raise
-        except SnrstreamError:
-            yield from gadget.failed()
+        except Exception as failure:
+            try:
+                yield from gadget.failed()
+            except Exception as exc:
+                raise failure from exc
             raise
         yield from gadget.end()
 

@@ -5,20 +5,23 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import ismrmrd
 import numpy as np
 
 from ..errors import printable
-from ..image_kind import ImageKind
+from ..image_kind import ImageKind, ImagePart
 from ..items import Item, ReconImage
 from ..output.image_values import lowest
+from ..output.orientation import AXES
+from ..output.whole_numbers import PHASE_OFFSET, SIGNED_OFFSET, UINT16_MAX, WholeNumbers, whole_numbers
 from .gadget import Gadget, Scan
+from .pixel_axes import Axes, Placement, directions_are_forward, placed
 
 log = logging.getLogger(__name__)
 
-UINT16_MAX = 65535
+COMPLEX = "complex"
 ENOUGH_PIXELS = 4096  # for the percentile of a window
 
 
@@ -30,34 +33,55 @@ class Parameters:
     """
 
     output: Annotated[
-        Literal["complex", "magnitude"],
-        "complex sends complex images and float maps, unscaled; magnitude sends uint16 magnitudes times scale, and "
-        "g-maps times gmap_scale",
+        str,
+        "complex, or some of magnitude, real, imaginary and phase, with blanks between; complex sends complex images "
+        "and float maps, unscaled; all else is uint16: magnitudes times scale as series 1 and 2; real and imaginary "
+        "parts times scale, plus 32768, as series 401, 402 and 501, 502; phases times 2048 / pi, plus 2048, as series "
+        "601, 602; g-maps times gmap_scale",
     ] = "magnitude"
-    scale: Annotated[float, "pixel value of a magnitude, or of an SNR map, that stands for 1; 1e-6 to 1e6"] = 10.0
-    gmap_scale: Annotated[float, "pixel value of a g-map, in magnitude output, that stands for 1; 1e-6 to 1e6"] = 100.0
+    scale: Annotated[float, "pixel value of a magnitude, a part or an SNR map that stands for 1; 1e-6 to 1e6"] = 10.0
+    gmap_scale: Annotated[float, "pixel value of a g-map of uint16 that stands for 1; 1e-6 to 1e6"] = 100.0
     gmap: Annotated[bool, "whether to send the g-map of each original image, as series 20"] = True
     snr_map: Annotated[bool, "whether to send the SNR map of each original image, as series 300"] = False
+    axes: Annotated[
+        Axes,
+        "along what the pixel axes run: patient, along the directions of the header, which hold for a forward FFT on "
+        "Siemens' scans without Pulseq and for an inverse one on others; forward or inverse, the same but told by you; "
+        "kspace, as reconstructed and as Gadgetron's own images",
+    ] = "patient"
 
     def __post_init__(self) -> None:
+        words = [part.word for part in ImagePart]
+        if self.output != COMPLEX and (not self.parts or set(self.output.split()) - set(words)):
+            expected = f"complex, or some of {', '.join(words)}, with blanks between"
+            raise ValueError(f"output is {self.output!r:.100}; expected {expected}")
         if not (1e-6 <= self.scale <= 1e6 and 1e-6 <= self.gmap_scale <= 1e6):
             raise ValueError(f"scale is {self.scale}, gmap_scale {self.gmap_scale}; expected numbers from 1e-6 to 1e6")
 
+    @property
+    def parts(self) -> tuple[ImagePart, ...]:
+        """What to send of each image; none where it goes as it is, complex."""
+        return tuple(part for part in ImagePart if part.word in self.output.split())
 
-def start(_scan: Scan, parameters: Parameters) -> Gadget:
+
+_IN_PARTS = ImageKind.ORIGINAL, ImageKind.DENOISED, ImageKind.STAND_IN  # of other kinds only the magnitude tells
+
+
+def start(scan: Scan, parameters: Parameters) -> Gadget:
     """Make one or more `ismrmrd.Image`s of each `ReconImage`, numbered from 1 in each series.
 
     Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
     """
-    return _Finisher(parameters)
+    return _Finisher(parameters, directions_are_forward(scan.header))
 
 
 class _Finisher(Gadget):
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
+    def __init__(self, parameters: Parameters, is_forward: bool) -> None:
+        self._parameters, self._is_forward = parameters, is_forward
         self._numbers: Counter[int] = Counter()
-        self._windows: dict[int, tuple[float, float]] = {}  # of originals, for the images beside them
+        self._windows: dict[tuple[ImagePart, int], tuple[float, float]] = {}  # of originals, for the images beside them
         self._raw_scale: float | None = None
+        self._faults: set[str] = set()
 
     def take(self, item: Item) -> Iterable[Item]:
         return self._images(item) if isinstance(item, ReconImage) else (item,)
@@ -67,7 +91,9 @@ class _Finisher(Gadget):
         if not item.snr_units:
             scale = self._raw_scale or _raw_scale(item.image)
             self._raw_scale = scale if item.image.any() else self._raw_scale  # an empty image says nothing of the next
-        yield self._finished(item, item.image, item.kind, scale)
+        parts = parameters.parts if item.kind in _IN_PARTS else ()
+        for part in parts or (ImagePart.MAGNITUDE,):
+            yield self._finished(item, item.image, item.kind, scale, part)
         if item.kind is not ImageKind.ORIGINAL:
             return
         if parameters.gmap:
@@ -77,20 +103,35 @@ class _Finisher(Gadget):
             snr = np.divide(np.abs(item.image), item.gmap, out=np.zeros_like(item.gmap), where=item.gmap > 0)
             yield self._finished(item, snr, ImageKind.SNR_MAP, scale)
 
-    def _finished(self, recon: ReconImage, pixels: np.ndarray, kind: ImageKind, scale: float) -> ismrmrd.Image:
-        number = self._numbers[kind.series] = self._numbers[kind.series] + 1
-        output = self._parameters.output
-        scale = scale if output == "magnitude" else 1.0
+    def _finished(
+        self,
+        recon: ReconImage,
+        values: np.ndarray,
+        kind: ImageKind,
+        scale: float,
+        part: ImagePart = ImagePart.MAGNITUDE,
+    ) -> ismrmrd.Image:
+        series = kind.series + part.series_offset
+        number = self._numbers[series] = self._numbers[series] + 1
         beside = kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP)
-        window = self._windows.get(number) if beside else None
-        if window is None:
-            low, high = _window(pixels, kind)
-            window = _whole(low, high, scale) if output == "magnitude" else (low, high if high > low else low + 1)
+        window = self._windows.get((part, number)) if beside else None
+        if self._parameters.output == COMPLEX:
+            low, high = window or _window(values, kind)
+            window = low, high if high > low else low + 1
+            pixels = WholeNumbers(values, 1.0, 0.0, 0)
+        else:
+            window = window or _window_of_part(values, kind, scale, part)
+            pixels = whole_numbers(values, part, scale)
         if kind is ImageKind.ORIGINAL:
-            self._windows[number] = window
+            self._windows[part, number] = window
         elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
-            self._windows.pop(number, None)
-        return _finish(recon, pixels, kind, scale, number, output, window)
+            self._windows.pop((part, number), None)
+        placement = placed(recon, self._parameters.axes, self._is_forward)
+        for fault in placement.faults:
+            if fault not in self._faults:
+                log.warning(fault)
+        self._faults.update(placement.faults)
+        return _finish(recon, placement, pixels, kind, part, number, window)
 
 
 def _raw_scale(image: np.ndarray) -> float:
@@ -102,24 +143,21 @@ def _raw_scale(image: np.ndarray) -> float:
 
 def _finish(
     recon: ReconImage,
-    pixels: np.ndarray,
+    placement: Placement,
+    whole: WholeNumbers,
     kind: ImageKind,
-    scale: float,
+    part: ImagePart,
     number: int,
-    output: str,
     window: tuple[float, float],
 ) -> ismrmrd.Image:
-    warnings = recon.warnings
-    if output == "magnitude":
-        scaled = np.rint(np.abs(pixels) * np.float32(scale))
-        n_clipped = int(np.count_nonzero(scaled > UINT16_MAX))
-        if n_clipped:
-            text = f"{n_clipped} pixels exceed {UINT16_MAX} at scale {scale:g} and were clipped"
-            log.warning("series %d image %d: %s", kind.series, number, text)
-            warnings += (text,)
-        pixels = np.minimum(scaled, UINT16_MAX).astype(np.uint16)
-    image = ismrmrd.Image(_head(recon, kind, number, pixels), data=pixels[None])
-    image.meta = _meta(recon, kind, number, scale, warnings, window)
+    warnings, pixels = recon.warnings + placement.faults, placement.pixels(whole.pixels)
+    if whole.n_clipped:
+        beyond = f"exceed {UINT16_MAX}" if part is ImagePart.MAGNITUDE else f"lie beyond 0 to {UINT16_MAX}"
+        text = f"{whole.n_clipped} pixels {beyond} at scale {whole.ratio:g} and were clipped"
+        log.warning("series %d image %d: %s", kind.series + part.series_offset, number, text)
+        warnings += (text,)
+    image = ismrmrd.Image(_head(recon, placement, kind, part, number, pixels), data=pixels[None])
+    image.meta = _meta(recon, placement, kind, part, number, whole, warnings, window)
     return image
 
 
@@ -132,13 +170,23 @@ def _window(pixels: np.ndarray, kind: ImageKind) -> tuple[float, float]:
     return lowest(kind, high), high
 
 
+def _window_of_part(values: np.ndarray, kind: ImageKind, scale: float, part: ImagePart) -> tuple[int, int]:
+    """Of whole numbers: of phases all, and 0 in the middle for what may be negative."""
+    if part is ImagePart.PHASE:
+        return 0, 2 * PHASE_OFFSET
+    first, last = _whole(*_window(values, kind), scale)
+    return (first, last) if part is ImagePart.MAGNITUDE else (SIGNED_OFFSET - last, SIGNED_OFFSET + last)
+
+
 def _whole(low: float, high: float, scale: float) -> tuple[int, int]:
     """A window for whole pixel values, which are `scale` times these: whole numbers of even distance."""
     first = round(low * scale)
     return first, first + max(2, 2 * math.ceil((high * scale - first) / 2))
 
 
-def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -> ismrmrd.ImageHeader:
+def _head(
+    recon: ReconImage, placement: Placement, kind: ImageKind, part: ImagePart, number: int, pixels: np.ndarray
+) -> ismrmrd.ImageHeader:
     """Geometry, time and counters of the acquisition at the centre of k-space."""
     nz, ny, nx = pixels.shape
     dx, dy, dz = recon.voxel_mm
@@ -147,43 +195,52 @@ def _head(recon: ReconImage, kind: ImageKind, number: int, pixels: np.ndarray) -
         ismrmrd.Acquisition(recon.head, data=np.zeros((0, 0), np.complex64), trajectory=np.zeros((0, 0), np.float32)),
         version=1,
         field_of_view=(nx * dx, ny * dy, nz * dz),
-        image_type=ismrmrd.IMTYPE_COMPLEX if complex_pixels else ismrmrd.IMTYPE_MAGNITUDE,
+        position=placement.position,
+        image_type=ismrmrd.IMTYPE_COMPLEX if complex_pixels else part.image_type,
         image_index=number,
-        image_series_index=kind.series,
+        image_series_index=kind.series + part.series_offset,
     )
 
 
 def _meta(
     recon: ReconImage,
+    placement: Placement,
     kind: ImageKind,
+    part: ImagePart,
     number: int,
-    scale: float,
+    whole: WholeNumbers,
     warnings: tuple[str, ...],
     window: tuple[float, float],
 ) -> ismrmrd.Meta:
     """The attributes in the dialects of Gadgetron and of Siemens' consoles, all ASCII."""
     alpha = f", alpha {recon.meta['SNRSTREAM_alpha']}" if "SNRSTREAM_alpha" in recon.meta else ""
-    comment = f"snrstream {kind.description}{alpha}, x{scale:g}"
+    description = kind.description if part is ImagePart.MAGNITUDE else f"{kind.description} {part.word}"
+    comment = f"snrstream {description}{alpha}, x{whole.ratio:g}" + (f" + {whole.offset:g}" if whole.offset else "")
     before = recon.meta.get("GADGETRON_ImageProcessingHistory", [])
     meta = {
         **recon.meta,
         "DataRole": "Quantitative" if kind.quantitative else "Image",
-        "SeriesDescriptionAdditional": f"_{kind.description}",
-        "SequenceDescriptionAdditional": f"_{kind.description}",
+        "SeriesDescriptionAdditional": f"_{description}",
+        "SequenceDescriptionAdditional": f"_{description}",
         "ImageComments": comment,
         "ImageComment": comment,
         "GADGETRON_DataRole": kind.data_role,
-        "GADGETRON_ScaleRatio": f"{scale:g}",
+        "GADGETRON_ScaleRatio": f"{whole.ratio:.9g}",
         "GADGETRON_ImageComment": comment,
-        "GADGETRON_SeqDescription": f"_{kind.description}",
+        "GADGETRON_SeqDescription": f"_{description}",
         "GADGETRON_ImageProcessingHistory": [*before, "snrstream", *recon.history],
         "Keep_image_geometry": "1",
+        AXES: placement.axes,
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
         "WindowCenter": f"{(window[0] + window[1]) / 2:.6g}",
         "WindowWidth": f"{window[1] - window[0]:.6g}",
         "image_index": str(number),
     }
+    if whole.offset:
+        meta["GADGETRON_ScaleOffset"] = f"{whole.offset:g}"
+    if recon.head.sample_time_us > 0:
+        meta["SNRSTREAM_dwell_us"] = f"{recon.head.sample_time_us:.6g}"
     correlation = [round(value, 2) for value in recon.spectrum.correlation]
     if any(correlation):
         e2, e1, ro = correlation

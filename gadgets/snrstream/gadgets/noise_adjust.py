@@ -13,7 +13,7 @@ from ..errors import ScanError
 from ..items import Item
 from ..noise.measurement import LONGEST_DWELL_US, check_dwell, measured_noise
 from ..noise.whitening import keep_noise, kept_noise, whitening_matrix
-from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
+from ..wire.acquisitions import NAVIGATOR_FLAG, NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, with_data
 from ..wire.measurement import noise_dependency
 from .gadget import Gadget, Scan
 
@@ -51,8 +51,9 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     without takes the one of the id that its header names.
 
     Afterwards noise has SD 1 per real and imaginary part of each channel. Warnings that the images should carry are
-    told to the scan ahead of the data that they concern. Navigators and other lines that make no image pass as they
-    are. Raises ScanError where there is no noise measurement and the parameters want one, or it does not fit.
+    told to the scan ahead of the data that they concern. Phase-correction lines are whitened too, for `epi`; navigators
+    and other lines that make no image pass as they are. Raises ScanError where there is no noise measurement and the
+    parameters want one, or it does not fit.
     """
     return _Whitener(scan, parameters)
 
@@ -75,7 +76,7 @@ class _Whitener(Gadget):
             if flags == NOISE_FLAG:
                 self._measure(item)
                 return ()
-            if not flags and not self._parameters.measure_only:
+            if flags in (0, NAVIGATOR_FLAG) and not self._parameters.measure_only:
                 return (self._whitened(item),)
         return () if self._parameters.measure_only else (item,)
 

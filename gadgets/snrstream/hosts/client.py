@@ -14,7 +14,7 @@ import ismrmrd
 from tqdm import tqdm
 
 from ..chain.pipelines import chain_file, read_configuration
-from ..errors import ConnectionFailed
+from ..errors import ConnectionFailed, ProtocolError
 from ..system.progress import Progress
 from ..wire.acquisitions import NOISE_FLAG, head_of
 from ..wire.messages import Close, ConfigFile, ConfigText, Fault, Header, Text
@@ -23,6 +23,7 @@ from .openrecon import Settings
 from .scan_source import RawScan
 
 CONNECT_SECONDS = 10.0
+SOURCE_SECONDS = 1.0  # for which a scan that comes through a pipe, and pauses, is waited for once the server is gone
 NOISE_PIPELINE = "default_measurement_dependencies"
 
 
@@ -42,7 +43,19 @@ def send_scan(
     properties: Mapping[str, str] = MappingProxyType({}),
     patience: float | None = None,
 ) -> list[Received]:
-    """Stream a scan through a pipeline of a server.
+    """All that `stream_scan` gives, which is lost where it fails."""
+    return list(stream_scan(scan, host, port, pipeline, properties, patience))
+
+
+def stream_scan(
+    scan: RawScan,
+    host: str,
+    port: int,
+    pipeline: str,
+    properties: Mapping[str, str] = MappingProxyType({}),
+    patience: float | None = None,
+) -> Iterator[Received]:
+    """Stream a scan through a pipeline of a server. Begins when the first image is asked for.
 
     Parameters
     ----------
@@ -59,16 +72,18 @@ def send_scan(
     patience : float or None
         Seconds that the server may send nothing and take nothing; None is for ever.
 
-    Returns
-    -------
-    list of Received
-        The images as they came. None are right for noise acquisitions alone, and from the pipeline that keeps dependent
-        noise measurements.
+    Yields
+    ------
+    Received
+        The images as they come, also those ahead of a failure. None are right for noise acquisitions alone, and from
+        the pipeline that keeps dependent noise measurements.
 
     Raises
     ------
     ConnectionFailed
         Where nobody listens, the server goes away, sends no images, or reports an error.
+    ProtocolError
+        Where the server sends what is no message, or nothing.
     SnrstreamError
         Where the scan or the pipeline's file cannot be read.
     """
@@ -87,7 +102,6 @@ def send_scan(
             preamble.append(Text(Settings(dict(properties), strict=True).text()))
         sender = _Sender(link, preamble, scan, progress)
         sender.start()
-        received: list[Received] = []
         try:
             for message in link:
                 if isinstance(message, Fault) or (isinstance(message, Text) and message.text.startswith("ERROR")):
@@ -96,24 +110,23 @@ def send_scan(
                     tqdm.write(f"server says: {message.text[:1000]!r}", file=sys.stderr)
                 elif isinstance(message, ismrmrd.Image):
                     done = sender.finished_at
-                    received.append(Received(message, time.monotonic() - done if done else 0.0))
                     progress.image()
-        except ConnectionFailed as exc:
+                    yield Received(message, time.monotonic() - done if done else 0.0)
+        except (ConnectionFailed, ProtocolError) as exc:
             sent = _share(progress.n_acquisitions, scan)
-            raise ConnectionFailed(f"{exc} ({sent} sent, {len(received)} images received)") from None
+            raise type(exc)(f"{exc} ({sent} sent, {progress.n_images} images received)") from None
         finally:
             _shut(sock)
-            sender.join()
+            sender.join(SOURCE_SECONDS)
     if sender.error is not None:
         raise sender.error
     if sender.finished_at is None:
         raise ConnectionFailed(
-            f"{server} closed after {_share(progress.n_acquisitions, scan)} and {len(received)} images; expected it to "
-            "take the whole scan"
+            f"{server} closed after {_share(progress.n_acquisitions, scan)} and {progress.n_images} images; "
+            "expected it to take the whole scan"
         )
-    if not received and not sender.only_noise and not is_noise_pipeline(pipeline):
+    if not progress.n_images and not sender.only_noise and not is_noise_pipeline(pipeline):
         raise ConnectionFailed(f"{server} sent no images for {progress.n_acquisitions} acquisitions of {scan.path}")
-    return received
 
 
 def is_noise_pipeline(pipeline: str) -> bool:

@@ -12,7 +12,7 @@ from ..chain.registry import BUILT_IN, Registry
 from ..errors import ConnectionFailed, UnknownPipeline
 from ..system.patience import PATIENCE_S
 from ..wire.messages import Close, Header, Message, Pause
-from .failure import SILENCE_SECONDS, logged_failure, report, report_at_once
+from .failure import SILENCE_SECONDS, logged_failure, report, report_at_once, tell
 from .gate import CUT, Gate, Stopped
 from .link import Link
 from .raw_record import RawRecord
@@ -113,10 +113,11 @@ def _run(link: Link, session: Session, messages: Iterator[Message | Pause], pati
         patience = SILENCE_SECONDS
     except ConnectionFailed as exc:
         log.log(logging.ERROR if session.begun else logging.INFO, "%s", exc)  # some only ask whether anybody listens
-        if session.begun:
-            _tell_all_the_same(link, session, str(exc))
         # What it sent before it went is raw data of its scan.
         link.drain(SILENCE_SECONDS, math.inf if session.has_scan else DRAIN_SECONDS)
+        if session.begun:
+            with contextlib.suppress(ConnectionFailed):  # a peer that only stopped sending can still read
+                tell(link, session.fault(str(exc)))
         return str(exc)
     except UnknownPipeline as exc:
         log.error("%s", exc)
@@ -126,13 +127,6 @@ def _run(link: Link, session: Session, messages: Iterator[Message | Pause], pati
         text = logged_failure(exc)
     report_to_client(link, session, text, patience)
     return text
-
-
-def _tell_all_the_same(link: Link, session: Session, text: str) -> None:
-    """A peer that only stopped sending can still read."""
-    with contextlib.suppress(ConnectionFailed):
-        link.send(session.fault(text))
-        link.send(Close())
 
 
 def report_to_client(link: Link, session: Session, text: str, patience: float) -> None:

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 2.0
 BEFORE_FAULT_SECONDS = 0.1  # Gadgetron, which frees what closes its output, may crash where both ends close it at once
+MOST_CUT_SECONDS = 0.5  # for which a Gadgetron that sends on is heard where this process is to end
 
 
 def logged_failure(exc: Exception) -> str:
@@ -79,12 +80,8 @@ def report(
         Is given what the peer sends before it is told.
     """
     link.drain(SILENCE_SECONDS, seconds, hear)
-    message = told()
-    if isinstance(message, Fault):
-        time.sleep(BEFORE_FAULT_SECONDS)
     try:
-        link.send(message)
-        link.send(Close())
+        tell(link, told())
     except ConnectionFailed as exc:
         log.error("the error above could not be delivered: %s", exc)
         return
@@ -96,6 +93,9 @@ def report(
 def report_at_once(link: Link, message: Text | Fault, silence: float) -> None:
     """Tell a peer that is no longer listened to: it may still read. Never raises.
 
+    A Gadgetron is heard for a moment, to its end or a pause, for the same reason as by `report`. One that sends on is
+    told all the same: a mere end would look like success to its client, which is worse than a crash.
+
     Parameters
     ----------
     link : Link
@@ -106,9 +106,31 @@ def report_at_once(link: Link, message: Text | Fault, silence: float) -> None:
         Seconds that it may take nothing, and then send nothing, of what is read away.
     """
     link.hasten(silence)
+    if isinstance(message, Fault):
+        link.pass_over(silence, MOST_CUT_SECONDS)
     try:
-        link.send(message)
-        link.send(Close())
+        tell(link, message)
     except ConnectionFailed:
         return
     link.finish(silence)
+
+
+def tell(link: Link, message: Text | Fault) -> None:
+    """Send what tells of a failure, and our CLOSE.
+
+    Parameters
+    ----------
+    link : Link
+        To a peer that has come to its end, or pauses.
+    message : Text or Fault
+        What tells of the failure.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where it cannot be delivered.
+    """
+    if isinstance(message, Fault):
+        time.sleep(BEFORE_FAULT_SECONDS)
+    link.send(message)
+    link.send(Close())

@@ -180,24 +180,39 @@ class Link:
         silence : float
             Seconds without a byte after which it gives up; after ten times as long, it does so in any case.
         """
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+            self.pass_over(silence, 10 * silence)
+
+    def pass_over(self, silence: float, seconds: float) -> None:
+        """Read on, whatever comes, be it in the midst of a message. Never raises.
+
+        Parameters
+        ----------
+        silence : float
+            Seconds without a byte after which it ends, as it does at the peer's end.
+        seconds : float
+            After which it ends in any case.
+        """
+        self._deadline = time.monotonic() + seconds
+        try:
             self._socket.settimeout(silence)
-            self._deadline = time.monotonic() + 10 * silence
             self._read_away()
         except (OSError, SnrstreamError):
             return
+        finally:
+            self._deadline = math.inf
+            self._socket.settimeout(self._patience)
 
     def _send_some(self) -> None:
         """What the peer takes at once; what it sends meanwhile goes to the spool. Raises OSError, Stopped."""
-        if (
-            self._spools
-            and self._wait(select.POLLOUT | (select.POLLIN if self._spool.takes_more else 0)) == select.POLLIN
-        ):
+        more = select.POLLIN if self._spools and self._spool.takes_more else 0
+        if self._wait(select.POLLOUT | more) == select.POLLIN:
             self._spool.keep()
             return
-        with uninterrupted(), contextlib.suppress(BlockingIOError):  # it takes more, or is gone, which sending tells
-            n_bytes = self._socket.send(self._unsent, socket.MSG_DONTWAIT if self._spools else 0)
+        # It takes more, or is gone, which sending tells; the wait for it is over, for no signal is heard here.
+        with uninterrupted(), contextlib.suppress(BlockingIOError):
+            n_bytes = self._socket.send(self._unsent, socket.MSG_DONTWAIT)
             self._unsent = self._unsent[n_bytes:]
             self._took_at = time.monotonic()
 

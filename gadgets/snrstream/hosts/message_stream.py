@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any
 
-from ..errors import ConnectionFailed, ProtocolError
+from ..errors import ProtocolError, ScanError
 from ..wire.decoder import Decoder
 from ..wire.encoder import encode
 from ..wire.messages import DATA, LONGEST_TEXT, Close, ConfigFile, ConfigText, Fault, Header, Query, Text
@@ -68,7 +68,7 @@ class MessageReader:
             raise ProtocolError(f"{self._name}: {exc}") from None
         except (OSError, ValueError) as exc:  # ValueError: it was closed meanwhile
             reason = getattr(exc, "strerror", None) or exc
-            raise ConnectionFailed(f"{self._name} cannot be read: {reason}") from None
+            raise ScanError(f"{self._name} cannot be read: {reason}") from None
         try:
             decoder.finish()
         except ProtocolError as exc:  # as raw data that was kept of a client that died ends
@@ -76,7 +76,7 @@ class MessageReader:
         log.warning("%s ended without CLOSE: images are made of what has come", self._name)
 
     def _is_aside(self, message: Any) -> bool:
-        """Whether a message asks for nothing here (logged). Raises ConnectionFailed where it tells of a failure."""
+        """Whether a message asks for nothing here (logged). Raises ScanError where it tells of a failure."""
         match message:
             case ConfigFile() | ConfigText():
                 log.info("the configuration in the stream is not used: --pipeline decides")
@@ -85,7 +85,7 @@ class MessageReader:
             case Text(text):
                 log.info("%s says: %.1000r", self._name, text)
             case Fault(text):
-                raise ConnectionFailed(f"{self._name} tells of a failure: {text[:LONGEST_TEXT]}")
+                raise ScanError(f"{self._name} tells of a failure: {text[:LONGEST_TEXT]}")
             case _:
                 return False
         return True

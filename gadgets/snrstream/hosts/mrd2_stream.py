@@ -11,7 +11,7 @@ import mrd
 from ismrmrd import xsd
 from mrd._binary import CURRENT_BINARY_FORMAT_VERSION, CodedInputStream, read_fixed_int32, string_serializer
 
-from ..errors import ConnectionFailed, ProtocolError, SnrstreamError
+from ..errors import ProtocolError, ScanError, SnrstreamError
 from ..wire.v2 import MAGIC
 from ..wire.v2.header import header_of
 from ..wire.v2.items import acquisition_of, image_item
@@ -36,8 +36,6 @@ class Mrd2Reader:
     ------
     ProtocolError
         For a stream that cannot be read, or has no header.
-    ScanError
-        For a header that ISMRMRD has no words for.
     """
 
     def __init__(self, source: BufferedReader, name: str) -> None:
@@ -176,7 +174,7 @@ def _reading(name: str) -> Iterator[None]:
     except EOFError:
         raise ProtocolError(f"the MRD v2 stream of {name} ends in the middle; expected the rest of an item") from None
     except OSError as exc:
-        raise ConnectionFailed(f"{name} cannot be read: {exc.strerror or exc}") from None
+        raise ScanError(f"{name} cannot be read: {exc.strerror or exc}") from None
     except Exception as exc:  # noqa: BLE001 - whatever mrd makes of hostile bytes
         text = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
         raise ProtocolError(f"the MRD v2 stream of {name} cannot be read: {text}") from None

@@ -13,7 +13,7 @@ from ismrmrd import xsd
 from ..errors import ProtocolError, ScanError
 from ..wire.header import parse_header
 from ..wire.messages import DATA, MessageId
-from ..wire.scan_file import GROUP, ScanFile
+from ..wire.scan_file import ScanFile
 from ..wire.v2 import MAGIC
 from .stream_reader import first_bytes, open_reader
 
@@ -106,8 +106,8 @@ class StreamFile:
             yield from (item for item in open_reader(file, self.path.name).items() if isinstance(item, DATA))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, also where another thread waits for a pipe to give more, which then ends by itself."""
+        self._file.raw.close()
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +116,7 @@ class StreamFile:
         self.close()
 
 
-def open_scan(path: str | Path, group: str = GROUP) -> RawScan:
+def open_scan(path: str | Path, group: str | None = None) -> RawScan:
     """Open a raw scan, read-only. Its format is told by its content, not by its name.
 
     Parameters
@@ -124,8 +124,8 @@ def open_scan(path: str | Path, group: str = GROUP) -> RawScan:
     path : str or Path
         An ISMRMRD HDF5 file, a file with a stream of ISMRMRD messages, such as the raw data that `snrstream serve
         --keep-raw` keeps, or an MRD v2 stream, which needs the package mrd-python.
-    group : str
-        The group of an HDF5 file that holds the scan.
+    group : str or None
+        The group of an HDF5 file that holds the scan; by default `dataset`, or the only one that holds any.
 
     Returns
     -------
@@ -135,12 +135,15 @@ def open_scan(path: str | Path, group: str = GROUP) -> RawScan:
     Raises
     ------
     ScanError
-        Where the file is missing, none of these, cut short before its data, or lacks header or data.
+        Where the file is missing, none of these, cut short before its data, or lacks the group, header or data. The
+        groups that hold a scan are named.
     ProtocolError
         For a stream that has no header ahead of its data.
     ConfigurationError
         For MRD v2 without its package.
     """
+    if group is not None and not isinstance(group, str):
+        raise ScanError(f"group is of {type(group)}; expected a text")
     path = Path(path)
     try:
         if not path.exists() or path.is_dir():
@@ -150,6 +153,8 @@ def open_scan(path: str | Path, group: str = GROUP) -> RawScan:
             return ScanFile(path, group)
     except (OSError, ValueError) as exc:
         raise ScanError(f"{str(path)[:200]!r} cannot be read: {getattr(exc, 'strerror', None) or exc}") from None
+    if group is not None:
+        raise ScanError(f"{path} is no HDF5 file and has no group {group[:100]!r}; expected none to be named")
     return StreamFile(path)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any, Protocol
 
-from ..errors import ConfigurationError, ConnectionFailed, ProtocolError
+from ..errors import ConfigurationError, ProtocolError, ScanError
 from ..wire.v2 import MAGIC
 from .message_stream import MessageReader
 from .pipe_ends import Sink
@@ -53,7 +53,7 @@ def open_reader(source: BufferedReader, name: str) -> StreamReader:
     ------
     ProtocolError
         For bytes that are no such stream.
-    ConnectionFailed
+    ScanError
         Where it cannot be read.
     ConfigurationError
         Where MRD v2 lacks its package.
@@ -79,4 +79,4 @@ def first_bytes(source: BufferedReader, name: str) -> bytes:
     try:
         return source.peek(1)
     except OSError as exc:
-        raise ConnectionFailed(f"{name} cannot be read: {exc.strerror or exc}") from None
+        raise ScanError(f"{name} cannot be read: {exc.strerror or exc}") from None

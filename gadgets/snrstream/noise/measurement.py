@@ -11,8 +11,8 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..recon.noise import noise_covariance
-from ..wire.header import noise_bandwidth_ratio
 from ..wire.measurement import coil_labels
+from ..wire.receiver import noise_bandwidth_ratio
 
 LONGEST_DWELL_US = 1e5
 MOST_CHANNELS = 1024

@@ -9,8 +9,8 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..recon.noise import prewhitening_matrix, whitening_bias
-from ..wire.header import noise_bandwidth_ratio
 from ..wire.measurement import coil_labels, measurement_id
+from ..wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
 from . import storage_server
 from . import store as noise_store
 from .measurement import NoiseMeasurement
@@ -94,7 +94,8 @@ def whitening_matrix(
     matrix : np.ndarray
         `(channel, channel)` complex64: `matrix @ data` has noise of SD 1 per real and imaginary part.
     warnings : list of str
-        For the images: an unknown dwell time, another bandwidth ratio, a bias beyond 2 % for lack of samples.
+        For the images: a guessed bandwidth ratio, another one than that of the noise, an unknown dwell time, a
+        bias beyond 2 % for lack of samples.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def whitening_matrix(
     ratio = noise_bandwidth_ratio(header)
     matrix = prewhitening_matrix(torch.from_numpy(noise.covariance), first.sample_time_us, noise.dwell_us, ratio)
     bias = whitening_bias(n_samples, n_channels)
-    warnings = []
+    warnings = noise_bandwidth_warnings(header)
     if 0 in (noise.dwell_us, first.sample_time_us):
         warnings.append("dwell time of the scan or its noise measurement is unknown (0): taken to be the same")
     if abs(noise.bandwidth_ratio / ratio - 1) > RATIO_WORTH_A_WARNING:

@@ -1,7 +1,7 @@
 """What the pixels of an image that leaves the chain mean: its kind, unit and physical values.
 
-A stored pixel p stands for p / `GADGETRON_ScaleRatio` (1 where the attribute is absent): SNR units
-for images and SNR maps, the noise amplification (>= 1 inside the object) for g-maps.
+A stored pixel p stands for (p - `GADGETRON_ScaleOffset`) / `GADGETRON_ScaleRatio` (0 and 1 where these are absent): SNR
+units for images and SNR maps, rad for phases, the noise amplification (>= 1 inside the object) for g-maps.
 """
 
 import math
@@ -11,7 +11,7 @@ import ismrmrd
 import numpy as np
 
 from ..errors import ScanError
-from ..image_kind import ImageKind
+from ..image_kind import ImageKind, ImagePart
 
 LEAST_AMPLIFIED = 1.01  # a g-map of less shows no amplification but rounding
 
@@ -84,12 +84,25 @@ def scale_ratio(image: ismrmrd.Image) -> float | None:
     return ratio
 
 
+def scale_offset(image: ismrmrd.Image) -> float:
+    """Stored pixel value of the physical value 0.
+
+    Raises
+    ------
+    ScanError
+        The image says, but no number.
+    """
+    return meta_number(image, "GADGETRON_ScaleOffset") or 0.0
+
+
 def unit_of(image: ismrmrd.Image) -> str:
     """Unit of `physical_values`: "" for g-maps, "rad" for phase, "SNR", or "a.u." where nothing says so."""
     if kind_of(image) is ImageKind.G_MAP:
         return ""
-    if image.image_type == ismrmrd.IMTYPE_PHASE:
-        return "rad"
+    if ImagePart.of(image.image_type) is ImagePart.PHASE:
+        # Half of all phases are negative, which an unsigned integer can only be by an offset.
+        is_unknown = np.issubdtype(image.data.dtype, np.unsignedinteger) and not scale_offset(image)
+        return "a.u." if is_unknown else "rad"
     if meta_values(image, "SNRSTREAM_snr_units") == ["false"]:
         return "a.u."
     # Integer pixels were scaled by somebody; without the ratio nobody can tell by how much.
@@ -118,7 +131,7 @@ def physical_values(image: ismrmrd.Image) -> np.ndarray:
         raise ScanError(f"{label_of(image)}: {n_bad} of {pixels.size} pixels are NaN or infinite, expected none")
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels.astype(np.complex128))
-    return pixels.astype(np.float64) / (scale_ratio(image) or 1.0)
+    return (pixels.astype(np.float64) - scale_offset(image)) / (scale_ratio(image) or 1.0)
 
 
 def display_window(image: ismrmrd.Image) -> tuple[float, float]:
@@ -135,7 +148,7 @@ def display_window(image: ismrmrd.Image) -> tuple[float, float]:
     center, width = meta_number(image, "WindowCenter"), meta_number(image, "WindowWidth")
     if center is not None and width is not None and width > 0:
         ratio = scale_ratio(image) or 1.0
-        return center / ratio, width / ratio
+        return (center - scale_offset(image)) / ratio, width / ratio
     low, high = quantile_range(image)
     return (low + high) / 2, high - low
 

@@ -1,15 +1,15 @@
-"""One row of labelled panels for a human: original, denoised, their difference, residual, g-map, SNR map."""
+"""One row of labelled panels for a human: original, denoised, their difference, phases, residual, g-map, SNR map."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ismrmrd
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import ScanError
-from ..image_kind import ImageKind
+from ..image_kind import ImageKind, ImagePart
 from ..system.numbers import three_digits
 from .image_values import (
     display_window,
@@ -57,6 +57,8 @@ class Panel:
         Letters at the left, right, top and bottom.
     colors
         Points of equal distance, red, green and blue to 255.
+    wraps
+        Whether the last value is next to the first, so that there is nothing between neighbouring pixels.
     """
 
     title: str
@@ -67,6 +69,7 @@ class Panel:
     width_over_height: float
     edges: tuple[str, str, str, str] = ("", "", "", "")
     colors: tuple[tuple[int, int, int], ...] = GRAY
+    wraps: bool = False
 
 
 def draw_preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
@@ -74,9 +77,10 @@ def draw_preview(images: Sequence[ismrmrd.Image], title: str) -> Image.Image:
 
     Original and denoised share one window, so that brightness compares; their difference is amplified within the
     same window, always by `AMPLIFICATION`, and left out where the original itself stands in for the denoised image. The
-    residual, the magnitude of a complex difference, has a window of its own. Of images of one kind in several series
-    the first series counts. Under the title stand the model and alpha, and whether pixels are not in SNR units; at the
-    edges, the sides of the patient.
+    residual, the magnitude of a complex difference, has a window of its own. Phases are shown from -pi to pi, real and
+    imaginary parts only where there is nothing else. Of images of one kind in several series the first series counts.
+    Under the title stand the model and alpha, and whether pixels are not in SNR units; at the edges, the sides of the
+    patient.
 
     Parameters
     ----------
@@ -118,7 +122,9 @@ def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[st
     """The panels, and lines of text in their colours."""
     if not images:
         raise ScanError("no images to preview: the chain sent none, expected at least one")
-    kinds = _by_kind(images)
+    phases = [image for image in images if ImagePart.of(image.image_type) is ImagePart.PHASE]
+    magnitudes = [image for image in images if ImagePart.of(image.image_type) is ImagePart.MAGNITUDE]
+    kinds = _by_kind(magnitudes if magnitudes or phases else images)
     original = _pick(kinds.get(ImageKind.ORIGINAL), None)
     stand_in = _pick(kinds.get(ImageKind.STAND_IN), original)
     denoised = _pick(kinds.get(ImageKind.DENOISED), original)
@@ -132,6 +138,11 @@ def _panels(images: Sequence[ismrmrd.Image]) -> tuple[list[Panel], list[tuple[st
                 panels.append(_panel(image, name, low, high))
         if original and denoised and panels[0].values.shape == panels[1].values.shape:
             panels.append(_difference(*panels))
+    for kind, same in _by_kind(phases).items():
+        phase = _pick(same, shown)
+        if phase is not None:
+            low, high = (-math.pi, math.pi) if unit_of(phase) == "rad" else quantile_range(phase)
+            panels.append(replace(_panel(phase, f"Phase, {kind.description}", low, high), wraps=True))
     for kind, name, colors in (
         (ImageKind.RESIDUAL, "Residual", GRAY),
         (ImageKind.G_MAP, "g-map", VIRIDIS),
@@ -217,7 +228,8 @@ def _draw(panel: Panel, height: int) -> Image.Image:
     draw.text((left, 0), panel.title, font=title_font, fill=BRIGHT)
     draw.text((left, 32), subtitle, font=small_font, fill=DIM)
     # Interpolation would draw overshoots around the masked background of a map.
-    resample = Image.Resampling.BICUBIC if panel.colors is GRAY else Image.Resampling.NEAREST
+    is_smooth = panel.colors is GRAY and not panel.wraps
+    resample = Image.Resampling.BICUBIC if is_smooth else Image.Resampling.NEAREST
     level = (panel.values - panel.low) / (panel.high - panel.low)
     size = (picture_width, height)
     shown = np.asarray(Image.fromarray(level.astype(np.float32)).resize(size, resample))

@@ -19,6 +19,7 @@ from .lattice import Lattice
 FREQUENCIES_AT_ONCE = 32  # of the readout, for one thread
 BLOCK = 64  # rows of a product at once, of those that are Hermitian
 TIKHONOV = 5e-4  # of the mean diagonal of A^H A, as Gadgetron takes it
+STANDS_OUT = 2  # times the median line of the ACS, which an echo is
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def calibrate(
     tikhonov : float
         Regularisation, as a fraction of the mean diagonal of A^H A.
     centre : tuple of int, optional
-        The line (e2, e1) of the ACS that holds k = 0; the middle one without.
+        The line (e2, e1) of the ACS that holds k = 0, the middle one without: for an ACS without an echo of its own.
 
     Raises
     ------
@@ -97,7 +98,8 @@ def calibrate(
             raise ScanError(f"ACS has {count} {what}; a kernel of {kernel_size} {what} at R={r} needs at least {reach}")
     if n_ro < n_samples:
         raise ScanError(f"ACS readouts have {n_ro} samples; the kernel needs at least {n_samples}")
-    n_lines, n_partitions = _trainable(lattice, n_lines, n_partitions, (n_e2, n_e1), centre or (n_e2 // 2, n_e1 // 2))
+    strongest = _strongest(acs, centre or (n_e2 // 2, n_e1 // 2))
+    n_lines, n_partitions = _trainable(lattice, n_lines, n_partitions, (n_e2, n_e1), strongest)
     targets, sources = lattice.missing(), lattice.neighbours(n_lines, n_partitions)
     samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
 
@@ -137,18 +139,28 @@ def kernel_reach(lattice: Lattice, n_lines: int, n_partitions: int) -> tuple[int
     return e2, e1
 
 
-def _trainable(
-    lattice: Lattice, n_lines: int, n_partitions: int, acs: tuple[int, int], centre: tuple[int, int]
-) -> tuple[int, int]:
-    """The largest kernel, up to the one wanted, every line of which has seen the centre of k-space.
+def _strongest(acs: Tensor, centre: tuple[int, int]) -> tuple[int, int]:
+    """The line (e2, e1) with the echo, which the object's phase may move off k = 0; `centre` where none stands out."""
+    energy = acs.abs().square().sum(dim=(0, 3))
+    e2, e1 = (
+        int(along.argmax()) if along.max() > STANDS_OUT * along.median() else usual
+        for along, usual in zip((energy.sum(dim=1), energy.sum(dim=0)), centre, strict=True)
+    )
+    return e2, e1
 
-    A source that never held the bright central lines has a weight made of noise, which ruins the lines around the
-    centre. So as windows move over the ACS, each of their lines must pass the centre and one line beside it.
+
+def _trainable(
+    lattice: Lattice, n_lines: int, n_partitions: int, acs: tuple[int, int], strongest: tuple[int, int]
+) -> tuple[int, int]:
+    """The largest kernel, up to the one wanted, every line of which has seen the strongest line.
+
+    A source that never held the bright central lines has a weight made of noise, which ruins the lines around them.
+    So as windows move over the ACS, each of their lines must pass the strongest and one line beside it.
     """
     while True:
         short = [
             not reach <= c <= n - reach - 1 or n < reach + 2
-            for n, c, reach in zip(acs, centre, kernel_reach(lattice, n_lines, n_partitions), strict=True)
+            for n, c, reach in zip(acs, strongest, kernel_reach(lattice, n_lines, n_partitions), strict=True)
         ]
         if short[1] and n_lines > 2:
             n_lines -= 1

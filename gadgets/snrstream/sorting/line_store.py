@@ -8,13 +8,17 @@ import torch
 from torch import Tensor
 
 from ..errors import ScanError
+from ..recon.echo import find_echo
 from ..recon.fft import gridded_readouts
-from ..wire.acquisitions import head_of, mask_of
+from ..wire.acquisitions import head_of
+from .readout import echo_of, forward, has_room
 
-REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
 AT_ONCE = 512  # readouts whose oversampling is removed together
 MOST_BYTES = 12 << 30
 LARGEST = 1e12  # of whitened samples and of those in units of their own; squares of more are lost to float32
+AROUND_ECHO = 8  # samples to either side, which hold most of a line's signal
+
+Echoes = dict[tuple[int, int], int]  # the sample at k = 0, of readouts of so many samples with such a center_sample
 
 
 class LineStore:
@@ -26,14 +30,21 @@ class LineStore:
         Samples of a full readout.
     n_pixels : int
         Those of one without oversampling.
+    echoes : dict, optional
+        Kept here for all lines of a scan: where the echo is in readouts whose center_sample cannot be right.
     """
 
-    def __init__(self, n_encoded: int, n_pixels: int) -> None:
+    def __init__(self, n_encoded: int, n_pixels: int, echoes: Echoes | None = None) -> None:
         self.n_encoded, self.n_pixels = n_encoded, n_pixels
         self.readout: tuple[int, int] | None = None  # samples, and the one at k = 0
+        self._told: tuple[int, int] | None = None  # the same before the echo was looked for
+        self._echoes = {} if echoes is None else echoes
+        self._unlikely: int | None = None  # a center_sample that cannot be right
+        self._no_room = ""  # the error, where it leaves readouts none and the data has no echo
         self.n_channels = 0
         self._dwell_us = 0.0
         self._order: dict[tuple[int, int, int], int] = {}  # (e2, e1, average) to the place of its latest readout
+        self._lines: np.ndarray | None = None  # these, in order, once asked for
         self._n_readouts = 0
         self._pending: list[np.ndarray] = []
         self._blocks: list[Tensor] = []
@@ -56,6 +67,15 @@ class LineStore:
         """Of all readouts, oversampling removed."""
         return 8 * self._n_readouts * self.n_channels * self.n_pixels
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was taken for k = 0 instead of center_sample, once the lines have been taken."""
+        if self._unlikely is None or self.readout is None:
+            return ()
+        n_samples, centre = self.readout
+        where = "the middle of a full readout" if n_samples == self.n_encoded else "the echo"
+        return (f"center_sample is {self._unlikely} of {n_samples} samples: k = 0 was taken at {where}, {centre}",)
+
     def fits(self, other: "LineStore") -> bool:
         """Whether lines of another store may stand in for lacking ones: same channels, readout and dwell time.
 
@@ -64,13 +84,15 @@ class LineStore:
         other : LineStore
             Those that may.
         """
-        mine = self.n_channels, self.readout, self._dwell_us
-        return mine == (other.n_channels, other.readout, other._dwell_us)
+        mine = self.n_channels, self._told, self._dwell_us
+        return mine == (other.n_channels, other._told, other._dwell_us)
 
     @property
     def lines(self) -> np.ndarray:
         """Pairs (e2, e1) as int64 `(line, 2)`, each once, in rising order."""
-        return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
+        if self._lines is None:
+            self._lines = np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
+        return self._lines
 
     def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
         """Keep the readout of a line.
@@ -78,7 +100,7 @@ class LineStore:
         Parameters
         ----------
         line : tuple of int
-            (e2, e1), indices into k-space.
+            (e2, e1), as the acquisition counts them.
         acquisition : ismrmrd.Acquisition
             Of which the samples that are not discarded count.
 
@@ -93,24 +115,20 @@ class LineStore:
                 f"{_name(head)} has {acquisition.data.shape[1]} samples, of which {head.discard_pre} before and "
                 f"{head.discard_post} after are to be discarded; expected some to be left"
             )
-        data, centre = _forward(head, acquisition.data, self.n_encoded)
+        data, centre = forward(head, acquisition.data, self.n_encoded)
         n_channels, n_samples = data.shape
         if n_samples == 0 or n_channels == 0:
             raise ScanError(f"{_name(head)} has {n_channels} channels of {n_samples} samples; expected some")
-        first = self.n_encoded // 2 - centre
-        if not 0 <= centre < n_samples or first < 0 or first + n_samples > self.n_encoded:
-            raise ScanError(
-                f"{_name(head)} has {n_samples} samples around sample {centre}; "
-                f"expected no more than {self.n_encoded} around {self.n_encoded // 2}"
-            )
-        if self.readout is None:
-            self.readout, self.n_channels, self._dwell_us = (n_samples, centre), n_channels, head.sample_time_us
+        if n_samples == self.n_encoded and centre != n_samples // 2:  # there is no room for another
+            self._unlikely, centre = head.center_sample, n_samples // 2
+        if self._told is None:
+            self._begin(head, n_channels, n_samples, centre)
         if n_channels != self.n_channels:
             raise ScanError(f"{_name(head)} has {n_channels} channels; the image began with {self.n_channels}")
-        if self.readout != (n_samples, centre):
+        if self._told is not None and self._told != (n_samples, centre):
             raise ScanError(
-                f"{_name(head)} has {n_samples} samples around sample {centre}; the image began with {self.readout[0]} "
-                f"around {self.readout[1]}"
+                f"{_name(head)} has {n_samples} samples around sample {centre}; the image began with {self._told[0]} "
+                f"around {self._told[1]}"
             )
         if head.sample_time_us != self._dwell_us:
             raise ScanError(
@@ -125,6 +143,7 @@ class LineStore:
         if self.n_bytes + 8 * n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
         self._order[(*line, head.idx.average)] = self._n_readouts
+        self._lines = None
         self._n_readouts += 1
         self._pending.append(data)
         if len(self._pending) == AT_ONCE:
@@ -201,24 +220,77 @@ class LineStore:
                 kspace[:, rows[e2, e1]] = together[:, place]
         return kspace
 
+    def energy(self) -> tuple[np.ndarray, np.ndarray]:
+        """The signal's energy in each line, around the echo.
+
+        Returns
+        -------
+        lines : ndarray
+            `(line, 2)` int64: pairs (e2, e1), each once, in rising order.
+        energy : ndarray
+            `(line,)` float64, the mean of all readouts of a line.
+        """
+        self._flush()
+        profile = sum(block.abs().square().sum(dim=(0, 1), dtype=torch.float64) for block in self._blocks)
+        echo = find_echo(np.arange(self.n_pixels), np.asarray(profile))
+        centre = self.n_pixels // 2 if echo is None else echo.line
+        window = slice(max(0, centre - AROUND_ECHO), centre + AROUND_ECHO)
+        of_readouts = torch.cat(
+            [block[..., window].abs().square().sum(dim=(0, 2), dtype=torch.float64) for block in self._blocks]
+        ).numpy()
+        lines = self.lines
+        row = {line: n for n, line in enumerate(map(tuple, lines.tolist()))}
+        rows = np.array([row[key[:2]] for key in self._order])
+        total = np.bincount(rows, of_readouts[list(self._order.values())], len(lines))
+        return lines, total / np.bincount(rows, minlength=len(lines))
+
+    def move(self, by: tuple[int, int]) -> None:
+        """Count the lines otherwise.
+
+        Parameters
+        ----------
+        by : tuple of int
+            What is added to (e2, e1).
+        """
+        if by != (0, 0):
+            self._order = {(z + by[0], y + by[1], average): n for (z, y, average), n in self._order.items()}
+            self._lines = None
+
+    def _begin(self, head: ismrmrd.AcquisitionHeader, n_channels: int, n_samples: int, centre: int) -> None:
+        self._told = self.readout = n_samples, centre
+        self.n_channels, self._dwell_us = n_channels, head.sample_time_us
+        if has_room(n_samples, centre, self.n_encoded):
+            if centre in (0, n_samples - 1):  # which a writer that does not know it leaves, too
+                self._unlikely = head.center_sample
+            return
+        text = (
+            f"{_name(head)} has {n_samples} samples around sample {centre}; expected no more than {self.n_encoded} "
+            f"around {self.n_encoded // 2}"
+        )
+        if n_samples > self.n_encoded:
+            raise ScanError(text)
+        self._unlikely, self._no_room = head.center_sample, text
+
     def _flush(self) -> None:
-        if self._pending and self.readout is not None:
-            lines = torch.from_numpy(np.stack(self._pending, axis=1))
-            self._blocks.append(gridded_readouts(lines, self.readout[1], self.n_encoded, self.n_pixels))
-            self._pending = []
+        if not self._pending or self.readout is None:
+            return
+        lines = np.stack(self._pending, axis=1)
+        if not self._blocks and self._unlikely is not None and self.readout[0] < self.n_encoded:
+            self.readout = self.readout[0], self._sought(lines, *self.readout)
+        self._blocks.append(gridded_readouts(torch.from_numpy(lines), self.readout[1], self.n_encoded, self.n_pixels))
+        self._pending = []
 
-
-def _forward(head: ismrmrd.AcquisitionHeader, data: np.ndarray, n_encoded: int) -> tuple[np.ndarray, int]:
-    """The samples that count, in the order of rising k, and the index of k = 0 among them."""
-    before, after, centre = head.discard_pre, head.discard_post, head.center_sample
-    if before or after:
-        data, centre = data[:, before : data.shape[1] - after], centre - before
-    if head.flags & REVERSED:
-        n_samples = data.shape[1]
-        data, centre = data[:, ::-1], n_samples - 1 - centre
-        if n_samples == n_encoded and centre == n_samples // 2 - 1:  # k = +N/2 is k = -N/2
-            data, centre = np.roll(data, 1, axis=1), centre + 1
-    return np.ascontiguousarray(data), centre
+    def _sought(self, lines: np.ndarray, n_samples: int, centre: int) -> int:
+        """The sample with the echo; the unlikely one, where the data does not tell and there is room."""
+        if (n_samples, centre) not in self._echoes:
+            echo = echo_of(lines, self.n_encoded)
+            if echo is None and self._no_room:
+                raise ScanError(self._no_room)
+            if echo is None or echo == centre:
+                self._unlikely = None
+                return centre
+            self._echoes[n_samples, centre] = echo
+        return self._echoes[n_samples, centre]
 
 
 def _name(head: ismrmrd.AcquisitionHeader) -> str:

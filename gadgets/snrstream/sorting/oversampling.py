@@ -34,6 +34,8 @@ def as_acquired(encoding: Encoding, head: ismrmrd.AcquisitionHeader) -> Encoding
     n_pixels = pixels_without_oversampling(encoding)
     n_samples = head.number_of_samples - head.discard_pre - head.discard_post
     centre = head.center_sample - head.discard_pre
+    if not 0 < centre < n_samples:  # nobody knows it
+        centre = n_samples // 2
     reach = max(centre, n_samples - centre)
     if n_samples > n_pixels or abs(reach - n_pixels / 2) > 1:
         return encoding

@@ -18,6 +18,7 @@ from ..wire.header import Encoding
 from .calibration_block import find_calibration_block
 from .line_store import LineStore
 from .oversampling import pixels_without_oversampling
+from .placement import MOST_LINES, Placement, Placer
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +26,20 @@ CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
 LEAST_SHARE = 0.02  # of the lines that the header lets expect
-MOST_LINES = 1 << 20
 FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of less are lost to float32
 
 
 class ScanImage:
-    """Lines of one slice, contrast, phase, set and repetition. Lines are pairs (e2, e1) with k = 0 at size // 2.
+    """Lines of one slice, contrast, phase, set and repetition, as pairs (e2, e1).
+
+    They are numbers as the acquisitions have them until all are there; then indices, with k = 0 at size // 2.
 
     Parameters
     ----------
     encoding : Encoding
         What the header tells of k-space.
+    placer : Placer
+        Of the scan: where its lines lie in k-space.
     lattice : Lattice, optional
         Of earlier images; where its lines fit, so does this one's.
 
@@ -45,20 +49,18 @@ class ScanImage:
         Where k-space would have more lines than any.
     """
 
-    def __init__(self, encoding: Encoding, lattice: Lattice | None = None) -> None:
-        self.encoding, self._known_lattice = encoding, lattice
+    def __init__(self, encoding: Encoding, placer: Placer, lattice: Lattice | None = None) -> None:
+        self.encoding, self._placer, self._known_lattice = encoding, placer, lattice
         nx, ny, nz = encoding.encoded_matrix
         if ny * nz > MOST_LINES:
             raise ScanError(f"encoded matrix has {ny} x {nz} lines; expected at most {MOST_LINES}")
-        self.size = nz, ny
-        self.shift = nz // 2 - encoding.centre[0], ny // 2 - encoding.centre[1]
+        self.size, self.shift = (nz, ny), (0, 0)
+        self._placement: Placement | None = None
         n_pixels = pixels_without_oversampling(encoding)
-        self._image, self._calibration = LineStore(nx, n_pixels), LineStore(nx, n_pixels)
+        self._image, self._calibration = (LineStore(nx, n_pixels, placer.echoes) for _ in range(2))
         self._both: set[tuple[int, int]] = set()  # image lines that are calibration lines too
-        self._head: ismrmrd.AcquisitionHeader | None = None
-        self._nearest = math.inf
-        self._central = np.zeros((0, 0), np.complex64)  # the line that the head belongs to
-        self._beyond: set[tuple[int, int]] = set()
+        self._heads: dict[tuple[int, int], ismrmrd.AcquisitionHeader] = {}  # of image lines, as they are numbered
+        self._calibration_heads: list[ismrmrd.AcquisitionHeader] = []
 
     @property
     def has_lines(self) -> bool:
@@ -76,34 +78,25 @@ class ScanImage:
         Raises
         ------
         ScanError
-            For a line outside of k-space, and what `LineStore.add` finds.
+            What `LineStore.add` finds.
         """
         head = head_of(acquisition)
-        number = head.idx.kspace_encode_step_2, head.idx.kspace_encode_step_1
-        line = number[0] + self.shift[0], number[1] + self.shift[1]
-        for axis in (0, 1):
-            if not 0 <= line[axis] < self.size[axis]:
-                raise ScanError(
-                    f"acquisition {head.scan_counter}: kspace_encode_step_{2 - axis} {number[axis]} lies outside "
-                    f"k-space of {self.size[axis]} lines with its centre at {self.encoding.centre[axis]}"
-                )
+        line = head.idx.kspace_encode_step_2, head.idx.kspace_encode_step_1
         if head.encoding_space_ref != 0:
             raise ScanError(
                 f"acquisition {head.scan_counter} has encoding_space_ref {head.encoding_space_ref}; expected 0"
             )
-        if any(not a <= n <= b for a, n, b in zip(self.encoding.first, number, self.encoding.last, strict=True)):
-            self._beyond.add(number)
         both, calibration = head.flags & BOTH, head.flags & CALIBRATION
         if both or calibration:
             self._calibration.add(line, acquisition)
+            self._calibration_heads.append(head)
         if calibration:
             return
         self._image.add(line, acquisition)
         if both:
             self._both.add(line)
-        distance = math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
-        if distance < self._nearest:
-            self._nearest, self._head, self._central = distance, head, acquisition.data
+        if line not in self._heads:
+            self._heads[line] = head
 
     def complete(self) -> bool:
         """Whether every line that the header lets expect is there."""
@@ -127,10 +120,11 @@ class ScanImage:
         Raises
         ------
         ScanError
-            Where the calibration lines do not hold k = 0.
+            Where the calibration lines do not hold k = 0, or lines lie outside of k-space.
         """
         if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
             return None
+        self._place()
         return find_calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
 
     def bucket(
@@ -152,11 +146,12 @@ class ScanImage:
         Raises
         ------
         ScanError
-            Where there are no lines, or too few, or they do not follow the header's acceleration, or hold next to no
-            signal.
+            Where there are no lines, or too few, or they lie outside of k-space, or do not follow the header's
+            acceleration, or hold next to no signal.
         """
-        if self._head is None or self._image.readout is None:
+        if not self.has_lines or self._image.readout is None:
             raise ScanError("an image has no lines of its own; expected some")
+        placement = self._place()
         lines, lattice, first = self._on_lattice()
         missing = self._missing(lines, lattice, first)
         if len(lines) < LEAST_SHARE * (len(lines) + len(missing)):
@@ -169,7 +164,8 @@ class ScanImage:
         stored = (lines - grid.first) // grid.step
         n_stored = grid.stored
         rows = {(z, y): j * n_stored[1] + i for (z, y), (j, i) in zip(lines.tolist(), stored.tolist(), strict=True)}
-        peak = float(np.abs(self._central).max())
+        kspace, sd = self._image.take(rows, math.prod(n_stored))
+        peak = float(kspace[:, rows[min(rows, key=self._from_centre)]].abs().max())
         if 0 < peak < FAINTEST:
             raise ScanError(f"the central line has a signal of {peak:.2g}; expected {FAINTEST:g} or more")
         own = self._warnings(len(lines), missing)
@@ -177,9 +173,8 @@ class ScanImage:
             own += ("the central line is zero: there is no signal",)
         for text in own:
             log.warning(text)
-        kspace, sd = self._image.take(rows, math.prod(n_stored))
         kspace = kspace.reshape(len(kspace), *n_stored, -1).to(device)
-        nx, ny, nz = self.encoding.encoded_matrix
+        nx, (nz, ny) = self.encoding.encoded_matrix[0], self.size
         fov = self.encoding.encoded_fov_mm
         return Bucket(
             kspace=kspace,
@@ -189,10 +184,26 @@ class ScanImage:
             sample_sd=acquired_share(*self._image.readout, nx, kspace.shape[-1]).sqrt(),
             calibration=calibration,
             voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
-            head=self._head,
-            warnings=warnings + own,
+            head=self._heads[min(self._heads, key=self._from_centre)],
+            warnings=warnings + placement.warnings + own,
             snr_units=snr_units,
         )
+
+    def _place(self) -> Placement:
+        """From numbers to indices, once all lines are there."""
+        if self._placement is None:
+            heads = list(self._heads.values()) or self._calibration_heads
+            self._placement = placement = self._placer.place(self._image, self._calibration, heads)
+            self.size, self.shift = placement.size, placement.shift
+            by = self.shift
+            self._image.move(by)
+            self._calibration.move(by)
+            self._both = {(z + by[0], y + by[1]) for z, y in self._both}
+            self._heads = {(z + by[0], y + by[1]): head for (z, y), head in self._heads.items()}
+        return self._placement
+
+    def _from_centre(self, line: tuple[int, int]) -> float:
+        return math.hypot(line[0] - self.size[0] // 2, line[1] - self.size[1] // 2)
 
     def _on_lattice(self) -> tuple[np.ndarray, Lattice, tuple[int, int]]:
         """The image lines `(line, 2)`, their lattice, and one line of it.
@@ -219,15 +230,22 @@ class ScanImage:
         return lines[on], lattice, first
 
     def _missing(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> np.ndarray:
-        """Lines `(line, 2)` of the lattice within the header's limits that are not among `lines`."""
-        low = np.array(self.encoding.first) + self.shift
-        high = np.array(self.encoding.last) + self.shift
-        every = np.indices(self.size).reshape(2, -1).T
-        within = np.all((every >= low) & (every <= high), axis=1)
-        expected = (within & on_lattice(every, lattice, first)).reshape(self.size)
-        sampled = np.zeros(self.size, bool)
-        sampled[tuple(lines.T)] = True
-        return missing_lines(sampled, expected, (self.size[0] // 2, self.size[1] // 2))
+        """Lines `(line, 2)` of the lattice within the limits that are not among `lines`."""
+        low, high = lines.min(axis=0), lines.max(axis=0)
+        for axis, within in enumerate(self._limits()):
+            if within is not None:
+                low[axis], high[axis] = (number + self.shift[axis] for number in within)
+        centre = np.array(self.encoding.centre)
+        if self._placement is not None:
+            low, high, centre = np.maximum(low, 0), np.minimum(high, np.array(self.size) - 1), np.array(self.size) // 2
+            high = np.maximum(high, low - 1)
+        shape = tuple(high + 1 - low)
+        every = np.indices(shape).reshape(2, -1).T + low
+        expected = on_lattice(every, lattice, first).reshape(shape)
+        sampled = np.zeros(shape, bool)
+        sampled[tuple((lines[np.all((lines >= low) & (lines <= high), axis=1)] - low).T)] = True
+        missing: np.ndarray = missing_lines(sampled, expected, tuple(centre - low)) + low
+        return missing
 
     def _warnings(self, n_lines: int, missing: np.ndarray) -> tuple[str, ...]:
         told = []
@@ -241,10 +259,13 @@ class ScanImage:
         if self._image.n_doubled or self._calibration.n_doubled:
             n_doubled = max(self._image.n_doubled, self._calibration.n_doubled)
             told.append(f"{n_doubled} lines were acquired again in the same average: the latest of each was used")
-        if self._beyond:
-            beyond = np.array(sorted(self._beyond)) + self.shift
+        known = np.array(self.encoding.limits_known) & (np.array(self.size) > 1)
+        low, high = np.array(self.encoding.first) + self.shift, np.array(self.encoding.last) + self.shift
+        lines = np.unique(np.concatenate([self._image.lines, self._calibration.lines]), axis=0)
+        beyond = lines[np.any(known & ((lines < low) | (lines > high)), axis=1)]
+        if len(beyond):
             told.append(f"{len(beyond)} lines lie beyond the header's limits: {self._listed(beyond)}")
-        return tuple(told)
+        return (*told, *dict.fromkeys(self._image.warnings + self._calibration.warnings))
 
     def _listed(self, lines: np.ndarray) -> str:
         """The first of the lines, as the scanner counts them; (e2, e1) of a volume."""
@@ -257,9 +278,21 @@ class ScanImage:
         ends = [self._listed(line[None]) for line in (lines[0], lines[-1])]
         return ends[0] if len(lines) == 1 else " to ".join(ends)
 
+    def _limits(self) -> list[tuple[int, int] | None]:
+        """Numbers of the first and last line expected along e2 and e1; None where neither header nor scan tell yet."""
+        placement = self._placement or self._placer.kept
+        if placement is not None:
+            return list(zip(placement.first, placement.last, strict=True))
+        limits = zip(self.encoding.first, self.encoding.last, self.encoding.limits_known, strict=True)
+        return [(first, last) if known else None for first, last, known in limits]
+
     def _n_within_limits(self) -> int:
-        """Fewer than all lines within the limits, by the corners that elliptical scanning leaves out."""
-        return int(0.7 * math.prod(b - a + 1 for a, b in zip(self.encoding.first, self.encoding.last, strict=True)))
+        """Fewer than all lines within the limits, by the corners that elliptical scanning leaves out.
+
+        Where there are none, those that partial Fourier takes at least.
+        """
+        limits = zip(self._limits(), self.size, strict=True)
+        return int(0.7 * math.prod(within[1] - within[0] + 1 if within else size // 2 for within, size in limits))
 
 
 def _grid(size: tuple[int, int], lattice: Lattice, first: tuple[int, int]) -> Grid:

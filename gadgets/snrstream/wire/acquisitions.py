@@ -80,6 +80,7 @@ def mask_of(*flags: int) -> int:
 
 
 NOISE_FLAG = mask_of(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+NAVIGATOR_FLAG = mask_of(ismrmrd.ACQ_IS_PHASECORR_DATA)
 COMPRESSED_FLAGS = mask_of(*range(ismrmrd.ACQ_COMPRESSION1, ismrmrd.ACQ_COMPRESSION4 + 1))
 NOT_IMAGE_FLAGS = mask_of(
     ismrmrd.ACQ_IS_NAVIGATION_DATA,

@@ -1,5 +1,6 @@
 """Raw scans in ISMRMRD HDF5 files."""
 
+import threading
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,11 @@ from ..errors import ScanError
 from .acquisitions import COMPRESSED_FLAGS
 from .header import parse_header
 
-GROUP = "dataset"
+USUAL_GROUP = "dataset"
+MOST_GROUPS = 20  # that an error names
 AT_ONCE = 64  # acquisitions in one read
+
+_one_at_a_time = threading.Lock()  # h5py crashes where one thread reads lines as another closes its own file
 
 
 class ScanFile:
@@ -27,8 +31,8 @@ class ScanFile:
     ----------
     path : str or Path
         The file.
-    group : str
-        The group in it that holds the scan.
+    group : str or None
+        The group in it that holds the scan; by default `dataset`, or the only one that holds any.
 
     Raises
     ------
@@ -36,12 +40,14 @@ class ScanFile:
         Where the file is missing, not HDF5, cut short, or lacks group, header or data.
     """
 
-    def __init__(self, path: str | Path, group: str = GROUP) -> None:
-        self.path, self._group, self._is_closed = Path(path), group, False
+    def __init__(self, path: str | Path, group: str | None = None) -> None:
+        self.path, self._is_closed = Path(path), False
         try:
             if not self.path.is_file():
                 raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
-            self._dataset = ismrmrd.Dataset(str(path), group, mode="r")
+            with _one_at_a_time:
+                self._group = _group_of(self.path, group)
+                self._dataset = ismrmrd.Dataset(str(path), self._group, mode="r")
         except (OSError, ValueError) as exc:
             raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
         try:
@@ -65,7 +71,8 @@ class ScanFile:
     def close(self) -> None:
         """Close the file."""
         self._is_closed = True
-        self._dataset.close()
+        with _one_at_a_time:
+            self._dataset.close()
 
     def items(self) -> Iterator[ismrmrd.Acquisition]:
         """As `acquisitions`: waveforms in the file are left alone."""
@@ -78,7 +85,8 @@ class ScanFile:
             try:
                 if self._is_closed:
                     raise ValueError("the scan is closed; expected an open one")
-                records = self._dataset._dataset["data"][start : start + AT_ONCE]
+                with _one_at_a_time:
+                    records = self._dataset._dataset["data"][start : start + AT_ONCE]
             except (OSError, ValueError, TypeError, LookupError, RuntimeError) as exc:
                 raise ScanError(f"{self._place(start)} cannot be read: {_line(exc)}") from None
             for number, record in enumerate(records, start):
@@ -119,6 +127,31 @@ class ScanFile:
         if data.ndim != 1:
             raise ScanError(f"{self.path}: {self._group}/data has shape {data.shape}; expected one dimension")
         return n_acquisitions
+
+
+def _group_of(path: Path, wanted: str | None) -> str:
+    """The group to take. Raises ScanError, which names those that hold a scan, and OSError."""
+    names: list[str] = []
+
+    def look(name: str, found: object) -> None:
+        if isinstance(found, h5py.Group) and {"xml", "data"} <= found.keys():
+            names.append(name)
+
+    with h5py.File(path, "r") as file:
+        if wanted is None and USUAL_GROUP in file:
+            return USUAL_GROUP
+        file.visititems(look)
+    if wanted is not None:
+        if wanted.strip("/") in names:
+            return wanted
+        told = f"has no scan in group {wanted[:100]!r}"
+    elif len(names) == 1:
+        return names[0]
+    else:
+        told = f"holds {len(names)} scans, none in group {USUAL_GROUP!r}" if names else "is no ISMRMRD file"
+    shown = ", ".join(names[:MOST_GROUPS]) + (", ..." if len(names) > MOST_GROUPS else "")
+    expected = f"one of its groups: {shown}" if names else "a group with a header, xml, and acquisitions, data"
+    raise ScanError(f"{path} {told}; expected {expected}")
 
 
 def _line(exc: Exception) -> str:

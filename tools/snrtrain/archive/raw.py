@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snrstream.chain.chain import Chain
 from snrstream.errors import ConfigurationError, ScanError
-from snrstream.gadgets import accumulate, coil_combine, compress_channels, grappa, noise_adjust, taper
+from snrstream.gadgets import accumulate, coil_combine, compress_channels, epi, grappa, noise_adjust, taper
 from snrstream.items import Bucket, ReconImage
 from snrstream.recon.plan import MAPS
 from snrstream.recon.sampling import central_block, central_window
@@ -98,6 +98,7 @@ def buckets(path: Path, n_channels: int | None = None) -> Iterator[Bucket]:
     """
     steps: list[tuple[str, Any]] = [
         ("noise_adjust", noise_adjust.Parameters(missing_dependency="error")),
+        ("epi", epi.Parameters()),
         ("accumulate", accumulate.Parameters()),
     ]
     if n_channels is not None:

@@ -18,7 +18,7 @@ from snrstream.wire.header import parse_header
 from snrstream.wire.scan_file import ScanFile
 from snrtrain.simulation.phantom import white_noise
 
-BEFORE = ("noise_adjust", "accumulate", "compress_channels", "grappa")
+BEFORE = ("noise_adjust", "epi", "accumulate", "compress_channels", "grappa")
 AFTER = ("taper", "coil_combine", "partial_fourier", "kspace_filter")  # up to what `denoise` gets
 
 

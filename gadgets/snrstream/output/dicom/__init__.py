@@ -1,11 +1,12 @@
 """MRD images as DICOM: classic MR Image Storage, one file for each slice of each image.
 
-- `attributes`: what the header says. `description`: what the image says of itself.
-- `geometry`: where its pixels lie. `pixels`: what they are as whole numbers, and back.
+- `attributes`, `acquisition`: what the header says. `description`: what the image says of itself.
+- `geometry`: where its pixels lie. `pixels`: what they are as whole numbers, and back. `values`: what these mean.
+- `order`: where images stand among each other. `time`: when they were acquired.
 - `identity`, `series`: UIDs and numbers.
 """
 
-import datetime
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,13 +18,18 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from ...errors import ConfigurationError
 from ...version import __version__
-from ..image_values import display_window, unit_of
+from .acquisition import add_acquisition
 from .attributes import add_patient_and_study, add_sequence, add_series_and_equipment, decimal, lookup
 from .description import add_description
-from .geometry import ImagePlane, image_planes
+from .geometry import ImagePlane, image_planes, untold_faults
 from .identity import ScanIdentity
-from .pixels import StoredPixels, stored_pixels
+from .order import Place, places
+from .pixels import stored_pixels
 from .series import instance_key, series_digests, series_key, series_number
+from .time import add_time
+from .values import add_values
+
+log = logging.getLogger(__name__)
 
 
 def to_dicom(
@@ -31,6 +37,7 @@ def to_dicom(
     header: ismrmrdHeader | None,
     identity: ScanIdentity | None = None,
     series_digest: str = "",
+    place: Place | None = None,
 ) -> list[Dataset]:
     """DICOM datasets of one image, channels * z of them, file meta included.
 
@@ -46,33 +53,34 @@ def to_dicom(
     series_digest
         Stands for the content of all images of the series, as `series_digests` gives it. Without it, only how an image
         was made tells its series from another one of the same scan.
+    place
+        Among all images of the series, as `places` gives it. Without it, instances are counted by the `image_index`.
 
     Raises
     ------
     ScanError
-        Pixels are not finite, or the geometry describes no plane.
+        Pixels are not finite, or the field of view is not positive.
     """
     identity = identity or ScanIdentity.of(header)
-    pixels, center_width, planes = stored_pixels(image), display_window(image), image_planes(image)
+    pixels, planes = stored_pixels(image), image_planes(image)
     n_channels = image.data.shape[0]
-    n_parts = n_channels * len(planes)
+    place = place or _alone(image, n_channels * len(planes))
     datasets = []
     for channel in range(n_channels):
         for z, plane in enumerate(planes):
             part = channel * len(planes) + z
-            is_whole = n_parts == 1
-            number = image.image_index if is_whole else (max(image.image_index, 1) - 1) * n_parts + part + 1
             dataset = Dataset()
             dataset.SpecificCharacterSet = "ISO_IR 192"
             add_patient_and_study(dataset, header)
             add_series_and_equipment(dataset, header)
             add_sequence(dataset, header, image.contrast)
-            _add_plane(dataset, plane, is_volume=len(planes) > 1)
+            add_acquisition(dataset, image, header)
+            _add_plane(dataset, plane, header, is_volume=len(planes) > 1)
             _add_pixels(dataset, pixels.stored[channel, z])
-            _add_values(dataset, pixels, unit_of(image), center_width)
+            add_values(dataset, image, pixels)
             add_description(dataset, image, header, pixels)
-            _add_time(dataset, image, header)
-            dataset.InstanceNumber = str(number)
+            add_time(dataset, image, header, place)
+            dataset.InstanceNumber = str(place.numbers[part])
             dataset.SeriesNumber = str(series_number(image, header))
             _add_uids(dataset, image, identity, series_digest, part)
             datasets.append(dataset)
@@ -82,8 +90,8 @@ def to_dicom(
 def write_dicom(images: Sequence[ismrmrd.Image], header: ismrmrdHeader | None, folder: Path) -> list[Path]:
     """Write images as `series020_image0001.dcm` and so on; returns the paths in the order of the images.
 
-    A file is named after the image's own series number; DICOM's is that of `series_number`. Two images of one call
-    never share a file: `_2`, `_3` ... follow where series and image number repeat.
+    A file is named after the image's own series number, DICOM's is that of `series_number`, and after the instance
+    number, which follows the position of the slice.
 
     Parameters
     ----------
@@ -101,31 +109,36 @@ def write_dicom(images: Sequence[ismrmrd.Image], header: ismrmrdHeader | None, f
     ScanError
         As `to_dicom`.
     """
+    for fault in untold_faults(images):
+        log.warning(fault)
     identity, digests = ScanIdentity.of(header), series_digests(images)
     paths: list[Path] = []
-    taken: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for image in images:
-            for dataset in to_dicom(image, header, identity, digests[image.image_series_index]):
-                stem = f"series{image.image_series_index:03d}_image{int(dataset.InstanceNumber):04d}"
-                name, n_same = stem, 1
-                while name in taken:
-                    n_same += 1
-                    name = f"{stem}_{n_same}"
-                taken.add(name)
-                paths.append(folder / f"{name}.dcm")
+        for image, place in zip(images, places(images), strict=True):
+            for dataset in to_dicom(image, header, identity, digests[image.image_series_index], place):
+                name = f"series{image.image_series_index:03d}_image{int(dataset.InstanceNumber):04d}.dcm"
+                paths.append(folder / name)
                 dataset.save_as(paths[-1], enforce_file_format=True)
     except OSError as error:
         raise ConfigurationError(f"cannot write DICOM to {folder}: {error.strerror or error}") from error
     return paths
 
 
-def _add_plane(dataset: Dataset, plane: ImagePlane, is_volume: bool) -> None:
+def _alone(image: ismrmrd.Image, n_parts: int) -> Place:
+    """The place of an image whose series is not known."""
+    before = (max(image.image_index, 1) - 1) * n_parts
+    numbers = [image.image_index] if n_parts == 1 else range(before + 1, before + n_parts + 1)
+    return Place(tuple(numbers), trigger_ms=None, gating="", n_phases=1, time=(1, 1))
+
+
+def _add_plane(dataset: Dataset, plane: ImagePlane, header: ismrmrdHeader | None, is_volume: bool) -> None:
     dataset.ImagePositionPatient = [decimal(value) for value in plane.first_pixel_mm]
     dataset.ImageOrientationPatient = [decimal(value) for value in (*plane.read, *plane.phase)]
     dataset.PixelSpacing = [decimal(plane.dy_mm), decimal(plane.dx_mm)]
-    dataset.SliceThickness = decimal(plane.dz_mm) if plane.dz_mm else ""
+    # Some exporters leave it at 0 in the image of a 2D slice.
+    thickness_mm = plane.dz_mm or lookup(header, "encoding.reconSpace.fieldOfView_mm.z")
+    dataset.SliceThickness = decimal(thickness_mm) if thickness_mm else ""
     dataset.SliceLocation = decimal(plane.location_mm)
     # Between the slices of a 2D scan there may be gaps that no single image tells of.
     if is_volume:
@@ -141,31 +154,6 @@ def _add_pixels(dataset: Dataset, stored: np.ndarray) -> None:
     dataset.PixelRepresentation = 0
     dataset.PixelData = stored.astype("<u2").tobytes()
     dataset["PixelData"].VR = "OW"
-
-
-def _add_values(dataset: Dataset, pixels: StoredPixels, unit: str, center_width: tuple[float, float]) -> None:
-    # Rescale is no part of the classic MR image, only allowed beside it (dciodvfy warns); viewers honour
-    # it, and it is the one way to have all series read in SNR units.
-    dataset.RescaleIntercept = decimal(pixels.intercept)
-    dataset.RescaleSlope = decimal(pixels.slope)
-    dataset.RescaleType = "SNR" if unit == "SNR" else "US"
-    dataset.WindowCenter, dataset.WindowWidth = (decimal(value) for value in center_width)
-    # The plain LINEAR function takes half a unit off the centre and one off the width: of a window on a
-    # g-map from 1 to 3 that leaves half.
-    dataset.VOILUTFunction = "LINEAR_EXACT"
-
-
-def _add_time(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None) -> None:
-    now = datetime.datetime.now()
-    dataset.InstanceCreationDate = dataset.ContentDate = now.strftime("%Y%m%d")
-    dataset.InstanceCreationTime = dataset.ContentTime = now.strftime("%H%M%S.%f")
-    dataset.AcquisitionNumber = str(image.repetition + 1)
-    # Only Siemens' time stamps are known to be a time of day: ticks of 2.5 ms since midnight.
-    vendor = str(lookup(header, "acquisitionSystemInformation.systemVendor") or "")
-    milliseconds = image.acquisition_time_stamp * 2.5
-    if "SIEMENS" in vendor.upper() and 0 < milliseconds < 86_400_000:
-        time = datetime.datetime.min + datetime.timedelta(milliseconds=milliseconds)
-        dataset.AcquisitionTime = time.strftime("%H%M%S.%f")
 
 
 def _add_uids(dataset: Dataset, image: ismrmrd.Image, identity: ScanIdentity, series_digest: str, part: int) -> None:

@@ -4,15 +4,14 @@ import ismrmrd
 from ismrmrd.xsd import ismrmrdHeader
 from pydicom.dataset import Dataset
 
-from ...image_kind import ImageKind
+from ...image_kind import ImageKind, ImagePart
 from ...version import __version__
 from ..image_values import kind_of, meta_values, unit_of
 from .attributes import lookup, text
 from .pixels import StoredPixels
 
-# "M" is no defined term of the classic MR image (dciodvfy warns), but it is what scanners write there and
-# what converters such as dcm2niix look for.
-_IMAGE_TYPE = {ismrmrd.IMTYPE_PHASE: "P", ismrmrd.IMTYPE_REAL: "R", ismrmrd.IMTYPE_IMAG: "I"}
+# Reconstructed from what was acquired; all others are made of such images.
+_AS_ACQUIRED = ImageKind.ORIGINAL, ImageKind.STAND_IN
 
 LONGEST_DERIVATION, CUT = 1024, " ..."
 # Meta attributes of a denoised image, `SNRSTREAM_` before each, and the words for them.
@@ -31,14 +30,16 @@ _AUDIT = {
 def add_description(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeader | None, pixels: StoredPixels) -> None:
     """Image type, series description, comments and derivation, from the image's meta attributes."""
     kind = kind_of(image)
-    image_type = ["DERIVED", "PRIMARY", _IMAGE_TYPE.get(image.image_type, "M")]
-    if kind.image_type:
-        image_type.append(kind.image_type)
-    dataset.ImageType = image_type
+    # "M" and its like are no defined terms of the classic MR image (dciodvfy warns), but what scanners write there and
+    # what converters such as dcm2niix look for. Some of these drop all that is DERIVED.
+    origin = "ORIGINAL" if kind in _AS_ACQUIRED else "DERIVED"
+    image_type = [origin, "PRIMARY", ImagePart.of(image.image_type).dicom]
+    # dcm2niix finds a P only where another value follows. ND is Siemens' word for images without distortion correction.
+    dataset.ImageType = [*image_type, kind.image_type or "ND"]
     dataset.SeriesDescription = _series_description(image, header)
     scale = f"stored value = {pixels.factor:g} x {unit_of(image) or 'value'}"
     if pixels.offset:
-        scale += f" + {pixels.offset}"
+        scale += f" + {pixels.offset:g}"
     comments = _first(image, "ImageComments", "ImageComment", "GADGETRON_ImageComment")
     warnings = [f"WARNING: {warning}" for warning in meta_values(image, "SNRSTREAM_warning")]
     dataset.ImageComments = text("; ".join([scale, *warnings, *comments]), 10240)

@@ -10,8 +10,8 @@ import ismrmrd
 import numpy as np
 
 from ...errors import ScanError
-from ...image_kind import ImageKind
-from ..image_values import kind_of, label_of, physical_values, scale_ratio
+from ...image_kind import ImageKind, ImagePart
+from ..image_values import kind_of, label_of, physical_values, scale_offset, scale_ratio
 
 UINT16_MAX = 65535
 SIGNED_OFFSET = 32768
@@ -31,7 +31,7 @@ class StoredPixels:
 
     stored: np.ndarray
     factor: float
-    offset: int
+    offset: float
 
     @property
     def slope(self) -> float:
@@ -41,7 +41,7 @@ class StoredPixels:
     @property
     def intercept(self) -> float:
         """Physical value of the stored value 0."""
-        return -self.offset / self.factor
+        return (0 - self.offset) / self.factor  # and not -0.0
 
 
 def stored_pixels(image: ismrmrd.Image) -> StoredPixels:
@@ -62,7 +62,7 @@ def stored_pixels(image: ismrmrd.Image) -> StoredPixels:
     values = physical_values(image)
     ratio = scale_ratio(image) or 1.0
     if image.data.dtype == np.uint16:
-        return StoredPixels(image.data.copy(), ratio, 0)
+        return StoredPixels(image.data.copy(), ratio, scale_offset(image))
     offset = SIGNED_OFFSET if values.min() < 0 else 0
     room = UINT16_MAX - offset
     factor = ratio if np.issubdtype(image.data.dtype, np.integer) else _factor(image)
@@ -80,4 +80,4 @@ def stored_pixels(image: ismrmrd.Image) -> StoredPixels:
 def _factor(image: ismrmrd.Image) -> float:
     if kind_of(image) is ImageKind.G_MAP:
         return 100.0
-    return 1000.0 if image.image_type == ismrmrd.IMTYPE_PHASE else 10.0
+    return 1000.0 if ImagePart.of(image.image_type) is ImagePart.PHASE else 10.0

@@ -16,13 +16,14 @@ import numpy as np
 from ismrmrd import xsd
 from xsdata.models.datatype import XmlDate, XmlTime
 
-from ...errors import ScanError
-
 Record = TypeVar("Record")
 
 
 def header_of(header: mrd.Header) -> xsd.ismrmrdHeader:
     """Take over all fields of the ISMRMRD header, from v2's of the same names.
+
+    A word that ISMRMRD does not have stays as it is, and text that is not base64 is taken for what is meant: written as
+    XML, `parse_header` reads them as it does others' mistakes.
 
     Parameters
     ----------
@@ -33,11 +34,6 @@ def header_of(header: mrd.Header) -> xsd.ismrmrdHeader:
     -------
     ismrmrd.xsd.ismrmrdHeader
         The same in ISMRMRD's words.
-
-    Raises
-    ------
-    ScanError
-        For values that an ISMRMRD header has no word for.
     """
     return _record(header, xsd.ismrmrdHeader)
 
@@ -75,15 +71,12 @@ def _value(value: Any, hint: Any) -> Any:
         try:
             return base64.b64decode(value)
         except (binascii.Error, ValueError):
-            raise ScanError("a userParameterBase64 of the MRD v2 header is not base64") from None
+            return str(value).encode()
     return value
 
 
 def _word(value: enum.Enum, kind: type) -> Any:
-    """The member of the same name; the name itself where v1 has text."""
+    """The member of the same name; the name itself where v1 has text, or no such member."""
     members = {plain(member.name): member for member in kind} if issubclass(kind, enum.Enum) else {}
-    if not value.name or (members and plain(value.name) not in members):
-        raise ScanError(
-            f"MRD v2 header has the {type(value).__name__} {value.name or value.value}; ISMRMRD has no word for it"
-        )
-    return members.get(plain(value.name), value.name)
+    name = value.name or str(value.value)
+    return members.get(plain(name), name)

@@ -1,0 +1,47 @@
+"""The receivers' noise bandwidth, and what a vendor's header lets guess."""
+
+import re
+
+import pytest
+
+from snrstream.wire.header import parse_header
+from snrstream.wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
+from snrtrain.benchmarks import small_scan
+
+SYSTEM = "<acquisitionSystemInformation>{}</acquisitionSystemInformation>"
+
+
+def header(fields: str):
+    xml = small_scan.HEADER.decode()
+    start, end = xml.index("<acquisitionSystem"), xml.index("<experimental")
+    return parse_header(xml[:start] + fields + xml[end:])
+
+
+def vendor(name: str, ratio: str = "") -> str:
+    ratio = ratio and f"<relativeReceiverNoiseBandwidth>{ratio}</relativeReceiverNoiseBandwidth>"
+    return SYSTEM.format(f"<systemVendor>{name}</systemVendor>{ratio}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "ratio", "told"),
+    [
+        (vendor("SIEMENS", "0.93"), 0.93, None),
+        (vendor("GE MEDICAL SYSTEMS", "0.793"), 0.793, None),
+        (vendor("SIEMENS"), 0.793, None),
+        (vendor("Siemens Healthineers"), 0.793, None),
+        (vendor("GE MEDICAL SYSTEMS"), 1.0, r"lacks .*\(vendor GE MEDICAL SYSTEMS\)"),
+        (vendor("Philips"), 1.0, r"lacks .*\(vendor Philips\)"),
+        (vendor(""), 1.0, r"lacks .*\(vendor unknown\)"),
+        ("", 1.0, r"lacks .*\(vendor unknown\)"),
+        (vendor("SIEMENS", "-1"), 0.793, "has -1 for"),
+        (vendor("SIEMENS", "0"), 0.793, "has 0 for"),
+        (vendor("UIH", "93"), 1.0, "has 93 for"),
+        (vendor("UIH", "nan"), 1.0, "lacks"),
+    ],
+)
+def test_the_ratio_and_whether_it_is_a_guess(fields: str, ratio: float, told: str | None) -> None:
+    found = header(fields)
+    assert noise_bandwidth_ratio(found) == ratio
+    lines = noise_bandwidth_warnings(found)
+    assert len(lines) == (told is not None)
+    assert all(re.search(f"{told}.* {ratio:g} is taken", line) for line in lines)
