@@ -1,5 +1,6 @@
 """Scans of an echo-planar sequence: exact Fourier sums of an object, at the places where its gradients lead."""
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ class Epi:
         """So that the samples begin at a third of the ramp."""
         return self.n_samples * DWELL_US - 4 / 3 * self.ramp_us
 
+    @functools.cache  # noqa: B019 - a handful of sequences, each for all of a test's lines
     def k(self, is_reversed: bool) -> np.ndarray:
         """(n_samples,) in cycles per field of view, by adding up the gradient in steps of 1/200 of a dwell time."""
         up, total = self.ramp_us, self.flat_us + 2 * self.ramp_us
@@ -64,6 +66,7 @@ class Epi:
             k = k + shift if is_reversed else k - shift
         return k
 
+    @functools.cache  # noqa: B019
     def object_and_coils(self, slice_number: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """`(y, x)` complex, and `(channel, y, x)`."""
         y, x = (np.mgrid[: self.n, : self.n] - self.n // 2) / self.n
@@ -77,14 +80,19 @@ class Epi:
 
     def line(self, ky: float | None, is_reversed: bool, echo: float, scale: float = 1.0, **idx: int) -> np.ndarray:
         """One readout `(channel, n_samples)` without noise; ky None: without phase encoding."""
-        image, coils = self.object_and_coils(idx.get("slice", 0))
+        samples = self._samples(ky, is_reversed, idx.get("slice", 0)) * scale
+        turn = (-0.5 if is_reversed else 0.5) * self.phase + self.drift * echo
+        return samples * np.exp(1j * turn)
+
+    @functools.cache  # noqa: B019
+    def _samples(self, ky: float | None, is_reversed: bool, slice_number: int) -> np.ndarray:
+        image, coils = self.object_and_coils(slice_number)
         along_y = np.exp(-2j * np.pi * (ky or 0) * (np.arange(self.n) - self.n // 2) / self.n)
-        rows = np.einsum("cyx,y->cx", image * coils, along_y) * self.snr * scale
+        rows = np.einsum("cyx,y->cx", image * coils, along_y) * self.snr
         pixels = np.arange(self.n) - self.n // 2
         samples = rows @ np.exp(-2j * np.pi / self.n * np.outer(pixels, self.k(is_reversed)))
-        turn = (-0.5 if is_reversed else 0.5) * self.phase + self.drift * echo
         # Noise of SD 1 in each sample; as a full Cartesian readout of as many samples has it.
-        return samples / math.sqrt(self.n * self.n_samples) * np.exp(1j * turn)
+        return np.asarray(samples / math.sqrt(self.n * self.n_samples))
 
     def header(self, trajectory="epi", acceleration: int = 1, described: bool = True, **others) -> xsd.ismrmrdHeader:
         """As siemens_to_ismrmrd writes it."""

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from snrstream.errors import ScanError
-from snrstream.gadgets import coil_combine, grappa, resize
-from snrstream.gadgets.gadget import Scan
+from snrstream.gadgets import accumulate, coil_combine, grappa, resize
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket, ReconImage
 
@@ -93,7 +92,9 @@ def test_a_matrix_of_the_acquired_lines_alone() -> None:
 def test_lines_gone_astray_are_no_larger_matrix(stray: int) -> None:
     acquisitions = partial(noisy_kspace(4, SLICE, snr=20).numpy(), (0, 0), (1, 64))
     acquisitions[10].idx.kspace_encode_step_1 = stray
-    with pytest.raises(ScanError, match=f"kspace_encode_step_1 {stray} lies outside k-space of 64 lines with its centre"):
+    with pytest.raises(
+        ScanError, match=f"kspace_encode_step_1 {stray} lies outside k-space of 64 lines with its centre"
+    ):
         accumulated(scans.header(SLICE), acquisitions)
     acquisitions[10].idx.kspace_encode_step_1, acquisitions[10].idx.kspace_encode_step_2 = 10, 3
     with pytest.raises(ScanError, match="kspace_encode_step_2 3 lies outside k-space of 1 lines with its centre at 0"):
@@ -147,8 +148,6 @@ def test_images_without_limits_and_flags_leave_with_the_next_repetition() -> Non
             left.append(len(made))
 
     made: list[Bucket] = []
-    from snrstream.gadgets import accumulate
-
     for bucket in run_gadget(accumulate, repetitions(), header, accumulate.Parameters()):
         made.append(bucket)
     assert left == [0, 1, 2] and len(made) == 3
@@ -175,7 +174,9 @@ def test_center_sample_of_full_readouts(told: int, r: int, oversampled: bool) ->
         line.center_sample = told
     (bucket,) = accumulated(header, lines)
     assert same(bucket, right)
-    assert bucket.warnings == (f"center_sample is {told} of 80 samples: k = 0 was taken at the middle of a full readout, 40",)
+    assert bucket.warnings == (
+        f"center_sample is {told} of 80 samples: k = 0 was taken at the middle of a full readout, 40",
+    )
 
 
 def test_center_sample_of_readouts_whose_oversampling_is_gone() -> None:

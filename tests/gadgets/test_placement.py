@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket
+from snrstream.recon.fft import to_image
 
 from .. import scans
 from ..recon.simulation import noisy_kspace
 from ..scans import random_complex
+from .test_samplings import error, reconstructed
 
 CALIBRATION = [ismrmrd.ACQ_IS_PARALLEL_CALIBRATION]
 SLICE, VOLUME = (1, 64, 40), (16, 32, 24)
@@ -179,7 +180,7 @@ def phase_of(kind: str, y: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("n_channels", [1, 8])
 @pytest.mark.parametrize("kind", ["shear", "odd", "flow", "shim", "none"])
 def test_phase_and_noise_of_the_object_do_not_move_k_0(kind: str, n_channels: int) -> None:
-    """Partial Fourier, where there is room for a move, at an SNR of 30, 2, 1 and none, with and without acceleration."""
+    """Partial Fourier, where there is room for a move, at an SNR of 30, 2, 1 and 0, with and without acceleration."""
     y = np.arange(64)[:, None] / 64 - 0.5
     for snr in (30, 2, 1, 0):
         clean = np.fft.ifftshift(noisy_kspace(n_channels, SLICE, snr=snr, seed=1).numpy(), axes=(2, 3))
@@ -209,3 +210,51 @@ def test_a_scan_that_ends_early_keeps_the_header_s_centre(n_lines: int) -> None:
     (bucket,) = accumulated(scans.header(SLICE), partial(kspace, (0, 0), (1, n_lines)))
     assert np.array_equal(bucket.kspace[:, :, :n_lines], kspace[:, :, :n_lines])
     assert len(bucket.warnings) == 1 and f"{64 - n_lines} of 64 image lines never arrived" in bucket.warnings[0]
+
+
+@pytest.mark.parametrize(("r", "axis", "off"), [(2, 2, 8), (3, 2, 4), (3, 2, -4), (4, 2, 4), (2, 3, 5), (3, 3, -9)])
+def test_an_echo_off_k_0_in_whole_k_space(r: int, axis: int, off: int) -> None:
+    """By phase of the object: the kernel sees the strongest lines all the same, and the image is no worse."""
+    shape = (1, 96, 64)
+    reference = np.linalg.norm(to_image(noisy_kspace(12, shape, snr=1e4), dims=(1, 2, 3)).numpy(), axis=0)
+
+    def error_of(kspace) -> tuple[float, tuple[str, ...]]:
+        acs = scans.acquisitions(kspace, [(0, y) for y in range(36, 60)], CALIBRATION, end=False)
+        lines = [*acs, *scans.acquisitions(kspace, [(0, y) for y in range(0, 96, r)])]
+        (recon,) = reconstructed(scans.header(shape, (r, 1)), lines)
+        return error(recon, reference), recon.warnings
+
+    kspace = noisy_kspace(12, shape, snr=50).numpy()
+    usual, _ = error_of(kspace)
+    moved, warnings = error_of(np.roll(kspace, off, axis=axis))
+    assert moved < 1.25 * usual
+    strongest = f"the strongest line is {48 + off}, {abs(off)} lines off the header's; it leaves the lines no room"
+    assert [strongest in text for text in warnings] == ([True] if axis == 2 else [])
+
+
+@pytest.mark.parametrize("told", [32, 24, None])
+def test_calibration_lines_that_end_before_the_image_begins(told: int | None) -> None:
+    """They lie where the image will, by their own echo."""
+    kspace = noisy_kspace(8, SLICE, snr=20).numpy()
+
+    def bucket(centre: int | None) -> Bucket:
+        header = scans.header(SLICE, (2, 1), limits=((0, 0), (centre or 16, 47)))
+        acs = [(0, y) for y in range(22, 42)]
+        lines = [
+            *scans.acquisitions(kspace, acs, CALIBRATION, shift=(0, -16)),
+            *scans.acquisitions(kspace, [(0, y) for y in range(16, 64, 2)], shift=(0, -16)),
+        ]
+        (found,) = accumulated(header if centre else without_limits(header, 1), lines)
+        return found
+
+    assert same(bucket(told), bucket(16))
+    assert bucket(16).calibration.start == (0, 22)
+
+
+def test_an_image_that_was_cut_short_decides_nothing_for_later_ones() -> None:
+    kspace = noisy_kspace(8, SLICE, snr=20).numpy()
+    header = scans.header(SLICE, limits=((0, 0), (32, 47)))
+    cut, whole = (partial(kspace, (0, 16), (1, stop), slice=n) for n, stop in enumerate((46, 64)))
+    first, second = accumulated(header, [*cut, *whole])
+    assert "the strongest line is 16, 16 lines off the header's; fewer than half of the lines came" in first.warnings[0]
+    assert int(first.line_sd[0].nonzero()[0]) == 0 and int(second.line_sd[0].nonzero()[0]) == 16

@@ -9,7 +9,7 @@ import ismrmrd
 from ..items import Item
 from ..sorting.epi_readouts import CALIBRATION, REVERSED
 from ..sorting.epi_trains import Trains, key_of
-from ..wire.acquisitions import NAVIGATOR_FLAG, NOT_IMAGE_FLAGS, head_of
+from ..wire.acquisitions import NAVIGATOR_FLAG, NOISE_FLAG, NOT_IMAGE_FLAGS, head_of
 from ..wire.header import cartesian_encoding
 from ..wire.trapezoid import is_epi
 from .gadget import Gadget, Scan
@@ -17,6 +17,7 @@ from .gadget import Gadget, Scan
 log = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 1 << 28
+OTHER_FLAGS = (NOT_IMAGE_FLAGS | NOISE_FLAG) & ~NAVIGATOR_FLAG
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _Epi(Gadget):
         if (self._is_decided and self._trains is None) or not isinstance(item, ismrmrd.Acquisition):
             return (item,)
         head = head_of(item)
-        if head.flags & NOT_IMAGE_FLAGS & ~NAVIGATOR_FLAG or head.encoding_space_ref:
+        if head.flags & OTHER_FLAGS or head.encoding_space_ref:
             return (item,)
         return self._decide(item) if self._trains is None else self._through(self._trains, self._trains.take(item))
 

@@ -182,7 +182,7 @@ class OddEven:
     late: float = 0.0
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(16)
 def _operator(readout: Readout, is_reversed: bool, late: float) -> np.ndarray:
     n = readout.n_samples
     if readout.trapezoid is not None:
@@ -210,7 +210,7 @@ def _regridding(k: np.ndarray, n_pixels: int) -> np.ndarray:
     return np.asarray(operator * np.sqrt(n_pixels / np.square(np.abs(operator)).sum()))
 
 
-@functools.lru_cache(16)
+@functools.lru_cache(4)
 def _fourier(n: int) -> np.ndarray:
     """Centred and orthonormal, image to k-space: `(n, n)` complex128."""
     index = np.arange(n) - n // 2

@@ -60,6 +60,13 @@ def navigator_phase(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool
         Intercept and slope, as `linear_phase` has them; None where all go the same way, or hold no signal or no
         number.
     """
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = _forward_over_reversed(navigators, is_reversed)
+        return linear_phase(total) if total.any() and np.isfinite(total).all() else None
+
+
+def _forward_over_reversed(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool]) -> np.ndarray:
+    """Summed over channels and navigators: `(x,)` complex."""
     n, x = len(navigators), np.arange(len(navigators[0])) - len(navigators[0]) // 2
     between = [p for p in range(1, n - 1) if is_reversed[p - 1] == is_reversed[p + 1] != is_reversed[p]]
     products = []
@@ -73,8 +80,7 @@ def navigator_phase(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool
     else:
         pairs = [p for p in range(1, n) if is_reversed[p - 1] != is_reversed[p]]
         products = [(p, (navigators[p - 1] * navigators[p].conj()).sum(axis=1)) for p in pairs]
-    total = np.asarray(sum(product if is_reversed[p] else product.conj() for p, product in products), complex)
-    return linear_phase(total) if total.any() and np.isfinite(total).all() else None
+    return np.asarray(sum(product if is_reversed[p] else product.conj() for p, product in products), complex)
 
 
 def image_phase(lines: np.ndarray, places: np.ndarray, is_reversed: np.ndarray, n_lines: int) -> tuple[float, float]:

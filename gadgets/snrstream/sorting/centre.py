@@ -1,6 +1,5 @@
 """One axis of k-space: its size, and the line that holds k = 0, by the header, by idx.user and by the data."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +28,8 @@ class Axis:
         The first line that is expected, the one that holds k = 0, and the last.
     is_known : bool
         Whether the header tells the three.
+    is_certain : bool
+        Whether the data has a say in it.
     warnings : tuple of str
         Where this is not what the header tells.
     """
@@ -39,6 +40,7 @@ class Axis:
     centre: int
     last: int
     is_known: bool
+    is_certain: bool = False
     warnings: tuple[str, ...] = ()
 
     def as_slice(self, number: int) -> "Axis":
@@ -56,7 +58,7 @@ class Axis:
             )
         elif number != 0:
             told = (f"all lines have {self.name} {number}; expected 0 of a slice: taken for that",)
-        return Axis(self.name, 1, number, number, number, self.is_known, told)
+        return Axis(self.name, 1, number, number, number, self.is_known, warnings=told)
 
     def placed(self, numbers: np.ndarray, n_image: int, user: int, echo: Echo | None) -> "Axis":
         """The same, as the lines of an image have it.
@@ -79,7 +81,8 @@ class Axis:
         """
         every, counts = np.unique(numbers, return_counts=True)
         low, high = int(every[0]), int(every[-1])
-        centre, told = self._centre(every, user if low <= user <= high else 0, echo)
+        is_short = n_image > 0 and 2 * (high - low + 1) <= self.size  # an image that may end before k = 0
+        centre, told = self._centre(every, user if low <= user <= high else 0, echo, is_short)
         warnings: tuple[str, ...] = (told,) if told else ()
         size, before, after = self.size, centre - low, high - centre
         if max(2 * before, 2 * after + 1) > size:
@@ -93,9 +96,10 @@ class Axis:
         if not self.is_known:
             expected = numbers[:n_image] if n_image else numbers
             first, last = int(expected.min()), int(expected.max())
-        return dataclasses.replace(self, size=size, first=first, centre=centre, last=last, warnings=warnings)
+        certain = echo is not None and not is_short
+        return Axis(self.name, size, first, centre, last, self.is_known, certain, warnings)
 
-    def _centre(self, every: np.ndarray, user: int, echo: Echo | None) -> tuple[int, str]:
+    def _centre(self, every: np.ndarray, user: int, echo: Echo | None, is_short: bool) -> tuple[int, str]:
         """The line with k = 0, and a warning where the header has another, or the data has."""
         low, high = int(every[0]), int(every[-1])
         room = range(high - self.size + 1 + self.size // 2, low + self.size // 2 + 1)  # centres that leave lines room
@@ -110,7 +114,6 @@ class Axis:
         if is_near and self.centre in room:
             return self.centre, ""
         strongest = f"the strongest line is {echo.line}"
-        is_short = 2 * (high - low + 1) <= self.size  # and may end before k = 0
         if self.is_known and self.centre in room and (is_short or echo.line not in room):
             why = "fewer than half of the lines came" if is_short else "it leaves the lines no room"
             return self.centre, self._kept(strongest, of_header, why)

@@ -21,7 +21,7 @@ MOST_LATE = 8.0  # dwell times; beyond, the navigators hold no echo
 MOST_PASSES = 4
 MOST_READOUTS = 64
 MOST_MATRICES = 8
-MOST_SAMPLES = 4096  # the operators are dense
+MOST_SAMPLES = 2048  # and pixels: the operators are dense
 
 
 class EpiReadouts:
@@ -35,11 +35,18 @@ class EpiReadouts:
         What it tells of k-space.
     tell : callable
         Takes what people should know, as often as it is so.
+
+    Raises
+    ------
+    ScanError
+        Where the field of view has more pixels than any.
     """
 
     def __init__(self, header: xsd.ismrmrdHeader, encoding: Encoding, tell: Callable[[str], None]) -> None:
         self._header, self._n_encoded, self._tell = header, encoding.encoded_matrix[0], tell
         self.n_pixels = pixels_without_oversampling(encoding)
+        if self.n_pixels > MOST_SAMPLES:
+            raise ScanError(f"EPI readouts have {self.n_pixels} pixels; expected at most {MOST_SAMPLES}")
         self._readouts: dict[tuple[object, ...], Readout] = {}
         self._matrices: dict[tuple[Readout, bool, OddEven], np.ndarray] = {}
 
@@ -108,10 +115,11 @@ class EpiReadouts:
         readouts, directions = [self._of(head, True) for head in heads], [bool(head.flags & REVERSED) for head in heads]
         phase = None
         for _ in range(MOST_PASSES):
-            pixels = [
-                readout.operator(direction, late) @ _samples(line).T
-                for readout, direction, line in zip(readouts, directions, train, strict=True)
-            ]
+            with np.errstate(over="ignore", invalid="ignore"):
+                pixels = [
+                    readout.operator(direction, late) @ _samples(line).T
+                    for readout, direction, line in zip(readouts, directions, train, strict=True)
+                ]
             found = navigator_phase(pixels, directions)
             if found is None:
                 return None

@@ -44,6 +44,7 @@ class LineStore:
         self.n_channels = 0
         self._dwell_us = 0.0
         self._order: dict[tuple[int, int, int], int] = {}  # (e2, e1, average) to the place of its latest readout
+        self._lines: np.ndarray | None = None  # these, in order, once asked for
         self._n_readouts = 0
         self._pending: list[np.ndarray] = []
         self._blocks: list[Tensor] = []
@@ -94,7 +95,9 @@ class LineStore:
     @property
     def lines(self) -> np.ndarray:
         """Pairs (e2, e1) as int64 `(line, 2)`, each once, in rising order."""
-        return np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
+        if self._lines is None:
+            self._lines = np.array(sorted({key[:2] for key in self._order}), np.int64).reshape(-1, 2)
+        return self._lines
 
     def add(self, line: tuple[int, int], acquisition: ismrmrd.Acquisition) -> None:
         """Keep the readout of a line.
@@ -145,6 +148,7 @@ class LineStore:
         if self.n_bytes + 8 * n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
         self._order[(*line, head.idx.average)] = self._n_readouts
+        self._lines = None
         self._n_readouts += 1
         self._pending.append(data)
         if len(self._pending) == AT_ONCE:
@@ -255,6 +259,7 @@ class LineStore:
         """
         if by != (0, 0):
             self._order = {(z + by[0], y + by[1], average): n for (z, y, average), n in self._order.items()}
+            self._lines = None
 
     def _begin(self, head: ismrmrd.AcquisitionHeader, n_channels: int, n_samples: int, centre: int) -> None:
         self._told = self.readout = n_samples, centre

@@ -77,7 +77,7 @@ class Placer:
         image, calibration : LineStore
             Its lines, as the acquisitions count them.
         heads : sequence of AcquisitionHeader
-            Of all of them.
+            Of the image's lines, or of its calibration's where it has none.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Placer:
             (e2.last, e1.last),
             e2.warnings + e1.warnings,
         )
-        if any(echo is not None for echo in echoes):
+        if e2.is_certain or e1.is_certain:
             self.kept = placement
         return placement
 

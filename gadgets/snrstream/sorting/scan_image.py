@@ -248,7 +248,7 @@ class ScanImage:
     def _place(self) -> Placement:
         """From numbers to indices, once all lines are there."""
         if self._placement is None:
-            heads = [*self._heads.values(), *self._calibration_heads]
+            heads = list(self._heads.values()) or self._calibration_heads
             self._placement = placement = self._placer.place(self._image, self._calibration, heads)
             self.size, self.shift = placement.size, placement.shift
             by = self.shift

@@ -8,6 +8,7 @@ from ismrmrd import xsd
 from ..errors import ScanError
 from ..system.safe_xml import local_name, parse_xml
 from .header_geometry import complete_encoding, is_possible
+from .header_text import readable_text
 from .header_tree import Warnings, read_record
 
 
@@ -83,7 +84,7 @@ def parse_header(text: bytes | str) -> ScanHeader:
     Parameters
     ----------
     text : bytes or str
-        The XML, as bytes in UTF-8.
+        The XML, as bytes in UTF-8, or what else it may be (`readable_text`).
 
     Returns
     -------
@@ -96,12 +97,13 @@ def parse_header(text: bytes | str) -> ScanHeader:
     ScanError
         Where it is not XML, or not an ISMRMRD header.
     """
+    text, told = readable_text(text)
     root = parse_xml(text, "ISMRMRD header", ScanError)
     if local_name(root) != "ismrmrdHeader":
         raise ScanError(
             f"ISMRMRD header has root element {root.tag!r}; expected ismrmrdHeader of http://www.ismrm.org/ISMRMRD"
         )
-    warnings = Warnings()
+    warnings = Warnings(told)
     header = read_record(root, ScanHeader, warnings)
     for encoding in header.encoding:
         complete_encoding(encoding, warnings)

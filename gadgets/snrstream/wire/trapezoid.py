@@ -39,7 +39,7 @@ def readout_trapezoid(header: xsd.ismrmrdHeader, n_samples: int, dwell_us: float
     n_samples : int
         That a readout has.
     dwell_us : float
-        Of the acquisition, where the header has none.
+        Of the acquisition, where the header has none, or one by which the readout does not fit.
 
     Returns
     -------
@@ -50,7 +50,10 @@ def readout_trapezoid(header: xsd.ismrmrdHeader, n_samples: int, dwell_us: float
     """
     parameters = _parameters(header)
     up_us, flat_us, down_us = (parameters.get(name, 0.0) for name in ("rampUpTime", "flatTopTime", "rampDownTime"))
-    dwell_us = parameters.get("dwellTime", 0.0) or dwell_us
+    most_us = (up_us + flat_us + down_us) * (1 + 1e-6) / n_samples
+    told_us = parameters.get("dwellTime", 0.0)
+    if told_us > 0 and not 0 < dwell_us <= most_us < told_us:
+        dwell_us = told_us
     if up_us == flat_us == down_us == 0:
         known = header.encoding[0].trajectoryDescription is not None
         return None, "" if known else "the header describes no readout gradient"
@@ -60,7 +63,7 @@ def readout_trapezoid(header: xsd.ismrmrdHeader, n_samples: int, dwell_us: float
     trapezoid = Trapezoid(up_us, flat_us, down_us, dwell_us)
     if up_us == down_us == 0 or not trapezoid.samples_ramps(n_samples):
         return None, ""
-    if n_samples * dwell_us > trapezoid.total_us * (1 + 1e-6):
+    if dwell_us > most_us:
         read_us = n_samples * dwell_us
         return None, f"{n_samples} samples take {read_us:g} us, the header's readout gradient {trapezoid.total_us:g} us"
     return trapezoid, ""

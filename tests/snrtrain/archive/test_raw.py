@@ -11,8 +11,10 @@ from snrstream.gadgets import accumulate, coil_combine, grappa, noise_adjust, ta
 from snrstream.items import Bucket, ReconImage
 from snrstream.recon.combine import Grid
 from snrstream.recon.lattice import Lattice
+from snrstream.recon.plan import MAPS
 from snrtrain.archive import raw
 from snrtrain.archive.archive import Archive
+from snrtrain.archive.gmaps import ALONG_E1, possible_gmaps
 from snrtrain.metrics import tissue_level
 from snrtrain.simulation.phantom import shepp_logan, simulate_scan
 from snrtrain.simulation.scan_file import write as write_simulated
@@ -38,17 +40,45 @@ def test_an_entry_is_the_scanners_image_over_its_g_map(raw_scan, read_scan):
     assert entry.axis == "none" and entry.own_noise and entry.noise is None and entry.resolution == (1, 1)
     assert np.allclose(entry.clean[0] * entry.gmaps[0], recon.image[0], atol=1e-4)
     assert np.array_equal(entry.gmaps[0], recon.gmap[0]) and entry.accelerations[0] == (3, 1)
-    assert {(2, 1), (4, 1), (6, 1)} < set(entry.accelerations) and entry.accelerations.count((3, 1)) == 1
+    assert entry.accelerations == ((3, 1), (2, 1), (4, 1), (5, 1))  # beyond, too little of the object is left
 
 
-def test_g_maps_of_an_unaccelerated_scan_are_those_that_acceleration_would_give(raw_scan):
+def test_g_maps_of_an_unaccelerated_scan_are_near_those_that_acceleration_gives(raw_scan):
     (full,) = entries_of(raw_scan("brain_16ch_r1"))
     (fast,) = entries_of(raw_scan("brain_16ch_r3"))
     assert full.accelerations[:3] == ((1, 1), (2, 1), (3, 1)) and np.allclose(full.gmaps[0], 1, atol=1e-5)
     inside = np.abs(full.clean[0]) > 0.5 * full.snr
     ratio = full.gmaps[2][inside] / fast.gmaps[0][inside]
-    # 32 calibration lines here, 24 there.
-    assert float(np.median(ratio)) == pytest.approx(1, abs=0.02) and float(ratio.std()) < 0.06
+    # The coils' geometry here, a kernel of 24 calibration lines there: it is smoother.
+    print(np.median(ratio), ratio.std())
+    assert float(np.median(ratio)) == pytest.approx(1, abs=0.03) and float(ratio.std()) < 0.06
+
+
+@pytest.mark.parametrize("name", ["brain_16ch_r1", "brain_16ch_r3"])
+def test_g_to_train_with_rises_with_every_r_of_the_brains_calibration_lines(raw_scan, name):
+    require_rising_g(raw_scan(name))
+
+
+@pytest.mark.needs_data
+@pytest.mark.parametrize("name", ["phantom_16ch_r1", "phantom_32ch_r1", "phantom_14ch_r3_noise"])
+def test_g_to_train_with_rises_with_every_r_of_a_phantoms_calibration_lines(test_data, name):
+    require_rising_g(test_data / f"{name}.h5")
+
+
+def require_rising_g(path):
+    """R = 2 to 8, or 7 with 24 lines, in the middle of the object."""
+    (bucket,) = raw.buckets(path)
+    acs, start = raw.calibration(bucket)
+    maps = possible_gmaps(acs, start, bucket.grid.size, ALONG_E1, MAPS.step)
+    (image,) = (item for item in combine().run([bucket], scans.NO_HEADER) if isinstance(item, ReconImage))
+    inside = np.abs(image.image) > 0.5 * tissue_level(torch.from_numpy(np.abs(image.image)))
+    medians = [float(gmap[torch.from_numpy(inside)].median()) for gmap in maps.values()]
+    print(path.stem, [f"{median:.2f}" for median in medians])
+    assert len(medians) >= 6 and medians == sorted(medians) and medians[0] >= 1
+
+
+def combine():
+    return Chain((("coil_combine", coil_combine.Parameters()),))
 
 
 def test_repetitions_are_frames_in_time_with_noise_of_their_own(tmp_path):

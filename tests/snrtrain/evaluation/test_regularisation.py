@@ -1,6 +1,7 @@
 """Lines are dropped from fully sampled scans: the default keeps aliasing low, and the tool shows it."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -91,3 +92,9 @@ def test_errors_do_not_depend_on_the_scale() -> None:
     assert regularisation.scaled_nrmse(3j * truth, truth, inside) < 1e-6
     worse = truth + 0.1 * np.where(np.indices(truth.shape).sum(0) % 2, 1, -1)
     assert 0.05 < regularisation.scaled_nrmse(worse, truth, inside) < 0.3
+
+
+def test_an_image_that_the_model_is_not_for_stays_as_it_is(brain: FullScan) -> None:
+    image = image_of(brain.bucket, brain.header)
+    image = dataclasses.replace(image, gmap=100 * image.gmap)
+    assert np.array_equal(regularisation.denoised(image, brain), image.image)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from snrstream.recon.fft import to_kspace
-from snrtrain.archive.gmaps import possible_gmaps
+from snrtrain.archive.gmaps import ALONG_E1, possible_gmaps
 from snrtrain.simulation import scanner
-from snrtrain.simulation.coils import stack_sensitivities
+from snrtrain.simulation.coils import loop_sensitivities, stack_sensitivities
 from snrtrain.simulation.phantom import object_phase, shepp_logan
 from tests.snrtrain.small_archive import fully_sampled
 
@@ -114,6 +114,18 @@ def test_a_volume_has_g_maps_of_both_directions(disc):
     medians = [float(gmap[8][blob.abs() > 0.5].median()) for gmap in maps.values()]
     assert medians[0] == pytest.approx(1, abs=1e-5)
     assert 0.95 < medians[1] < medians[2] < medians[3]
+
+
+@pytest.mark.parametrize("n_channels", [8, 12, 24])
+def test_g_to_train_with_rises_with_every_r(disc, n_channels):
+    """The chain's own falls from R = 5 or 6 on, where the calibration lines do not tell the aliases apart."""
+    coils = loop_sensitivities(n_channels, (SIZE, SIZE), np.random.default_rng(n_channels)) * torch.from_numpy(disc)
+    maps = scanner.coil_gmaps(coils[:, None], ALONG_E1, np.random.default_rng(4), 30.0)
+    inside = torch.from_numpy(disc) > 0
+    medians = [float(gmap[0][inside].median()) for gmap in maps.values()]
+    print(n_channels, [f"{median:.2f}" for median in medians])
+    assert list(maps) == list(ALONG_E1) and medians == sorted(medians) and medians[0] > 1
+    assert float(maps[4, 1][0][~inside].median()) < 1  # in air as at the scanner
 
 
 def test_accelerations_that_lines_or_channels_do_not_allow_are_left_out(disc):

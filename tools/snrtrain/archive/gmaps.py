@@ -1,16 +1,25 @@
-"""g-maps of accelerations with which a scan was not made: those that its calibration lines and channels allow."""
+"""g-maps to train with, of accelerations with which a scan was not made.
+
+In the object they are those of the coils' geometry, for noise that is to be removed must rise with R. A kernel's own
+falls again where its calibration lines do not tell the aliases apart: what it lets through is aliasing, not noise.
+In air they are what the scanner shows there: below 1, for nothing is to be told apart.
+"""
 
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from snrstream.recon.gmaps import unscanned_gmaps
+from snrstream.recon.coil_maps import calibration_images
+from snrstream.recon.fft import to_image
+from snrstream.recon.gmaps import sense_gmap
 from snrstream.recon.grappa import kernel_reach
 from snrstream.recon.lattice import Lattice
-from snrstream.recon.plan import KERNEL
+from snrstream.recon.plan import KERNEL, MapOptions, fit_kernel, maps_of_calibration, unmixed
+from snrtrain.metrics import object_mask
 
-LARGEST_G = 8.0  # a 99th percentile beyond this is a failed calibration, not a scan to learn from
+LARGEST_G = 8.0  # a 99th percentile beyond this leaves no image to learn from
 ALONG_E1 = tuple((r, 1) for r in range(2, 9))  # accelerations (R1, R2) of slices
 IN_BOTH = ((1, 2), (2, 2), (3, 2), (4, 2), (2, 3), (3, 3))  # of volumes, beside those along e1
 
@@ -18,10 +27,22 @@ IN_BOTH = ((1, 2), (2, 2), (3, 2), (4, 2), (2, 3), (3, 3))  # of volumes, beside
 def possible_gmaps(
     acs: Tensor, start: tuple[int, int], size: tuple[int, int], accelerations: Sequence[tuple[int, int]], step: int
 ) -> dict[tuple[int, int], Tensor]:
-    """`unscanned_gmaps` of those accelerations (R1, R2) for which there are calibration lines and channels enough."""
-    possible = [r for r in accelerations if math.prod(r) <= len(acs) and _fits(Lattice(r), acs)]
-    maps = unscanned_gmaps(acs, start, size, [Lattice(r) for r in possible], step)
-    return dict(zip(possible, maps, strict=True))
+    """g-maps of those accelerations (R1, R2) for which there are calibration lines and channels enough.
+
+    acs: prewhitened calibration lines `(channel, e2, e1, ro)` complex64, the first of which has the index `start` in
+    k-space of `size` lines (e2, e1). step: grid of the coil maps. Each is `(e2, e1, ro)` float32.
+    """
+    csm = maps_of_calibration(acs, start, size, MapOptions(step=step))
+    images = calibration_images(to_image(acs, dims=(-1,)), start, size)
+    inside = object_mask((csm.conj() * images).sum(dim=0).abs())
+    found = {}
+    for acceleration in accelerations:
+        lattice = Lattice(acceleration)
+        if math.prod(acceleration) > len(acs) or not _fits(lattice, acs):
+            continue
+        kernel = fit_kernel(acs, start, size, lattice) if acceleration != (1, 1) else None
+        found[acceleration] = torch.where(inside, sense_gmap(csm, lattice), unmixed(csm, kernel)[1])
+    return found
 
 
 def _fits(lattice: Lattice, acs: Tensor) -> bool:

@@ -23,7 +23,6 @@ from numpy.random import Generator
 
 from snrstream.gadgets import denoise
 from snrstream.gadgets.gadget import run as run_gadget
-from snrstream.image_kind import ImageKind
 from snrstream.items import Bucket, ReconImage
 from snrstream.recon.grappa import TIKHONOV, calibrate
 from snrtrain.simulation.phantom import white_noise
@@ -135,9 +134,11 @@ def scaled_nrmse(image: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> fl
 
 
 def denoised(image: ReconImage, scan: FullScan) -> np.ndarray:
-    """By the pipeline's model, the network alone; the image itself where the gadget refuses it."""
-    made = [item for item in run_gadget(denoise, [image], scan.header, denoise.Parameters(model=MODEL, alpha=0.0))]
-    return next(item.image for item in made if isinstance(item, ReconImage) and item.kind is ImageKind.DENOISED)
+    """By the pipeline's model, the network alone; the image itself where g is far beyond what it was trained on."""
+    _, made = run_gadget(denoise, [image], scan.header, denoise.Parameters(model=MODEL, alpha=0.0))
+    if not isinstance(made, ReconImage):
+        raise TypeError(f"denoise made a {type(made).__name__} of an image; expected a ReconImage")
+    return made.image
 
 
 def noise_share(bucket: Bucket) -> float:

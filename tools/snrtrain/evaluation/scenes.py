@@ -9,7 +9,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from snrstream.errors import ConfigurationError
+from snrstream.errors import ConfigurationError, ScanError
 from snrtrain.archive import volumes
 from snrtrain.archive.archive import Archive, file_in
 from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
@@ -95,8 +95,10 @@ def gmap_of(stack: volumes.Stack, acceleration: int, rng: Generator) -> Tensor:
     if acceleration == 1:
         return torch.ones(plane.shape)
     try:
+        if acceleration > N_CHANNELS:
+            raise ScanError("fewer channels than aliases")
         return scanner.gmaps(scanner.complex_object(plane, rng), (acceleration,), rng, MAP_SNR, N_CHANNELS)[0]
-    except KeyError:
+    except ScanError:
         raise ConfigurationError(
             f"--acceleration is {acceleration}, too much for {N_CHANNELS} channels "
             f"and {plane.shape[0]} lines; expected less"

@@ -14,6 +14,8 @@ from numpy.random import Generator
 from torch import Tensor
 
 from snrstream.recon.fft import centred_slice, to_image, to_kspace
+from snrstream.recon.gmaps import unscanned_gmaps
+from snrstream.recon.lattice import Lattice
 from snrstream.recon.plan import MAPS, MapOptions
 from snrstream.recon.unmixing import power
 from snrtrain.archive.gmaps import possible_gmaps
@@ -138,29 +140,37 @@ def acs_image(coils: Tensor, n_lines: int) -> Tensor:
 
 
 def gmaps(image: Tensor, accelerations: tuple[int, ...], rng: Generator, snr: float, n_channels: int) -> list[Tensor]:
-    """g-maps `(e1, ro)` float32 of one object and coil set at each acceleration, from noisy ACS lines."""
+    """g-maps `(e1, ro)` float32 that the scanner's chain has of one object and coil set, from noisy ACS lines.
+
+    Raises ScanError where these are too few.
+    """
     coils = loop_sensitivities(n_channels, tuple(image.shape), rng) * image
-    maps = coil_gmaps(coils[:, None], [(r, 1) for r in accelerations], rng, snr)
-    return [maps[r, 1][0] for r in accelerations]
+    acs, start = _calibration(coils[:, None], rng, snr)
+    lattices = [Lattice((r, 1)) for r in accelerations]
+    return [gmap[0] for gmap in unscanned_gmaps(acs, start, (1, image.shape[0]), lattices, step=1)]
 
 
 def coil_gmaps(
     coils: Tensor, accelerations: Sequence[tuple[int, int]], rng: Generator, snr: float
 ) -> dict[tuple[int, int], Tensor]:
-    """g-maps `(e2, e1, ro)` float32 of coil images `(channel, e2, e1, ro)` free of noise, by acceleration (R1, R2).
+    """`possible_gmaps` of coil images `(channel, e2, e1, ro)` free of noise, by acceleration (R1, R2).
 
-    From noisy ACS lines: 24 to 40 along e1, and in volumes as many partitions; without the accelerations for which
-    they or the channels are too few. snr: of bright tissue per part.
+    snr: of bright tissue per part.
     """
+    acs, start = _calibration(coils, rng, snr)
+    size = coils.shape[1], coils.shape[2]
+    return possible_gmaps(acs, start, size, accelerations, 1 if size[0] == 1 else MAPS.step)
+
+
+def _calibration(coils: Tensor, rng: Generator, snr: float) -> tuple[Tensor, tuple[int, int]]:
+    """Noisy calibration lines, 24 to 40 along e1, and in volumes as many partitions; and the index of the first."""
     noisy = coils * (snr / tissue_level(power(coils).sqrt()))
     noisy = noisy + white_noise(tuple(coils.shape), rng)
     n_lines = int(rng.integers(24, 41))
     size = coils.shape[1], coils.shape[2]
     partitions, lines = (centred_slice(min(n_lines, n), n) for n in size)
     dims = (-3, -2, -1) if size[0] > 1 else (-2, -1)
-    acs = to_kspace(noisy, dims=dims)[:, partitions, lines]
-    step = 1 if size[0] == 1 else MAPS.step
-    return possible_gmaps(acs, (partitions.start, lines.start), size, accelerations, step)
+    return to_kspace(noisy, dims=dims)[:, partitions, lines], (partitions.start, lines.start)
 
 
 def _maps(reference: Tensor, place: tuple[slice, slice], step: int) -> Tensor:
