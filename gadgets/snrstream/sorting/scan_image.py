@@ -107,7 +107,10 @@ class ScanImage:
         """Whether every line that the header lets expect is there."""
         if not self.has_most_lines:
             return False
-        lines, lattice, first = self._on_lattice()
+        try:
+            lines, lattice, first = self._on_lattice()
+        except ScanError:  # calibration lines, of which some are still to come
+            return False
         return len(self._missing(lines, lattice, first)) == 0
 
     def is_whole(self, n_averages: int) -> bool:
