@@ -109,13 +109,13 @@ def test_less_aliasing_of_a_simulated_object_than_cgrappa(name: str, r: int) -> 
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-@pytest.mark.parametrize("r", [2, 3])
-def test_closer_to_a_simulated_object_than_cgrappa(name: str, r: int) -> None:
-    """At R = 4 cgrappa, with twenty times the lambda, has less noise than we have."""
+@pytest.mark.parametrize(("r", "most"), [(2, 1.0), (3, 1.0), (4, 1.5)])
+def test_closer_to_a_simulated_object_than_cgrappa(name: str, r: int, most: float) -> None:
+    """At R = 4 cgrappa, with twenty times the lambda, has less noise on some, and more aliasing on all."""
     noisy = OBJECTS[name](1)
     ours, theirs = nrmse_beside_cgrappa(noisy, noisy, r)
     print(f"{name}, R = {r}: NRMSE {ours:.4f}, cgrappa {theirs:.4f}: {ours / theirs:.2f}")
-    assert ours <= theirs
+    assert ours <= most * theirs
 
 
 @pytest.fixture(scope="module")

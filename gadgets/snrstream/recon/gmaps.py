@@ -81,7 +81,7 @@ def sense_gmap(csm: Tensor, lattice: Lattice) -> Tensor:
     for columns in csm.to(torch.complex128).split(COLUMNS, dim=3):
         maps = torch.stack([columns.roll((-round(z), -round(y)), dims=(1, 2)) for z, y in aliases], dim=-1)
         maps = maps.permute(1, 2, 3, 0, 4)  # (e2, e1, ro, channel, alias), the pixel itself first
-        products = maps.mH @ maps + LEAST * torch.eye(len(aliases))
+        products = maps.mH @ maps + LEAST * torch.eye(len(aliases), device=csm.device)
         variance = torch.linalg.inv(products)[..., 0, 0].real * products[..., 0, 0].real
         parts.append(variance.clamp(min=1).sqrt().float())
     return torch.cat(parts, dim=2)

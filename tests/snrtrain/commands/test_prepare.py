@@ -31,7 +31,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("volumes")
     for number, name in enumerate(NAMES):
         data = np.repeat((100 * (number + 1) * shepp_logan(112)).numpy()[:, :, None], 6, axis=2)
-        nibabel.save(nibabel.Nifti1Image(data, np.diag([1.5, 1.5, 5.0, 1.0])), folder / f"{name}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(data, np.diag([1.5, 1.5, 20.0, 1.0])), folder / f"{name}.nii.gz")
     return folder
 
 
