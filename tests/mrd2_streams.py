@@ -30,7 +30,7 @@ def read(data: bytes) -> tuple[mrd.Header | None, list[mrd.StreamItem]]:
 
 
 def header_of(header: xsd.ismrmrdHeader) -> mrd.Header:
-    """Of a header with one encoding, measurement and system information, and parallel imaging."""
+    """Of a header with one encoding, measurement, study and system information, and parallel imaging."""
     (encoding,) = header.encoding
     system, measurement, parallel = (
         header.acquisitionSystemInformation,
@@ -38,7 +38,11 @@ def header_of(header: xsd.ismrmrdHeader) -> mrd.Header:
         encoding.parallelImaging,
     )
     factor, limits = parallel.accelerationFactor, encoding.encodingLimits
+    study = header.studyInformation
     return mrd.Header(
+        study_information=mrd.StudyInformationType(
+            study_time=mrd.Time.parse(str(study.studyTime)) if study and study.studyTime else None
+        ),
         measurement_information=mrd.MeasurementInformationType(
             measurement_id=measurement.measurementID,
             patient_position=mrd.PatientPosition.H_FS,

@@ -174,14 +174,21 @@ def test_output_folders(fails, brain, tmp_path) -> None:
 
 def test_a_full_disk(brain, tmp_path) -> None:
     """A limit on the size of files stands for the full disk: one line, status 1, and nothing half-written."""
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # noqa: E731
     command = [sys.executable, "-m", "snrstream", "recon", str(brain), "--pipeline", "grappa_snr"]
-    failed = subprocess.run(
-        [*command, "--output", str(tmp_path / "o")], env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit
-    )
-    assert failed.returncode == 1 and "Traceback" not in failed.stderr
-    assert failed.stderr.splitlines()[-1].startswith("snrstream: cannot write outputs")
-    assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
+
+    def fails(most: int, text: str) -> Path:
+        out = tmp_path / str(most)
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # noqa: E731
+        failed = subprocess.run(
+            [*command, "--output", str(out)], env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit
+        )
+        assert failed.returncode == 1 and "Traceback" not in failed.stderr
+        assert failed.stderr.splitlines()[-1].startswith(f"snrstream: {text}")
+        return out
+
+    assert not fails(10_000, "cannot write outputs").exists()
+    out = fails(200_000, "no images.h5 in ")
+    assert sorted(path.name for path in out.iterdir()) == ["dicom", "preview.png"]
 
 
 def test_a_log_that_cannot_be_written_costs_no_image(brain, tmp_path) -> None:

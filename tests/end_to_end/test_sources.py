@@ -5,19 +5,24 @@ import sys
 import threading
 from pathlib import Path
 
+import h5py
 import ismrmrd
 import mrd
 import numpy as np
+import pydicom
 import pytest
 
+import snrstream
 from snrstream.cli.main import main
 from snrstream.errors import ConfigurationError, ProtocolError, ScanError
+from snrstream.hosts.conversation import Options
 from snrstream.hosts.scan_source import open_scan
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import ConfigFile, Fault, Text
 from tests import mrd2_streams
 from tests.piped_scan import CLOSE, END_MARK, PipedScan
 
+from .test_faults import inside
 from .test_stream import assert_identical, read_images
 
 
@@ -27,15 +32,30 @@ def brain(raw_scan) -> PipedScan:
 
 
 @pytest.fixture(scope="module")
-def of_hdf5(raw_scan, tmp_path_factory) -> dict[str, list[ismrmrd.Image]]:
-    """The images of the HDF5 file."""
+def folder_of_hdf5(raw_scan, tmp_path_factory) -> Path:
+    """The outputs of the HDF5 file."""
     out = tmp_path_factory.mktemp("hdf5")
     assert main(["recon", str(raw_scan("brain_16ch_r3")), "--pipeline", "grappa_snr", "--output", str(out)]) == 0
-    return read_images(out)
+    return out
 
 
-def recon(path: Path, out: Path) -> int:
-    return main(["recon", str(path), "--pipeline", "grappa_snr", "--output", str(out)])
+@pytest.fixture(scope="module")
+def of_hdf5(folder_of_hdf5) -> dict[str, list[ismrmrd.Image]]:
+    """Its images."""
+    return read_images(folder_of_hdf5)
+
+
+def dicom(folder: Path) -> dict[str, dict]:
+    """All that the files say, but when they were made."""
+    found = {path.name: pydicom.dcmread(path) for path in (folder / "dicom").iterdir()}
+    for dataset in found.values():
+        for keyword in ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime"):
+            delattr(dataset, keyword)
+    return {name: dataset.to_json_dict() for name, dataset in found.items()}
+
+
+def recon(path: Path, out: Path, *more: str) -> int:
+    return main(["recon", str(path), "--pipeline", "grappa_snr", "--output", str(out), *more])
 
 
 def waveform() -> ismrmrd.Waveform:
@@ -65,13 +85,16 @@ def streams(brain) -> dict[str, bytes]:
     ["messages", "kept", "without CLOSE", "with waveforms", "version 2", "version 2 without its end mark",
      "version 2 with waveforms"],
 )  # fmt: skip
-def test_every_stream_gives_the_files_of_the_hdf5_file(of_hdf5, streams, kind: str, tmp_path, capfd) -> None:
+def test_every_stream_gives_the_files_of_the_hdf5_file(
+    folder_of_hdf5, of_hdf5, streams, kind: str, tmp_path, capfd
+) -> None:
     path = tmp_path / "scan.h5"  # a name that says nothing
     path.write_bytes(streams[kind])
     assert recon(path, tmp_path / "out") == 0
     assert_identical(read_images(tmp_path / "out"), of_hdf5)
     assert {place.name for place in (tmp_path / "out").iterdir()} == {"images.h5", "dicom", "preview.png"}
-    assert len(list((tmp_path / "out/dicom").iterdir())) == 3
+    assert dicom(tmp_path / "out") == dicom(folder_of_hdf5) and len(list((tmp_path / "out/dicom").iterdir())) == 3
+    assert (tmp_path / "out/preview.png").read_bytes() == (folder_of_hdf5 / "preview.png").read_bytes()
     without_end = "without" in kind
     assert ("scan.h5 ended without" in capfd.readouterr().err) == without_end
 
@@ -132,7 +155,10 @@ def test_send_of_a_stream_that_breaks_off_ends(server, brain, tmp_path, capfd) -
     path.write_bytes(brain.version_1(0)[: -len(CLOSE)] + encode(Fault("no coil")))
     address = ["--host", host, "--port", str(port)]
     assert main(["send", str(path), "--pipeline", "grappa_snr", *address, "--output", str(tmp_path / "out")]) == 1
-    assert capfd.readouterr().err.splitlines()[-1] == "snrstream: kept.mrd tells of a failure: no coil"
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        "snrstream: kept.mrd tells of a failure: no coil: the images are of what came before"
+    )
+    assert len(read_images(tmp_path / "out")) == 3
 
 
 def test_a_scan_may_be_read_again(streams, raw_scan, tmp_path) -> None:
@@ -153,8 +179,80 @@ def test_hdf5_behind_a_block_of_the_users_and_in_another_group(raw_scan, tmp_pat
     path.write_bytes(b"hello".ljust(512) + raw_scan("brain_16ch_r3").read_bytes())
     with open_scan(path) as scan:
         assert scan.n_acquisitions == 60
-    with pytest.raises(ScanError, match=r"scan\.mrd is no ISMRMRD file: .*\(group 'other'\)"):
+    with pytest.raises(ScanError, match=r"scan\.mrd has no scan in group 'other'; expected one of its .*: dataset$"):
         open_scan(path, "other")
+
+
+def renamed(source: Path, path: Path, *groups: str) -> Path:
+    """A copy of an HDF5 file whose scan lies in each of these groups."""
+    with h5py.File(source, "r") as theirs, h5py.File(path, "w") as ours:
+        for group in groups:
+            theirs.copy("dataset", ours, group)
+    return path
+
+
+@pytest.mark.parametrize("group", ["dataset_2", "patient/second scan"])
+def test_the_only_group_is_taken_by_itself(of_hdf5, raw_scan, group: str, tmp_path) -> None:
+    path = renamed(raw_scan("brain_16ch_r3"), tmp_path / "scan.h5", group)
+    assert recon(path, tmp_path / "out") == 0
+    assert_identical(read_images(tmp_path / "out"), of_hdf5)
+    (image,) = snrstream.reconstruct(path, "grappa_snr", group=group)
+    np.testing.assert_array_equal(image.image, of_hdf5["image_1"][0].data[0])
+
+
+def test_of_several_groups_one_is_named_or_is_called_dataset(of_hdf5, raw_scan, tmp_path, capfd) -> None:
+    several = renamed(raw_scan("brain_16ch_r3"), tmp_path / "several.h5", "dataset_1", "dataset_2")
+    with h5py.File(several, "r+") as file:
+        file["images/xml"] = b"no scan"
+        del file["dataset_1/data"]
+        renamed(raw_scan("brain_16ch_r1"), tmp_path / "other.h5", "scan")
+        with h5py.File(tmp_path / "other.h5") as other:
+            other.copy("scan", file["dataset_1"].parent, "dataset_3")
+    assert recon(several, tmp_path / "out") == 1
+    told = "several.h5 holds 2 scans, none in group 'dataset'; expected one of its groups: dataset_2, dataset_3"
+    assert capfd.readouterr().err.splitlines()[-1].endswith(told)
+    assert (
+        main(
+            [
+                "recon",
+                str(several),
+                "--group",
+                "dataset_2",
+                "--pipeline",
+                "grappa_snr",
+                "--output",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
+    assert_identical(read_images(tmp_path / "out"), of_hdf5)
+    usual = renamed(raw_scan("brain_16ch_r3"), tmp_path / "usual.h5", "dataset", "dataset_2")
+    with open_scan(usual) as scan:
+        assert scan.n_acquisitions == 60
+
+
+def test_send_takes_a_group(of_hdf5, raw_scan, tmp_path) -> None:
+    path = renamed(raw_scan("brain_16ch_r3"), tmp_path / "scan.h5", "a", "b")
+    with inside(Options()) as (_, port):
+        to = ["--port", str(port), "--pipeline", "grappa_snr", "--output", str(tmp_path / "out")]
+        assert main(["send", str(path), "--group", "b", *to]) == 0
+    assert_identical(read_images(tmp_path / "out"), of_hdf5)
+
+
+def test_groups_that_cannot_be(raw_scan, streams, tmp_path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(streams["messages"])
+    with pytest.raises(ScanError, match="a is no HDF5 file and has no group 'dataset'; expected none to be named"):
+        open_scan(path, "dataset")
+    with pytest.raises(ScanError, match="group is of <class 'int'>; expected a text"):
+        open_scan(path, 5)
+    with open_scan(path) as scan, pytest.raises(ScanError, match="group is 'a' for a scan that is open"):
+        snrstream.reconstruct(scan, group="a")
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file["numbers"] = [1, 2]
+    with pytest.raises(ScanError, match=r"empty\.h5 is no ISMRMRD file; expected a group with a header, xml, and acq"):
+        open_scan(tmp_path / "empty.h5")
 
 
 def test_what_is_no_raw_data(brain, tmp_path) -> None:

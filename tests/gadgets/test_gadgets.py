@@ -286,6 +286,15 @@ def test_an_image_of_zeros_has_a_window(recon, output: str) -> None:
     assert display_window(images[1])[1] > 0
 
 
+@pytest.mark.parametrize("output", ["complex", "magnitude"])
+@pytest.mark.parametrize("scale", [1.0, 0.63095917])
+def test_the_window_of_an_image_begins_at_zero(recon, output, scale) -> None:
+    center, width = display_window(
+        finished(dataclasses.replace(recon, image=recon.image * np.float32(scale)), output=output)[1]
+    )
+    assert abs(center - width / 2) < 1e-7 * width
+
+
 def test_the_window_of_a_large_image_is_found_from_all_of_it(recon) -> None:
     """128 x 128 x 96 pixels, bright in the middle of each row: a sample of every 384th pixel would be of one column."""
     image = np.zeros((96, 128, 128), np.complex64)

@@ -146,7 +146,7 @@ def test_a_missing_dependency(scan, caplog) -> None:
     assert all(a is b for a, b in zip(later, lines, strict=True))
     with pytest.raises(ScanError, match="that the scan names is not stored here.*missing_dependency=warn"):
         adjusted(naming(header, "164128_1_1_3"), lines, missing_dependency="error")
-    with pytest.raises(ScanError, match="holds no noise measurement before its image data and names none"):
+    with pytest.raises(ScanError, match="holds no noise measurement and names none"):
         adjusted(naming(header, "164128_1_1_3", kind="SenMap"), lines)
 
 

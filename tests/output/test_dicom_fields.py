@@ -199,6 +199,13 @@ def test_coils_bear_the_name_of_their_elements(labels, expected, header) -> None
     assert dataset.get("ReceiveCoilName") == expected
 
 
+def test_epi_is_told_and_its_bandwidth_is_not(header) -> None:
+    """Its readouts sample the ramps, so that samples are not evenly apart in k-space."""
+    header.encoding[0].trajectory = xsd.trajectoryType.EPI
+    (dataset,) = to_dicom(make_image(ONES, {"SNRSTREAM_dwell_us": "5"}), header)
+    assert dataset.ScanningSequence == "EP" and "PixelBandwidth" not in dataset
+
+
 @pytest.mark.parametrize("dwell", [{}, {"SNRSTREAM_dwell_us": "0"}, {"SNRSTREAM_dwell_us": "five"}])
 def test_what_nobody_knows_is_left_out(dwell) -> None:
     (dataset,) = to_dicom(make_image(ONES, dwell), None)

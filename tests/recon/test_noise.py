@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from snrstream.errors import ScanError
-from snrstream.recon.noise import noise_covariance, prewhitening_matrix, whitening_bias
+from snrstream.recon.noise import dead_and_hot, noise_covariance, prewhitening_matrix, whitening_bias
 
 from .simulation import white_noise
 
@@ -40,6 +40,16 @@ def test_dwell_times_and_bandwidth_scale_the_matrix(scan, noise, bandwidth, fact
     assert torch.allclose(prewhitening_matrix(covariance, scan, noise, bandwidth), factor * plain, rtol=1e-6)
 
 
+def test_dead_channels_are_left_out_of_the_matrix() -> None:
+    noise, _ = correlated_noise(6, 500)
+    covariance = noise_covariance(torch.cat([noise[:2], 1e-5 * noise[:1], noise[2:], 0 * noise[:1]]))
+    assert dead_and_hot(covariance) == ([2, 7], [])
+    matrix = prewhitening_matrix(covariance, 1, 1, 1)
+    live = torch.tensor([0, 1, 3, 4, 5, 6])
+    assert torch.equal(matrix[live][:, live], prewhitening_matrix(noise_covariance(noise), 1, 1, 1))
+    assert torch.count_nonzero(matrix[[2, 7]]) == torch.count_nonzero(matrix[:, [2, 7]]) == 0
+
+
 def test_bias_of_an_estimated_covariance() -> None:
     """Fresh noise, whitened by a covariance of few samples, is too strong by the predicted factor."""
     n_channels, n_samples = 8, 80
@@ -55,13 +65,12 @@ def test_errors_name_what_is_wrong() -> None:
     noise, _ = correlated_noise(4, 100)
     with pytest.raises(ScanError, match="4 samples for 4 channels"):
         noise_covariance(noise[:, :4])
-    dead = noise.clone()
-    dead[2] = 0
-    with pytest.raises(ScanError, match=r"zero in channels \[2\]"):
-        noise_covariance(dead)
-    dead[2, 5] = float("nan")
+    with pytest.raises(ScanError, match="zero in all 4 channels"):
+        noise_covariance(0 * noise)
+    broken = noise.clone()
+    broken[2, 5] = float("nan")
     with pytest.raises(ScanError, match="NaN"):
-        noise_covariance(dead)
+        noise_covariance(broken)
     twin = torch.cat([noise, noise[:1]])
     with pytest.raises(ScanError, match="singular"):
         prewhitening_matrix(noise_covariance(twin), 1, 1, 1)

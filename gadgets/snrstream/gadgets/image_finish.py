@@ -217,6 +217,7 @@ def _meta(
     description = kind.description if part is ImagePart.MAGNITUDE else f"{kind.description} {part.word}"
     comment = f"snrstream {description}{alpha}, x{whole.ratio:g}" + (f" + {whole.offset:g}" if whole.offset else "")
     before = recon.meta.get("GADGETRON_ImageProcessingHistory", [])
+    width = float(f"{window[1] - window[0]:g}")  # rounded before the centre is, so that a window from 0 begins there
     meta = {
         **recon.meta,
         "DataRole": "Quantitative" if kind.quantitative else "Image",
@@ -233,8 +234,8 @@ def _meta(
         AXES: placement.axes,
         "ImageRowDir": [f"{x:.9g}" for x in recon.head.read_dir],
         "ImageColumnDir": [f"{x:.9g}" for x in recon.head.phase_dir],
-        "WindowCenter": f"{(window[0] + window[1]) / 2:.6g}",
-        "WindowWidth": f"{window[1] - window[0]:.6g}",
+        "WindowCenter": f"{window[0] + width / 2:.9g}",
+        "WindowWidth": f"{width:g}",
         "image_index": str(number),
     }
     if whole.offset:

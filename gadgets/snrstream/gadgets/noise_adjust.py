@@ -1,7 +1,8 @@
 """Gadget: prewhiten acquisitions to SNR units by the scan's own noise measurement, or by the one that it names."""
 
 import logging
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -20,7 +21,13 @@ from .gadget import Gadget, Scan
 log = logging.getLogger(__name__)
 
 MOST_NOISE_BYTES = 1 << 29
+MOST_HELD_BYTES = 4 << 30  # of lines that wait for a noise measurement
 MOST_DWELLS = 32
+WHITENED = 0, NAVIGATOR_FLAG  # of NOT_IMAGE_FLAGS
+NO_NOISE = (
+    "scan holds no noise measurement and names none; SNR units need one "
+    "(property missing_noise=unwhitened of noise_adjust goes on without)"
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class Parameters:
 
     missing_noise: Annotated[
         Literal["error", "unwhitened"],
-        "for a scan that neither holds a noise measurement nor names any: error ends it, unwhitened goes on without",
+        "for a scan that neither holds a noise measurement nor names any: error ends it, unwhitened goes on without; "
+        "one that comes behind the image data serves as well with error, and is too late with unwhitened",
     ] = "error"
     missing_dependency: Annotated[
         Literal["warn", "error"],
@@ -48,12 +56,13 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     """Whiten every acquisition; noise acquisitions are used up, other items pass.
 
     The scan's own noise measurement is kept by the scan's measurement id, also where nothing else follows. A scan
-    without takes the one of the id that its header names.
+    without takes the one of the id that its header names. Where it names none either, and the parameters want one, its
+    lines wait, up to 4 GiB, for a noise measurement that comes behind them.
 
-    Afterwards noise has SD 1 per real and imaginary part of each channel. Warnings that the images should carry are
-    told to the scan ahead of the data that they concern. Phase-correction lines are whitened too, for `epi`; navigators
-    and other lines that make no image pass as they are. Raises ScanError where there is no noise measurement and the
-    parameters want one, or it does not fit.
+    Afterwards noise has SD 1 per real and imaginary part of each channel; dead channels are zero. Warnings that the
+    images should carry are told to the scan ahead of the data that they concern. Phase-correction lines are whitened
+    too, for `epi`; navigators and other lines that make no image pass as they are. Raises ScanError where there is no
+    noise measurement and the parameters want one, or it does not fit.
     """
     return _Whitener(scan, parameters)
 
@@ -63,6 +72,8 @@ class _Whitener(Gadget):
         self._scan, self._parameters = scan, parameters
         self._noise: list[ismrmrd.Acquisition] = []
         self._n_bytes = 0
+        self._held: deque[ismrmrd.Acquisition] = deque()  # lines that came before any noise
+        self._held_bytes = 0
         self._ready = False  # whether the data has begun
         self._late = False  # whether noise came after that
         self._matrix: np.ndarray | None = None  # for the dwell time of the first line; None where the noise is unknown
@@ -76,16 +87,44 @@ class _Whitener(Gadget):
             if flags == NOISE_FLAG:
                 self._measure(item)
                 return ()
-            if flags in (0, NAVIGATOR_FLAG) and not self._parameters.measure_only:
+            if self._parameters.measure_only:
+                return ()
+            if not self._ready and self._waits(item, flags):
+                return ()
+            if self._held:
+                self._held.append(item)
+                return self._released()
+            if flags in WHITENED:
                 return (self._whitened(item),)
         return () if self._parameters.measure_only else (item,)
 
     def end(self) -> Iterable[Item]:
+        if self._held:
+            return self._released()
         if self._noise and not self._ready:
             keep_noise(measured_noise(self._noise, self._scan.header), self._scan.header)
         elif self._parameters.measure_only:
             raise ScanError("scan holds no noise measurement; measure_only of noise_adjust expects one")
         return ()
+
+    def _waits(self, item: ismrmrd.Acquisition, flags: int) -> bool:
+        """Whether the line, or a navigator among such lines, is held back until noise comes."""
+        if self._noise or self._parameters.missing_noise != "error" or noise_dependency(self._scan.header) is not None:
+            return False
+        if not self._held:
+            if flags not in WHITENED:
+                return False
+            log.warning("no noise measurement came before the image data: the lines wait for one")
+        self._held.append(item)
+        self._held_bytes += item.data.nbytes
+        if self._held_bytes > MOST_HELD_BYTES:
+            raise ScanError(f"{NO_NOISE}; more than {MOST_HELD_BYTES >> 30} GiB of lines have waited for one")
+        return True
+
+    def _released(self) -> Iterator[ismrmrd.Acquisition]:
+        while self._held:
+            item = self._held.popleft()
+            yield self._whitened(item) if head_of(item).flags & NOT_IMAGE_FLAGS in WHITENED else item
 
     def _measure(self, item: ismrmrd.Acquisition) -> None:
         if not self._ready:
@@ -103,6 +142,8 @@ class _Whitener(Gadget):
             self._ready = True
             for text in warnings:
                 self._warn(text, snr_units=self._matrix is not None)
+            if self._matrix is not None:
+                self._silent = set(np.flatnonzero(~self._matrix.any(axis=1)).tolist())  # dead: told already
             self._dwell_us = item.sample_time_us
         new = _silent_channels(item) - self._silent
         if new:
@@ -145,10 +186,7 @@ def _whitening(
         return found
     if named is None:
         if parameters.missing_noise == "error":
-            raise ScanError(
-                "scan holds no noise measurement before its image data and names none; SNR units need one "
-                "(property missing_noise=unwhitened of noise_adjust goes on without)"
-            )
+            raise ScanError(NO_NOISE)
         return None, ["NOT IN SNR UNITS: no noise measurement, data was not prewhitened"]
     try:
         return whitening_matrix(kept_noise(named, header, first.active_channels), first, header)

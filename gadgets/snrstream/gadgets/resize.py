@@ -30,11 +30,14 @@ def start(scan: Scan, _parameters: Parameters) -> Gadget:
     An image that fits passes unchanged. One that the pixels fit by more than 1 % badly carries a warning. Raises
     ScanError where reconSpace is larger than the image's field of view.
     """
-    encoding = cartesian_encoding(scan.header)
+    encodings = {0: cartesian_encoding(scan.header)}
     logged: set[str] = set()
 
     def resize(item: ReconImage) -> ReconImage:
-        done = _resized(item, encoding)
+        number = item.head.encoding_space_ref
+        if number not in encodings:
+            encodings[number] = cartesian_encoding(scan.header, number)
+        done = _resized(item, encodings[number])
         for text in done.warnings[len(item.warnings) :]:
             if text not in logged:
                 logged.add(text)

@@ -46,7 +46,7 @@ class Mrd2Reader:
         if header is None:
             raise ProtocolError(f"the MRD v2 stream of {name} has no header; expected one")
         self._header = header
-        self.header_xml = xsd.ToXML(header_of(header)).encode()
+        self.header_xml = xsd.ToXML(header_of(header), "UTF-8").encode()
 
     def items(self) -> Iterator[Any]:
         """The data, once. Raises ProtocolError for what is neither acquisition nor waveform."""

@@ -58,9 +58,11 @@ class NoiseMeasurement:
         variances = covariance.diagonal().real
         with np.errstate(over="ignore", invalid="ignore"):
             asymmetry = np.abs(covariance - covariance.conj().T).max()
-        if not (variances.min() > 0 and asymmetry <= MOST_ASYMMETRY * variances.max() < np.inf):
+        # A dead coil element has no noise.
+        if not (variances.min() >= 0 < variances.max() and asymmetry <= MOST_ASYMMETRY * variances.max() < np.inf):
             raise ScanError(
-                "noise covariance is not E[n n^H]; expected a finite Hermitian one with a positive diagonal"
+                "noise covariance is not E[n n^H]; expected a finite Hermitian one with a diagonal that is positive, "
+                "or zero for dead channels"
             )
         if not variances.max() <= LARGEST_VARIANCE:
             raise ScanError(f"noise has a variance of {variances.max():.3g}; expected at most {LARGEST_VARIANCE:g}")

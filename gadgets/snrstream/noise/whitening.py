@@ -8,7 +8,7 @@ import torch
 from ismrmrd import xsd
 
 from ..errors import ScanError
-from ..recon.noise import prewhitening_matrix, whitening_bias
+from ..recon.noise import dead_and_hot, prewhitening_matrix, whitening_bias
 from ..wire.measurement import coil_labels, measurement_id
 from ..wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
 from . import storage_server
@@ -92,10 +92,11 @@ def whitening_matrix(
     Returns
     -------
     matrix : np.ndarray
-        `(channel, channel)` complex64: `matrix @ data` has noise of SD 1 per real and imaginary part.
+        `(channel, channel)` complex64: `matrix @ data` has noise of SD 1 per real and imaginary part; zero in dead
+        channels, which are left out.
     warnings : list of str
-        For the images: a guessed bandwidth ratio, another one than that of the noise, an unknown dwell time, a
-        bias beyond 2 % for lack of samples.
+        For the images: a guessed bandwidth ratio, another one than that of the noise, dead and hot channels, an unknown
+        dwell time, a bias beyond 2 % for lack of samples.
 
     Raises
     ------
@@ -104,9 +105,18 @@ def whitening_matrix(
     """
     n_channels, n_samples = len(noise.covariance), noise.n_samples
     ratio = noise_bandwidth_ratio(header)
-    matrix = prewhitening_matrix(torch.from_numpy(noise.covariance), first.sample_time_us, noise.dwell_us, ratio)
-    bias = whitening_bias(n_samples, n_channels)
+    covariance = torch.from_numpy(noise.covariance)
+    matrix = prewhitening_matrix(covariance, first.sample_time_us, noise.dwell_us, ratio)
+    dead, hot = dead_and_hot(covariance)
+    bias = whitening_bias(n_samples, n_channels - len(dead))
     warnings = noise_bandwidth_warnings(header)
+    if dead:
+        warnings.append(f"{_named(dead, noise)} have no noise, or next to none, in the noise measurement: left out")
+    if hot:
+        warnings.append(
+            f"{_named(hot, noise)} have {_least_excess(hot, noise):.0f} times the noise of the others, or more: they "
+            "count for as little as they hold"
+        )
     if 0 in (noise.dwell_us, first.sample_time_us):
         warnings.append("dwell time of the scan or its noise measurement is unknown (0): taken to be the same")
     if abs(noise.bandwidth_ratio / ratio - 1) > RATIO_WORTH_A_WARNING:
@@ -124,3 +134,15 @@ def whitening_matrix(
         n_channels, n_samples, first.sample_time_us, noise.dwell_us,
     )  # fmt: skip
     return matrix.numpy(), warnings
+
+
+def _named(channels: list[int], noise: NoiseMeasurement) -> str:
+    """By number, and by the coil element's label where the header has one."""
+    names = [f"{n} ({noise.labels[n][:40]})" if noise.labels and noise.labels[n] else str(n) for n in channels]
+    return f"channels [{', '.join(names)}]"
+
+
+def _least_excess(hot: list[int], noise: NoiseMeasurement) -> float:
+    """SD of the least of the hot channels over the median of those with noise."""
+    sd = np.sqrt(noise.covariance.diagonal().real)
+    return float(sd[hot].min() / np.median(sd[sd > 0]))

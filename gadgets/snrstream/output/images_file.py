@@ -13,7 +13,10 @@ from .image_values import label_of
 
 
 def write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path: Path) -> None:
-    """Write one group `image_<series>` a series, which holds images of one shape and one type.
+    """Write one group `image_<series>` a series.
+
+    A group holds images of one shape and one type. Those of a series that have another, as images of a second encoding
+    do, go into `image_<series>_2` and so on.
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ def write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path:
     OSError
         Where the file cannot be written.
     """
-    shapes: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
+    kinds: dict[int, list[tuple[tuple[int, ...], np.dtype]]] = {}
     # HDF5 crashes where the disk is full when it closes a file: it writes to memory, and plain I/O to disk.
     memory = io.BytesIO()
     with ismrmrd.Dataset(memory, "dataset", mode="w") as dataset:
@@ -40,13 +43,12 @@ def write_images(images: Sequence[ismrmrd.Image], header_xml: bytes | str, path:
             kind = (image.data.shape, image.data.dtype)
             if image.data.dtype.itemsize != get_hdf5type(image.data_type).itemsize:
                 raise ScanError(f"{label_of(image)} has {kind[1]} pixels, which images.h5 has no type for")
-            first = shapes.setdefault(image.image_series_index, kind)
-            if kind != first:
-                raise ScanError(
-                    f"{label_of(image)} is {kind[1]} {kind[0]}, expected {first[1]} {first[0]} as in the first "
-                    "image of the series: a series in images.h5 has one shape and type"
-                )
-            dataset.append_image(f"image_{image.image_series_index}", _with_attribute_length(image))
+            of_series = kinds.setdefault(image.image_series_index, [])
+            if kind not in of_series:
+                of_series.append(kind)
+            number = of_series.index(kind) + 1
+            group = f"image_{image.image_series_index}" + (f"_{number}" if number > 1 else "")
+            dataset.append_image(group, _with_attribute_length(image))
     path.write_bytes(memory.getbuffer())
 
 

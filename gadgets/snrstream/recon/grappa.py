@@ -59,7 +59,7 @@ def calibrate(
     """Fit the kernel on fully sampled calibration lines by regularised least squares.
 
     Solves `(A^H A + lambda I) W = A^H B`, where each row of A is one window of sources, wholly inside the ACS, and B
-    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`.
+    holds the targets of every channel. `lambda = tikhonov * mean diag(A^H A)`, of channels that are not zero.
 
     Parameters
     ----------
@@ -104,7 +104,8 @@ def calibrate(
     samples = tuple(range(-(n_samples // 2), n_samples - n_samples // 2))
 
     normal, right = _normal_equations(acs, sources, targets, samples)
-    scale = float(normal.diagonal().real.mean())
+    powers = normal.diagonal().real
+    scale = float(powers[powers != 0].mean())  # of dead channels there are none
     if not math.isfinite(scale) or scale == 0.0:
         raise ScanError("ACS is zero or not finite; expected calibration signal")
     normal.diagonal().add_(tikhonov * scale)

@@ -12,6 +12,8 @@ from torch import Tensor
 from ..errors import ScanError
 
 SMALLEST_OWN_SHARE = 1e-10  # rounding leaves about 1e-14 of a channel that is a sum of others in float32
+# SD of a channel's noise over the median of those that have any: elements of one coil differ by less than ten.
+DEAD, HOT = 1e-3, 30.0
 
 
 def noise_covariance(samples: Tensor) -> Tensor:
@@ -33,7 +35,7 @@ def noise_covariance(samples: Tensor) -> Tensor:
     Raises
     ------
     ScanError
-        Where the samples are not finite, too few, or a channel holds no signal.
+        Where the samples are not finite, too few, or zero in all channels.
     """
     n_channels, n_samples = samples.shape
     if n_channels == 0:
@@ -46,11 +48,33 @@ def noise_covariance(samples: Tensor) -> Tensor:
     samples = samples.to(torch.complex128)
     if not bool(torch.isfinite(torch.view_as_real(samples)).all()):
         raise ScanError("noise scan holds NaN or infinite samples; expected finite ones")
-    covariance = samples @ samples.mH / n_samples
-    dead = (covariance.diagonal().real <= 0).nonzero().flatten().tolist()
-    if dead:
-        raise ScanError(f"noise scan is zero in channels {dead}; expected noise in all {n_channels}")
+    covariance: Tensor = samples @ samples.mH / n_samples
+    if float(covariance.diagonal().real.max()) <= 0:
+        raise ScanError(f"noise scan is zero in all {n_channels} channels; expected noise")
     return covariance
+
+
+def dead_and_hot(covariance: Tensor) -> tuple[list[int], list[int]]:
+    """Find the channels whose noise is orders of magnitude below or above that of the others.
+
+    A coil element that is unplugged or broken has no noise, or next to none.
+
+    Parameters
+    ----------
+    covariance : Tensor
+        `(channel, channel)` complex, of the noise measurement.
+
+    Returns
+    -------
+    dead : list of int
+        Those with less than 1e-3 of the others' SD, and those with none. `prewhitening_matrix` leaves them out.
+    hot : list of int
+        Those with more than 30 times the others' SD. Whitened, they count for as little as they hold.
+    """
+    sd = covariance.diagonal().real.clamp(min=0).sqrt()
+    usual = float(sd[sd > 0].median()) if bool((sd > 0).any()) else 1.0  # of two, the smaller
+    dead, hot = sd < DEAD * usual, sd > HOT * usual
+    return dead.nonzero().flatten().tolist(), hot.nonzero().flatten().tolist()
 
 
 def whitening_bias(n_samples: int, n_channels: int) -> float:
@@ -76,6 +100,8 @@ def prewhitening_matrix(
     `W = sqrt(2) sqrt(dwell_scan / dwell_noise * ratio) inv(chol(C))`: the covariance counts both parts (sqrt 2), noise
     power goes with bandwidth, 1 / dwell, and the noise scan saw only `ratio` of its nominal bandwidth.
 
+    Dead channels (`dead_and_hot`) are left out: their rows and columns are zero.
+
     Parameters
     ----------
     covariance : Tensor
@@ -99,17 +125,21 @@ def prewhitening_matrix(
     ----------
     Kellman and McVeigh, MRM 54:1439 (2005); Hansen and Kellman, JMRI 41:573 (2015).
     """
-    covariance = covariance.to(torch.complex128)
+    n_channels = len(covariance)
+    dead, _ = dead_and_hot(covariance)
+    live = torch.tensor([channel for channel in range(n_channels) if channel not in dead])
+    covariance = covariance.to(torch.complex128)[live][:, live]
     factor, info = torch.linalg.cholesky_ex(covariance)
     # The share of a channel's noise that the channels before it do not explain.
     own = factor.diagonal().abs().square() / covariance.diagonal().real
     if int(info) != 0 or float(own.min()) < SMALLEST_OWN_SHARE:
-        channel = int(info) - 1 if int(info) else int(own.argmin())
+        channel = int(live[int(info) - 1 if int(info) else int(own.argmin())])
         raise ScanError(
-            f"noise covariance is singular: channel {channel} of {len(own)} repeats the channels before it; "
+            f"noise covariance is singular: channel {channel} of {n_channels} repeats the channels before it; "
             "expected linearly independent channels"
         )
     dwell_ratio = dwell_scan_us / dwell_noise_us if dwell_scan_us > 0 and dwell_noise_us > 0 else 1.0
-    identity = torch.eye(covariance.shape[0], dtype=torch.complex128)
-    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
-    return (math.sqrt(2.0 * dwell_ratio * receiver_bandwidth_ratio) * inverse).to(torch.complex64)
+    inverse = torch.linalg.solve_triangular(factor, torch.eye(len(live), dtype=torch.complex128), upper=False)
+    matrix = torch.zeros(n_channels, n_channels, dtype=torch.complex128)
+    matrix[live[:, None], live] = math.sqrt(2.0 * dwell_ratio * receiver_bandwidth_ratio) * inverse
+    return matrix.to(torch.complex64)

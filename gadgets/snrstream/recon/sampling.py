@@ -7,6 +7,8 @@ from torch import Tensor
 from ..errors import ScanError
 from .lattice import Lattice
 
+SHARE_OF_ELLIPSE = 0.75  # of the rectangle around it: pi / 4, less some for the grid
+
 
 def find_lattice(lines: np.ndarray, acceleration: tuple[int, int]) -> tuple[Lattice, tuple[int, int]]:
     """The regular sampling that holds most of the lines, and one line of it.
@@ -160,6 +162,22 @@ def covered(lines: Tensor, lattice: Lattice) -> Tensor:
     """
     r1, r2 = lattice.acceleration
     return F.max_pool2d(lines[None, None], (2 * r2 - 1, 2 * r1 - 1), stride=1, padding=(r2 - 1, r1 - 1))[0, 0]
+
+
+def is_block(lines: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether lines fill a block; of one along e1 and e2, the corners may lack that an ellipse leaves out.
+
+    Parameters
+    ----------
+    lines : ndarray
+        `(line, 2)` int: pairs (e2, e1), also outside of the block.
+    low, high : ndarray
+        `(2,)` int: the first and the last line of the block.
+    """
+    sampled = np.zeros(high + 1 - low, bool)
+    within = np.all((low <= lines) & (lines <= high), axis=1)
+    sampled[tuple((lines[within] - low).T)] = True
+    return bool(sampled.all()) or (min(sampled.shape) > 1 and float(sampled.mean()) > SHARE_OF_ELLIPSE)
 
 
 def central_block(sampled: np.ndarray) -> tuple[slice, slice]:

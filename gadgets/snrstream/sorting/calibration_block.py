@@ -36,7 +36,9 @@ def is_dark(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor) -> bool:
         `(ro,)` float32: the same along the readout.
     """
     acquired = line_sd > 0
-    power = kspace.abs().square().mean(dim=(0, 3)).cpu()[acquired]
+    of_channels = kspace.abs().square().mean(dim=3).cpu()
+    live = of_channels.flatten(1).any(dim=1)  # dead coil elements hold no noise either
+    power = of_channels[live].mean(dim=0)[acquired]
     strongest = float((power / (2 * line_sd[acquired].square() * sample_sd.square().mean())).max())
     return WHITENED_POWER <= strongest < LEAST_POWER
 
@@ -108,12 +110,7 @@ def find_calibration_block(
         low, high = own.min(axis=0), own.max(axis=0)
         between = between[np.all((low <= between) & (between <= high), axis=1)]
         acquired[tuple(between.T)] = True
-    z, y = central_block(acquired)
-    if z.stop == z.start:
-        centre = name(np.array([[n // 2 for n in size]]))
-        raise ScanError(
-            f"calibration lines {called} do not hold the centre of k-space, {centre}; expected a block around it"
-        )
+    z, y = _around_centre(acquired, called, name)
     warnings: tuple[str, ...] = ()
     if (z.stop - z.start) * (y.stop - y.start) < (n_lines if size[0] == 1 else n_lines // 2):  # ellipses lose corners
         warnings += (f"calibration lines {called} have gaps: not all were used",)
@@ -133,14 +130,65 @@ def find_calibration_block(
             kspace = kspace + others
         shape = z.stop - z.start, y.stop - y.start
         kspace = kspace.reshape(len(kspace), *shape, -1)
-        told, dark = warnings, False
-        if snr_units and lines.readout is not None:
-            line_sd = torch.where(sd > 0, sd, 1).reshape(shape)  # of the image come lines of one average
-            sample_sd = acquired_share(*lines.readout, lines.n_encoded, lines.n_pixels).sqrt()
-            dark = is_dark(kspace, line_sd, sample_sd)
-            told += told_if_dark(dark, f"calibration lines {called}")
+        line_sd = torch.where(sd > 0, sd, 1).reshape(shape)  # of the image come lines of one average
+        dark = snr_units and _are_dark(kspace, line_sd, lines)
+        told = warnings + told_if_dark(dark, f"calibration lines {called}")
         for text in told:
             log.warning(text)
         return CalibrationBlock(kspace.to(device), (z.start, y.start), told, dark)
 
     return Calibration(found)
+
+
+def copied_block(
+    image: LineStore,
+    lines: np.ndarray,
+    size: tuple[int, int],
+    name: Callable[[np.ndarray], str],
+    device: torch.device,
+    snr_units: bool = True,
+) -> Calibration:
+    """The largest block around k = 0 of lines of an image, where none is flagged for calibration.
+
+    Parameters
+    ----------
+    image : LineStore
+        Holds the lines, and keeps them.
+    lines : ndarray
+        `(line, 2)` int, those that may calibrate.
+    size, name, device, snr_units
+        As `find_calibration_block` takes them.
+
+    Raises
+    ------
+    ScanError
+        Where k = 0 is not among the lines.
+    """
+    acquired = np.zeros(size, bool)
+    acquired[tuple(lines.T)] = True
+    z, y = _around_centre(acquired, name(lines), name)
+    z, y = (central_window(full, n, MOST_LINES) for full, n in zip((z, y), size, strict=True))
+    places = [(e2, e1) for e2 in range(z.start, z.stop) for e1 in range(y.start, y.stop)]
+    kspace = image.copy({place: row for row, place in enumerate(places)}, len(places))
+    kspace = kspace.reshape(len(kspace), z.stop - z.start, y.stop - y.start, -1)
+    dark = snr_units and _are_dark(kspace, torch.ones(kspace.shape[1:3]), image)
+    told = told_if_dark(dark, f"calibration lines {name(lines)}")
+    for text in told:
+        log.warning(text)
+    return Calibration.of(kspace.to(device), (z.start, y.start), told, dark)
+
+
+def _around_centre(acquired: np.ndarray, called: str, name: Callable[[np.ndarray], str]) -> tuple[slice, slice]:
+    z, y = central_block(acquired)
+    if z.stop == z.start:
+        centre = name(np.array([[n // 2 for n in acquired.shape]]))
+        raise ScanError(
+            f"calibration lines {called} do not hold the centre of k-space, {centre}; expected a block around it"
+        )
+    return z, y
+
+
+def _are_dark(kspace: Tensor, line_sd: Tensor, lines: LineStore) -> bool:
+    if lines.readout is None:
+        return False
+    return is_dark(kspace, line_sd, acquired_share(*lines.readout, lines.n_encoded, lines.n_pixels).sqrt())

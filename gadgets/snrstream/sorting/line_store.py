@@ -63,6 +63,11 @@ class LineStore:
         return min(Counter(key[:2] for key in self._order).values(), default=0)
 
     @property
+    def most_averages(self) -> int:
+        """Of any line."""
+        return max(Counter(key[:2] for key in self._order).values(), default=0)
+
+    @property
     def n_bytes(self) -> int:
         """Of all readouts, oversampling removed."""
         return 8 * self._n_readouts * self.n_channels * self.n_pixels

@@ -12,10 +12,10 @@ from ..items import Bucket, Calibration
 from ..recon.combine import Grid
 from ..recon.fft import acquired_share
 from ..recon.lattice import Lattice
-from ..recon.sampling import find_lattice, missing_lines, on_lattice, require_steps
+from ..recon.sampling import find_lattice, is_block, missing_lines, on_lattice, require_steps
 from ..wire.acquisitions import head_of, mask_of
 from ..wire.header import Encoding
-from .calibration_block import find_calibration_block
+from .calibration_block import copied_block, find_calibration_block
 from .line_store import LineStore
 from .oversampling import pixels_without_oversampling
 from .placement import MOST_LINES, Placement, Placer
@@ -61,6 +61,9 @@ class ScanImage:
         self._both: set[tuple[int, int]] = set()  # image lines that are calibration lines too
         self._heads: dict[tuple[int, int], ismrmrd.AcquisitionHeader] = {}  # of image lines, as they are numbered
         self._calibration_heads: list[ismrmrd.AcquisitionHeader] = []
+        self.n_acquired = 0  # lines, which whoever adds them counts
+        self._n_unflagged = 0  # lines off the lattice that were taken for calibration lines
+        self._due = self._n_within_limits() // math.prod(encoding.acceleration)  # readouts: it is whole with no fewer
 
     @property
     def has_lines(self) -> bool:
@@ -82,15 +85,11 @@ class ScanImage:
         """
         head = head_of(acquisition)
         line = head.idx.kspace_encode_step_2, head.idx.kspace_encode_step_1
-        if head.encoding_space_ref != 0:
-            raise ScanError(
-                f"acquisition {head.scan_counter} has encoding_space_ref {head.encoding_space_ref}; expected 0"
-            )
         both, calibration = head.flags & BOTH, head.flags & CALIBRATION
         if both or calibration:
             self._calibration.add(line, acquisition)
             self._calibration_heads.append(head)
-        if calibration:
+        if calibration and not both:  # both flags: an image line too, as Siemens has it
             return
         self._image.add(line, acquisition)
         if both:
@@ -98,12 +97,53 @@ class ScanImage:
         if line not in self._heads:
             self._heads[line] = head
 
+    @property
+    def has_most_lines(self) -> bool:
+        """Whether some 70 % of the image lines are there."""
+        n_lines = len(self._image) * math.prod(self.encoding.acceleration)
+        return self.has_lines and n_lines >= self._n_within_limits()
+
     def complete(self) -> bool:
         """Whether every line that the header lets expect is there."""
-        if not self.has_lines or len(self._image) * math.prod(self.encoding.acceleration) < self._n_within_limits():
+        if not self.has_most_lines:
             return False
         lines, lattice, first = self._on_lattice()
         return len(self._missing(lines, lattice, first)) == 0
+
+    def is_whole(self, n_averages: int) -> bool:
+        """Whether it has every line that the header lets expect, in all averages: nothing but repeats can follow.
+
+        Asked with every line, and so no more than a count for most. Unlike `complete` it expects corners, which
+        elliptical scanning leaves out: they may come last.
+
+        Parameters
+        ----------
+        n_averages : int
+            Of each line.
+        """
+        n_readouts = len(self._image)
+        if n_readouts < self._due or not all(self.encoding.limits_known):
+            return False
+        try:
+            lines, lattice, first = self._on_lattice()
+        except ScanError:  # calibration lines, of which some are still to come
+            self._due = n_readouts + 1 + n_readouts // 8
+            return False
+        missing = self._missing(lines, lattice, first, elliptical=False)
+        n_lacking = (len(missing) + len(self._image.lines)) * n_averages - n_readouts
+        self._due = n_readouts + max(1, n_lacking)
+        return len(missing) == 0 and self._image.fewest_averages >= n_averages
+
+    @property
+    def has_calibration_lines(self) -> bool:
+        """Whether lines came that are flagged for calibration."""
+        return len(self._calibration) > 0
+
+    def is_calibrated(self) -> bool:
+        """Whether its calibration lines leave no gap; false where there are none."""
+        own = self._calibration.lines
+        lines = np.concatenate([own, self._image.lines])
+        return len(own) > 0 and is_block(lines, own.min(axis=0), own.max(axis=0))
 
     def calibration(self, device: torch.device, snr_units: bool = True) -> Calibration | None:
         """`find_calibration_block` among its calibration lines; None where there are none, or no acceleration.
@@ -122,9 +162,11 @@ class ScanImage:
         ScanError
             Where the calibration lines do not hold k = 0, or lines lie outside of k-space.
         """
-        if len(self._calibration) == 0 or self.encoding.acceleration == (1, 1):
+        if self.encoding.acceleration == (1, 1):
             return None
         self._place()
+        if len(self._calibration) == 0:
+            return self._unflagged(device, snr_units)
         return find_calibration_block(self._calibration, self._image, self.size, self._extent, device, snr_units)
 
     def bucket(
@@ -160,15 +202,26 @@ class ScanImage:
                 f"{len(lines)} of {len(lines) + len(missing)} image lines came; expected at least "
                 f"{100 * LEAST_SHARE:g} % of them"
             )
+        lent = self._lent(missing) if len(self._calibration) and len(missing) else missing[:0]
+        if len(lent):
+            lines = np.concatenate([lines, lent])
+            missing = missing[~(missing[:, None] == lent).all(axis=-1).any(axis=1)]
         grid = _grid(self.size, lattice, first)
         stored = (lines - grid.first) // grid.step
         n_stored = grid.stored
         rows = {(z, y): j * n_stored[1] + i for (z, y), (j, i) in zip(lines.tolist(), stored.tolist(), strict=True)}
         kspace, sd = self._image.take(rows, math.prod(n_stored))
+        if len(lent):
+            lent_rows = {(z, y): rows[z, y] for z, y in lent.tolist()}
+            kspace = kspace + self._calibration.copy(lent_rows, len(sd))
+            sd[list(lent_rows.values())] = 1
         peak = float(kspace[:, rows[min(rows, key=self._from_centre)]].abs().max())
         if 0 < peak < FAINTEST:
             raise ScanError(f"the central line has a signal of {peak:.2g}; expected {FAINTEST:g} or more")
-        own = self._warnings(len(lines), missing)
+        own = self._warnings(len(lines), missing, len(lent))
+        is_full = lattice.acceleration == (1, 1)
+        if is_full and self.encoding.acceleration != (1, 1):
+            own += (f"every line came; the header tells {self._told_acceleration()}",)
         if peak == 0:
             own += ("the central line is zero: there is no signal",)
         for text in own:
@@ -182,7 +235,7 @@ class ScanImage:
             grid=grid,
             lattice=lattice,
             sample_sd=acquired_share(*self._image.readout, nx, kspace.shape[-1]).sqrt(),
-            calibration=calibration,
+            calibration=None if is_full else calibration,
             voxel_mm=(fov[0] / nx, fov[1] / ny, fov[2] / nz),
             head=self._heads[min(self._heads, key=self._from_centre)],
             warnings=warnings + placement.warnings + own,
@@ -220,17 +273,66 @@ class ScanImage:
         else:
             lattice, first = find_lattice(telling, self.encoding.acceleration)
         on = on_lattice(lines, lattice, first)
-        if np.any(only & ~on):
-            r1, r2 = self.encoding.acceleration
+        stray = lines[only & ~on]
+        if len(stray) and len(self._calibration) == 0 and is_block(lines, lines.min(axis=0), lines.max(axis=0)):
+            return lines, Lattice((1, 1)), (int(lines[0, 0]), int(lines[0, 1]))  # all lines, whatever the header tells
+        if len(stray) and not self._is_embedded(lines, stray):
             raise ScanError(
-                f"line {self._extent(lines[only & ~on][:1])} lies between the image lines at "
-                f"R={r1 if r2 == 1 else f'{r1} x {r2}'}; expected none there"
+                f"line {self._extent(stray[:1])} lies between the image lines at "
+                f"{self._told_acceleration()}; expected none there"
             )
         require_steps(telling, lattice)
         return lines[on], lattice, first
 
-    def _missing(self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> np.ndarray:
-        """Lines `(line, 2)` of the lattice within the limits that are not among `lines`."""
+    def _told_acceleration(self) -> str:
+        r1, r2 = self.encoding.acceleration
+        return f"R={r1}" if r2 == 1 else f"R={r1} x {r2}"
+
+    def _is_embedded(self, lines: np.ndarray, stray: np.ndarray) -> bool:
+        """Whether lines off the lattice are calibration lines that carry no flag: with others they fill a block."""
+        if len(self._calibration):
+            return False
+        low, high = stray.min(axis=0), stray.max(axis=0)
+        # With the lines of the lattice at both ends, as many as a kernel of four takes.
+        enough = all(
+            r == 1 or last - first + 3 > 3 * r
+            for r, first, last in zip(reversed(self.encoding.acceleration), low, high, strict=True)
+        )
+        return enough and is_block(lines, low, high)
+
+    def _unflagged(self, device: torch.device, snr_units: bool) -> Calibration | None:
+        """The calibration of lines that carry no flag."""
+        _, lattice, first = self._on_lattice()
+        lines = self._image.lines
+        stray = lines[~on_lattice(lines, lattice, first)]
+        self._n_unflagged = len(stray)
+        if len(stray) == 0:
+            return None
+        low, high = stray.min(axis=0) - 1, stray.max(axis=0) + 1
+        block = lines[np.all((low <= lines) & (lines <= high), axis=1)]
+        return copied_block(self._image, block, self.size, self._extent, device, snr_units)
+
+    def _lent(self, missing: np.ndarray) -> np.ndarray:
+        """Lines `(line, 2)` that the image lacks and that came as calibration lines alone: some scanners flag so.
+
+        Of a separate calibration with another contrast none are taken: there the image has lines of its own among them.
+        """
+        low, high = (getattr(self._calibration.lines, end)(axis=0) for end in ("min", "max"))
+        own = self._image.lines
+        among = np.all((low <= own) & (own <= high), axis=1)
+        has_both_ends = any(own[:, axis].min() < low[axis] and high[axis] < own[:, axis].max() for axis in (0, 1))
+        if among.any() or not has_both_ends or not self._calibration.fits(self._image):
+            return missing[:0]
+        came = set(map(tuple, self._calibration.lines.tolist()))
+        return missing[[tuple(line) in came for line in missing.tolist()]]
+
+    def _missing(
+        self, lines: np.ndarray, lattice: Lattice, first: tuple[int, int], elliptical: bool = True
+    ) -> np.ndarray:
+        """Lines `(line, 2)` of the lattice within the limits that are not among `lines`.
+
+        elliptical: whether the scan may have left out corners.
+        """
         low, high = lines.min(axis=0), lines.max(axis=0)
         for axis, within in enumerate(self._limits()):
             if within is not None:
@@ -244,11 +346,21 @@ class ScanImage:
         expected = on_lattice(every, lattice, first).reshape(shape)
         sampled = np.zeros(shape, bool)
         sampled[tuple((lines[np.all((lines >= low) & (lines <= high), axis=1)] - low).T)] = True
-        missing: np.ndarray = missing_lines(sampled, expected, tuple(centre - low)) + low
+        missing: np.ndarray = np.argwhere(expected & ~sampled)
+        if elliptical:
+            missing = missing_lines(sampled, expected, tuple(centre - low))
+        missing += low
         return missing
 
-    def _warnings(self, n_lines: int, missing: np.ndarray) -> tuple[str, ...]:
+    def _warnings(self, n_lines: int, missing: np.ndarray, n_lent: int) -> tuple[str, ...]:
         told = []
+        if n_lent:
+            told.append(f"{n_lent} image lines carry the flag of calibration lines alone: they were taken for both")
+        if self._n_unflagged:
+            told.append(
+                f"{self._n_unflagged} lines lie between the image lines and carry no flag: they fill the centre of "
+                "k-space and were taken for calibration lines"
+            )
         if len(missing):
             told.append(
                 f"{len(missing)} of {len(missing) + n_lines} image lines never arrived: {self._listed(missing)}"
@@ -256,6 +368,10 @@ class ScanImage:
         fewest = self._image.fewest_averages
         if fewest < self.encoding.n_averages:
             told.append(f"some lines have {fewest} averages; the header lets expect {self.encoding.n_averages}")
+        elif fewest < self._image.most_averages:
+            told.append(
+                f"some lines have {fewest} averages, others {self._image.most_averages}; expected as many of all"
+            )
         if self._image.n_doubled or self._calibration.n_doubled:
             n_doubled = max(self._image.n_doubled, self._calibration.n_doubled)
             told.append(f"{n_doubled} lines were acquired again in the same average: the latest of each was used")

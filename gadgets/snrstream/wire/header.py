@@ -8,6 +8,7 @@ from ismrmrd import xsd
 from ..errors import ScanError
 from ..system.safe_xml import local_name, parse_xml
 from .header_geometry import complete_encoding, is_possible
+from .header_text import readable_text
 from .header_tree import Warnings, read_record
 
 
@@ -83,7 +84,7 @@ def parse_header(text: bytes | str) -> ScanHeader:
     Parameters
     ----------
     text : bytes or str
-        The XML, as bytes in UTF-8.
+        The XML, as bytes in UTF-8, or what else it may be (`readable_text`).
 
     Returns
     -------
@@ -96,12 +97,13 @@ def parse_header(text: bytes | str) -> ScanHeader:
     ScanError
         Where it is not XML, or not an ISMRMRD header.
     """
+    text, told = readable_text(text)
     root = parse_xml(text, "ISMRMRD header", ScanError)
     if local_name(root) != "ismrmrdHeader":
         raise ScanError(
             f"ISMRMRD header has root element {root.tag!r}; expected ismrmrdHeader of http://www.ismrm.org/ISMRMRD"
         )
-    warnings = Warnings()
+    warnings = Warnings(told)
     header = read_record(root, ScanHeader, warnings)
     for encoding in header.encoding:
         complete_encoding(encoding, warnings)
@@ -109,13 +111,15 @@ def parse_header(text: bytes | str) -> ScanHeader:
     return header
 
 
-def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
-    """Read the first encoding of a Cartesian scan.
+def cartesian_encoding(header: xsd.ismrmrdHeader, number: int = 0) -> Encoding:
+    """Read an encoding of a Cartesian scan.
 
     Parameters
     ----------
     header : ismrmrdHeader
         Of the scan, as `parse_header` makes it whole.
+    number : int
+        Which of its encodings, as acquisitions name it by `encoding_space_ref`.
 
     Returns
     -------
@@ -129,7 +133,12 @@ def cartesian_encoding(header: xsd.ismrmrdHeader) -> Encoding:
     """
     if not header.encoding:
         raise ScanError("ISMRMRD header has no encoding section; expected one")
-    encoding = header.encoding[0]
+    if number >= len(header.encoding):
+        raise ScanError(
+            f"acquisitions have encoding_space_ref {number}; the ISMRMRD header has encodings 0 to "
+            f"{len(header.encoding) - 1}"
+        )
+    encoding = header.encoding[number]
     trajectory = encoding.trajectory.value if encoding.trajectory is not None else "cartesian"
     if trajectory not in ("cartesian", "epi"):
         raise ScanError(f"trajectory is {trajectory!r}; this reconstruction expects 'cartesian' or 'epi'")

@@ -1,5 +1,6 @@
 """The encodings of a header made whole: what is missing or impossible is taken from the rest of it, and told."""
 
+from collections import defaultdict
 from typing import Any
 
 from ismrmrd import xsd
@@ -23,7 +24,7 @@ def complete_encoding(encoding: xsd.encodingType, warnings: Warnings) -> None:
       are 1 mm. Of encodedSpace, x and y of the matrix may stay None: then there is no telling.
     - reconSpace is no larger than encodedSpace, for its image is cut out of that.
     - Limits that are incomplete, contradict themselves or the matrix, are None: the lines decide.
-    - Acceleration factors that no scan has are 1: the lines decide.
+    - Acceleration factors that no scan has are 1: lines that are further apart will be refused.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ def is_possible(limit: xsd.limitType, n_lines: int) -> bool:
 
 def _complete_spaces(encoding: xsd.encodingType, warnings: Warnings) -> None:
     spaces = {"encodedSpace": encoding.encodedSpace, "reconSpace": encoding.reconSpace}
+    filled: defaultdict[str, list[str]] = defaultdict(list)
+    n_unknown = 0  # axes without any field of view
     for axis in "xyz":
         found: dict[str, Any] = {}
         for name, space in spaces.items():
@@ -62,14 +65,18 @@ def _complete_spaces(encoding: xsd.encodingType, warnings: Warnings) -> None:
                     warnings.add(f"header has {name}.{size}.{axis} {value}; expected {expected}")
                     value = None
                 found[f"{name}.{size}"] = value
-        whole = _complete_axis(axis, *found.values())
-        for (place, was), value in zip(found.items(), whole, strict=True):
+        n_unknown += found["encodedSpace.fieldOfView_mm"] is None and found["reconSpace.fieldOfView_mm"] is None
+        for (place, was), value in zip(found.items(), _complete_axis(axis, *found.values()), strict=True):
             name, size = place.split(".")
             setattr(getattr(spaces[name], size), axis, value)
             if was is None and value is not None:
-                warnings.add(f"header lacks {place}.{axis}: {value:g} is taken")
+                filled[place].append(f"{axis} = {value:g}")
             elif was != value:
                 warnings.add(f"header has {place}.{axis} {was:g}, which is more than was encoded: {value:g} is taken")
+    for place, taken in filled.items():
+        warnings.add(f"header lacks {place} or part of it: {', '.join(taken)} taken")
+    if n_unknown:
+        warnings.add(f"header has no field of view along {n_unknown} axes: pixels of 1 mm, so lengths may be wrong")
 
 
 def _complete_axis(

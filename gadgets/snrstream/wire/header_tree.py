@@ -4,6 +4,7 @@ import dataclasses
 import typing
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -31,10 +32,10 @@ class _Field:
 
 
 class Warnings:
-    """Lines for a person; a header that is all wrong gives few of them."""
+    """Lines for a person; a header that is all wrong gives few of them. told: the first ones."""
 
-    def __init__(self) -> None:
-        self._lines: list[str] = []
+    def __init__(self, told: Iterable[str] = ()) -> None:
+        self._lines = list(told)
         self._n_more = 0
 
     def add(self, text: str) -> None:

@@ -19,7 +19,7 @@ USUAL_GROUP = "dataset"
 MOST_GROUPS = 20  # that an error names
 AT_ONCE = 64  # acquisitions in one read
 
-_one_at_a_time = threading.Lock()  # h5py crashes where one thread reads lines as another closes its own file
+_one_at_a_time = threading.RLock()  # h5py crashes where one thread reads lines as another closes its own file
 
 
 class ScanFile:
@@ -42,20 +42,20 @@ class ScanFile:
 
     def __init__(self, path: str | Path, group: str | None = None) -> None:
         self.path, self._is_closed = Path(path), False
-        try:
-            if not self.path.is_file():
-                raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
-            with _one_at_a_time:
+        with _one_at_a_time:
+            try:
+                if not self.path.is_file():
+                    raise ScanError(f"{path} does not exist; expected an ISMRMRD HDF5 file")
                 self._group = _group_of(self.path, group)
                 self._dataset = ismrmrd.Dataset(str(path), self._group, mode="r")
-        except (OSError, ValueError) as exc:
-            raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
-        try:
-            self.header_xml = self._read_header()
-            self.n_acquisitions = self._count()
-        except BaseException:
-            self.close()
-            raise
+            except (OSError, ValueError) as exc:
+                raise ScanError(f"{path} cannot be opened as HDF5: {_line(exc)}") from None
+            try:
+                self.header_xml = self._read_header()
+                self.n_acquisitions = self._count()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -70,9 +70,11 @@ class ScanFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._is_closed = True
         with _one_at_a_time:
-            self._dataset.close()
+            if not self._is_closed:
+                self._is_closed = True
+                self._dataset.close()
+                del self._dataset  # whose end closes it once more
 
     def items(self) -> Iterator[ismrmrd.Acquisition]:
         """As `acquisitions`: waveforms in the file are left alone."""
@@ -83,9 +85,9 @@ class ScanFile:
         for start in range(0, self.n_acquisitions, AT_ONCE):
             # ismrmrd's own read_acquisition opens the HDF5 dataset anew for each field of each acquisition.
             try:
-                if self._is_closed:
-                    raise ValueError("the scan is closed; expected an open one")
                 with _one_at_a_time:
+                    if self._is_closed:
+                        raise ValueError("the scan is closed; expected an open one")
                     records = self._dataset._dataset["data"][start : start + AT_ONCE]
             except (OSError, ValueError, TypeError, LookupError, RuntimeError) as exc:
                 raise ScanError(f"{self._place(start)} cannot be read: {_line(exc)}") from None

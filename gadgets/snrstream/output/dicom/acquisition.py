@@ -25,7 +25,8 @@ def add_acquisition(dataset: Dataset, image: ismrmrd.Image, header: ismrmrdHeade
     if n_read and n_phase:
         dataset.AcquisitionMatrix = [0, n_read, n_phase, 0]  # columns are along the phase encoding
     hertz = _bandwidth_hz(meta_values(image, "SNRSTREAM_dwell_us"), lookup(header, f"{_ENCODED}.matrixSize.x"))
-    if hertz:
+    # Where ramps are sampled, as in EPI, samples are not evenly apart in k-space: the dwell time does not tell it.
+    if hertz and lookup(header, "encoding.trajectory.value") != "epi":
         dataset.PixelBandwidth = decimal(hertz)
     last_average = lookup(header, "encoding.encodingLimits.average.maximum")
     if last_average is not None and 0 <= last_average < MOST_AVERAGES:

@@ -113,7 +113,8 @@ def add_sequence(dataset: Dataset, header: ismrmrdHeader | None, contrast: int) 
     """How the scan was made; `contrast` picks the echo time and its like (ms, degrees)."""
     sequence = "sequenceParameters."
     sequence_type = text(lookup(header, sequence + "sequence_type"), 64).lower()
-    kinds = [_SCANNING_SEQUENCE.get(re.sub(r"[^a-z]", "", sequence_type), "RM")]
+    otherwise = "EP" if lookup(header, "encoding.trajectory.value") == "epi" else "RM"
+    kinds = [_SCANNING_SEQUENCE.get(re.sub(r"[^a-z]", "", sequence_type), otherwise)]
     inversion_ms = _for_contrast(lookup(header, sequence + "TI"), contrast)
     if inversion_ms:
         kinds.append("IR")

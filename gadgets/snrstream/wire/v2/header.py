@@ -16,6 +16,8 @@ import numpy as np
 from ismrmrd import xsd
 from xsdata.models.datatype import XmlDate, XmlTime
 
+from ..header_text import allowed
+
 Record = TypeVar("Record")
 
 
@@ -67,11 +69,13 @@ def _value(value: Any, hint: Any) -> Any:
     if isinstance(value, float):
         # v2 has float32 where v1 has decimal text: 0.93, not 0.9300000071525574.
         return float(str(np.float32(value))) if np.float32(value) == value else value
+    if kind is str:
+        return allowed(value)
     if kind is bytes:
         try:
             return base64.b64decode(value)
         except (binascii.Error, ValueError):
-            return str(value).encode()
+            return str(value).encode("utf-8", "replace")
     return value
 
 
