@@ -215,3 +215,28 @@ def test_center_sample_of_an_asymmetric_echo(told: int, reverse: bool) -> None:
     assert bucket.warnings == (f"center_sample is {told} of 48 samples: k = 0 was taken at the echo, 16",)
     with pytest.raises(ScanError, match="has 48 samples around sample .*; expected no more than 64 around 32"):
         accumulated(header, lines(told, scale=0))
+
+
+@pytest.mark.parametrize("told", [24, 32])
+@pytest.mark.parametrize("r", [1, 2])
+def test_center_sample_as_of_a_full_readout(told: int, r: int) -> None:
+    """48 of 64 samples have room about several; one from which the echo is far is none. Noise alone moves nothing."""
+    kspace = noisy_kspace(8, (1, 64, 64), snr=20).numpy()
+
+    def bucket(centre: int, data: np.ndarray = kspace) -> Bucket:
+        lines = partial(data, (0, 0), (1, 64), (r, 1))
+        for number, line in enumerate(lines):
+            head = line.getHead()
+            head.number_of_samples, head.center_sample = 48, centre
+            lines[number] = ismrmrd.Acquisition(head, data=np.ascontiguousarray(line.data[:, 16:]))
+        (found,) = accumulated(scans.header((1, 64, 64), (r, 1)), lines)
+        return found
+
+    right = bucket(16)
+    assert right.warnings == ()
+    found = bucket(told)
+    assert same(found, right) and torch.equal(found.sample_sd, right.sample_sd)
+    assert f"center_sample is {told} of 48 samples: k = 0 was taken at the echo, 16" in found.warnings
+    assert bucket(told, random_complex(8, 1, 64, 64)).warnings == ()
+    # Phase of the object moves the echo, not k = 0: by three samples here.
+    assert bucket(16, np.roll(kspace, 3, axis=-1)).warnings == ()
