@@ -120,16 +120,6 @@ def test_lines_off_the_grid(brain) -> None:
         accumulated(header, unflagged)
 
 
-@pytest.mark.parametrize(
-    ("told", "acquired", "match"),
-    [(2, 4, "steps of 4 along e1; the header.s acceleration expects 2"), (4, 2, "lies between")],
-)
-def test_a_header_that_tells_another_acceleration(told: int, acquired: int, match: str) -> None:
-    kspace = random_complex(2, 1, 16, 8)
-    with pytest.raises(ScanError, match=match):
-        accumulated(scans.header((1, 16, 8), (told, 1)), scans.acquisitions(kspace, every(acquired, 16)))
-
-
 def test_data_that_nobody_whitened(read_scan) -> None:
     header, acquisitions = read_scan("brain_16ch_r3")
     with pytest.raises(ScanError, match="not whitened; expected noise_adjust before"):

@@ -292,12 +292,17 @@ class _Images(Gadget):
         if image is None:
             return
         self.n_lines -= image.n_acquired
+        space = self.spaces[key[0]]
+        text = image.settle()
+        if text:
+            space.encoding = image.encoding
+            if text not in self.scan.warnings:
+                self._warn(text)
         own = image.calibration(self.device, self.scan.snr_units)
         if own is not None:
             yield from self.calibrations.learn(key, own)
         if not image.has_lines:
             return
-        space = self.spaces[key[0]]
         needs_one = space.encoding.acceleration != (1, 1) and space.interleaved is None
         if needs_one and self.calibrations.of(key) is None:
             yield from self._learn(key, image.size)
