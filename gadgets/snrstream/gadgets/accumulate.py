@@ -12,6 +12,7 @@ from ..errors import ScanError
 from ..items import Bucket, Item
 from ..recon.device import find_device
 from ..recon.lattice import Lattice
+from ..recon.noise import HOT, louder_than_measured
 from ..sorting.calibrations import Calibrations, Key
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import has_oversampling
@@ -106,6 +107,7 @@ class _Images(Gadget):
         self.calibrates_last = False  # whether calibration lines follow those of the image
         self.last_average = encoding.n_averages - 1
         self.is_told_of_averages = False
+        self.is_noise_checked = False
         self.n_channels = 0
         self.n_images = 0
         self.n_left_out = 0
@@ -312,12 +314,27 @@ class _Images(Gadget):
         if self.scan.sample_sd is not None:
             bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
         space.lattice = bucket.lattice
+        if not self.is_noise_checked and bucket.snr_units:
+            bucket = self._with_noise_checked(bucket)
         if space.interleaved is not None:
             yield from space.interleaved.add(bucket)
         elif bucket.lattice.acceleration != (1, 1) and bucket.calibration is None:
             self.calibrations.wait(key, bucket)
         else:
             yield bucket
+
+    def _with_noise_checked(self, bucket: Bucket) -> Bucket:
+        """The first image tells of channels whose noise is not what was measured."""
+        self.is_noise_checked = True
+        loud = louder_than_measured(bucket.kspace, bucket.line_sd, bucket.sample_sd)
+        if not loud:
+            return bucket
+        text = (
+            f"channels {loud} hold more than {HOT:g} times the noise that was measured of them, next to the others: "
+            "expect errors in images and SNR"
+        )
+        self._warn(text)
+        return dataclasses.replace(bucket, warnings=(*bucket.warnings, text))
 
     def _learn(self, key: Key, size: tuple[int, int]) -> Iterator[Bucket]:
         """Look for calibration lines of the slice that came with other counters, or in another encoding.

@@ -52,7 +52,7 @@ class Placement:
         if number == self.centre[0]:
             return self
         first, centre, last = ((number, pair[1]) for pair in (self.first, self.centre, self.last))
-        told = f"lines of this slice have kspace_encode_step_2 {number}, other slices another; expected 0: it counts for none"
+        told = f"lines of this slice have kspace_encode_step_2 {number}, other slices another; expected 0: ignored"
         return Placement(self.size, centre, first, last, (*self.warnings, told))
 
     @property
