@@ -20,7 +20,7 @@ from ..sorting.parallel_lines import ParallelLines
 from ..sorting.placement import Placer
 from ..sorting.references import References, encoding_of
 from ..sorting.scan_image import BOTH, CALIBRATION, ScanImage
-from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
+from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, acquisition_of, head_of, mask_of
 from ..wire.header import Encoding, cartesian_encoding
 from ..wire.multiband import require_single_band
 from ..wire.trapezoid import is_epi
@@ -90,6 +90,7 @@ class _Images(Gadget):
         self.scan = scan
         require_single_band(scan.header)
         self.trajectories = ParallelLines()
+        self.has_one_encoding = len(scan.header.encoding) == 1
         self.device = find_device(parameters.device)
         encoding = cartesian_encoding(scan.header)
         # Whether an image line has to tell which encoding is that of the images, and if readouts are oversampled.
@@ -117,7 +118,10 @@ class _Images(Gadget):
     def take(self, item: Item) -> Iterable[Item]:
         if not isinstance(item, ismrmrd.Acquisition):
             return (item,)
-        if head_of(item).flags & NOISE_FLAG:
+        head = head_of(item)
+        if head.encoding_space_ref and self.has_one_encoding:
+            item = self._of_the_only_encoding(item)
+        if head.flags & NOISE_FLAG:
             raise ScanError(
                 "a noise measurement reached accumulate, the data is not whitened; expected noise_adjust before"
             )
@@ -151,6 +155,18 @@ class _Images(Gadget):
         if self.calibrations.wanted and self.references.fault:
             raise ScanError(f"images at R > 1 have no calibration lines: {self.references.fault}")
         yield from self.calibrations.given_up()
+
+    def _of_the_only_encoding(self, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acquisition:
+        """A line that refers to another one than the header has."""
+        head = acquisition.getHead()
+        text = (
+            f"lines have encoding_space_ref {head.encoding_space_ref} where the header has one encoding; expected 0: "
+            "that was taken"
+        )
+        if not any("encoding_space_ref" in told for told in self.scan.warnings):
+            self._warn(text)
+        head.encoding_space_ref = 0
+        return acquisition_of(head, acquisition.data, acquisition.traj)
 
     def _first(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         """A line that came before the first image line: it waits for that."""
