@@ -209,6 +209,7 @@ def test_every_denoised_image_tells_how_it_was_made(monkeypatch) -> None:
         assert image.attribute_string.isascii()
         told = {key.removeprefix("SNRSTREAM_"): value for key, value in image.meta.items() if "SNRSTREAM" in key}
         assert told == {
+            "axes": "along",
             "denoised": "true",
             "model": "mean 1",
             "model_sha256": "5" * 64,

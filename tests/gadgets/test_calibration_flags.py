@@ -114,6 +114,21 @@ def test_all_lines_under_a_header_that_tells_acceleration(name: str) -> None:
     assert bucket.warnings == (f"every line came; the header tells R={' x '.join(map(str, r)) if r[1] > 1 else r[0]}",)
 
 
+def test_an_image_whose_lines_without_flags_are_still_coming_is_not_complete() -> None:
+    """A repetition is flagged to end while another slice has but one of them."""
+    shape, r, _, _ = SAMPLINGS["R=2"]
+    first = lines("R=2", "no flags")
+    first[-1].set_flag(ismrmrd.ACQ_LAST_IN_REPETITION)
+    first[-1].clear_flag(ismrmrd.ACQ_LAST_IN_SLICE)
+    even = list(scans.acquisitions(KSPACE["R=2"], [(0, y) for y in range(0, 64, 2)], end=False, slice=1))
+    odd = list(scans.acquisitions(KSPACE["R=2"], [(0, y) for y in range(21, 44, 2)], slice=1))
+    acquired = [first[0], *even, odd[0], *first[1:], *odd[1:]]
+    buckets = list(run_gadget(accumulate, acquired, scans.header(shape, r)))
+    assert [bucket.head.idx.slice for bucket in buckets] == [0, 1]
+    assert torch.equal(buckets[0].kspace, buckets[1].kspace)
+    assert torch.equal(buckets[0].calibration.kspace, buckets[1].calibration.kspace)
+
+
 def test_calibration_lines_of_another_contrast_are_not_lent_to_the_image() -> None:
     """A separate calibration, and an image that was cut short ahead of the centre."""
     name = "R=2"

@@ -158,6 +158,22 @@ def test_acceleration(kind: str, sequence: Epi, fov_x2: bool) -> None:
     assert difference(*images) < MOST
 
 
+def test_calibration_by_a_second_encoding() -> None:
+    """A gradient echo with half the lines, as siemens_to_ismrmrd writes it with its stylesheet EPI_FLASHREF."""
+    sequence = replace(RAMPS, drift=0.0)
+    header = sequence.header(acceleration=2)
+    other = replace(sequence, fov_x2=True).header("cartesian", described=False).encoding[0]
+    other.encodedSpace.matrixSize.y = other.reconSpace.matrixSize.y = 32
+    other.encodingLimits.kspace_encoding_step_1 = xsd.limitType(minimum=0, center=16, maximum=31)
+    header.encoding.append(other)
+    acs = calibration("gradient echo", sequence)
+    for line in acs:
+        line.idx.kspace_encode_step_1 -= 16
+        line.encoding_space_ref = 1
+    (recon,), scan = reconstructed(header, [*acs, *sequence.train(ALL[1::2])])
+    assert difference(recon.image[0], ideal_image(sequence)) < 2 * MOST and scan.warnings == ()
+
+
 def test_calibration_lines_within_the_train() -> None:
     """Embedded: the lines between those of the image are flagged for calibration alone."""
     train = sorted({*ALL[1::2], *ALL[20:44]})
@@ -291,6 +307,17 @@ def test_scans_that_are_no_epi_pass_as_they_are(extra: str) -> None:
     out = list(run(epi, lines, scan))
     assert len(out) == len(lines) and all(a is b for a, b in zip(out, lines, strict=True))
     assert scan.sample_sd is None and scan.warnings == ()
+
+
+def test_lines_that_wait_leave_where_the_scan_fails() -> None:
+    def source():
+        yield from RAMPS.train(ALL, "")
+        raise ScanError("no more")
+
+    out = []
+    with pytest.raises(ScanError, match="no more"):
+        out.extend(run(epi, source(), RAMPS.header()))
+    assert len(out) == 64
 
 
 def test_a_line_leaves_as_soon_as_it_can() -> None:

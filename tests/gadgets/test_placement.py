@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from snrstream.errors import ScanError
 from snrstream.gadgets import accumulate
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket
@@ -258,3 +259,11 @@ def test_an_image_that_was_cut_short_decides_nothing_for_later_ones() -> None:
     first, second = accumulated(header, [*cut, *whole])
     assert "the strongest line is 16, 16 lines off the header's; fewer than half of the lines came" in first.warnings[0]
     assert int(first.line_sd[0].nonzero()[0]) == 0 and int(second.line_sd[0].nonzero()[0]) == 16
+
+
+def test_images_that_do_not_fit_the_first_are_an_error() -> None:
+    kspace = noisy_kspace(4, SLICE, snr=20).numpy()
+    later = partial(kspace, (0, 0), (1, 64), repetition=1)
+    later[-1].idx.kspace_encode_step_1 = 64
+    with pytest.raises(ScanError, match="kspace_encode_step_1 64 lies outside k-space of 64 lines"):
+        accumulated(scans.header(SLICE), [*partial(kspace, (0, 0), (1, 64)), *later])

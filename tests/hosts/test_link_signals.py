@@ -9,6 +9,7 @@ import time
 import pytest
 
 from snrstream.hosts.link import Link
+from snrstream.system import interruption
 from snrstream.system.interruption import Interrupted, interrupt
 from snrstream.wire.encoder import encode
 from snrstream.wire.messages import Text
@@ -19,7 +20,8 @@ MOST_SECONDS = 5.0  # after which the peer reads all the same, so that a link th
 
 
 @pytest.fixture
-def _interruptible():
+def _interruptible(monkeypatch):
+    monkeypatch.setattr(interruption, "_here", threading.local())  # or the tests behind would seem interrupted
     before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     yield
     for each, handler in before.items():

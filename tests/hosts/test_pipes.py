@@ -85,11 +85,12 @@ def test_any_split_of_the_input_gives_the_same_output(version: str, n_bytes: int
 def test_waveforms_pass(version_1, version_2) -> None:
     samples = np.arange(6, dtype=np.uint32).reshape(2, 3)
     waveform = encode(ismrmrd.Waveform.from_array(samples, waveform_id=1))
-    assert piped(version_1[: -len(CLOSE)] + waveform + CLOSE) == piped(version_1)[: -len(CLOSE)] + waveform + CLOSE
+    out = piped(version_1[: -len(CLOSE)] + waveform + CLOSE)
+    assert out.count(waveform) == 1 and out.replace(waveform, b"") == piped(version_1)  # wherever among the images
     item = mrd.StreamItem.WaveformUint32(mrd.Waveform(waveform_id=1, data=samples))
     header, items = mrd2_streams.read(version_2)
     _, passed = mrd2_streams.read(piped(mrd2_streams.written(header, [*items, item])))
-    assert len(passed) == 4 and passed[3].value == item.value
+    assert len(passed) == 4 and item.value in [one.value for one in passed if isinstance(one, type(item))]
 
 
 def test_a_noise_measurement_alone_gives_a_stream_without_images(scan) -> None:

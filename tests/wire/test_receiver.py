@@ -2,8 +2,12 @@
 
 import re
 
+import ismrmrd
+import numpy as np
 import pytest
 
+from snrstream.gadgets import noise_adjust
+from snrstream.gadgets.gadget import Scan, run
 from snrstream.wire.header import parse_header
 from snrstream.wire.receiver import noise_bandwidth_ratio, noise_bandwidth_warnings
 from snrtrain.benchmarks import small_scan
@@ -45,3 +49,19 @@ def test_the_ratio_and_whether_it_is_a_guess(fields: str, ratio: float, told: st
     lines = noise_bandwidth_warnings(found)
     assert len(lines) == (told is not None)
     assert all(re.search(f"{told}.* {ratio:g} is taken", line) for line in lines)
+
+
+def test_noise_of_data_from_the_same_filter_is_white_with_sd_1_and_the_guess_is_told() -> None:
+    """As of GE: noise and data have the same dwell time, and come through the same receiver."""
+    rng = np.random.default_rng(0)
+    noise, line = (
+        ismrmrd.Acquisition.from_array(
+            (rng.standard_normal((2, n)) + 1j * rng.standard_normal((2, n))).astype(np.complex64), sample_time_us=5.0
+        )
+        for n in (60_000, 50_000)
+    )
+    noise.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+    scan = Scan(header(vendor("GE MEDICAL SYSTEMS")))
+    (white,) = run(noise_adjust, [noise, line], scan)
+    assert np.std(white.data.view(np.float32)) == pytest.approx(1, abs=0.01)  # 200000 numbers: 0.2 %
+    assert [text for text in scan.warnings if "relativeReceiverNoiseBandwidth" in text and "1 is taken" in text]

@@ -50,10 +50,10 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     Averages are averaged. Readouts that come without their oversampling, as Gadgetron's RemoveROOversampling leaves
     them, are told by their length. Calibration lines of another encoding than the images' serve where they fit.
 
-    A bucket leaves after the acquisition that is flagged as the last of its slice, repetition or measurement, or, in a
-    scan that flags no ends of slices, after the one that makes it whole: before the next acquisition of another image,
-    at a pause, or at the end. Others leave when they are complete and the next repetition of them begins, or at the
-    end. Lines that come later are left out, with a warning. At R > 1 a bucket waits for calibration lines of its slice.
+    A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or measurement. In a scan
+    that flags no ends of slices, one that is whole leaves ahead of the next acquisition of another image, at a pause,
+    or at the end. Others leave when they are complete and the next repetition of them begins, or at the end. Lines that
+    come later are left out, with a warning. At R > 1 a bucket waits for calibration lines of its slice.
 
     It carries the scan's warnings so far. Items that are not acquisitions pass. Raises ScanError for a header that is
     not of a Cartesian scan, or of one that excites several slices at once, for lines whose trajectory is not Cartesian,
@@ -215,15 +215,16 @@ class _Images(Gadget):
                 if self.n_lines > self.most_lines or len(self.started) > MOST_OPEN_IMAGES:
                     yield from self._make_room()
         if flags & LAST_FLAGS and average >= self.last_average:
-            self._end(key, flags)
+            yield from self._end(key, flags)
 
-    def _end(self, key: Key, flags: int) -> None:
+    def _end(self, key: Key, flags: int) -> Iterator[Bucket]:
         """A line is flagged as the last of its slice, repetition or measurement."""
         self.has_flags |= bool(flags & LAST_IN_SLICE)
         self.ended[key] = None
         if not flags & LAST_IN_SLICE:
             others = [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]
             self.ended |= dict.fromkeys(others)
+        yield from self._leave()
 
     def _refer(self, acquisition: ismrmrd.Acquisition) -> None:
         """A calibration line of an encoding that has no images, so far."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import ismrmrd
 
+from ..errors import ScanError
 from ..items import Item
 from ..sorting.epi_readouts import CALIBRATION, REVERSED
 from ..sorting.epi_trains import Trains, key_of
@@ -56,6 +57,12 @@ class _Epi(Gadget):
         yield from waiting
         if self._trains is not None:
             yield from self._through(self._trains, self._trains.end())
+
+    def failed(self) -> Iterator[Item]:
+        try:
+            yield from self.end()  # among them may be the last lines of an image
+        except ScanError as exc:  # the scan has failed already, for a reason of its own
+            log.error("EPI lines that waited: %s", exc)
 
     def _begun(self) -> Trains:
         trains = Trains(self._scan.header, cartesian_encoding(self._scan.header), self._warn)

@@ -34,7 +34,7 @@ class Link:
         Whether what comes while `send` waits for the peer to take something is kept for later, for some peers read
         nothing before they have sent everything.
     pauses : bool
-        Whether iteration gives a `Pause` whenever it is about to wait for the peer.
+        Whether iteration gives a `Pause` whenever it is about to wait for the peer, and at its end without a CLOSE.
     bells : tuple of Bell
         Each ends, once it rings, every wait for the peer by Stopped.
 
@@ -106,6 +106,8 @@ class Link:
                 yield Pause()  # who takes it may send, and `send` spools: only now is it known what is read next
             n_bytes = self._read_into(self._decoder.buffers())
             if not n_bytes:
+                if self._tells_pauses:
+                    yield Pause()  # what is finished leaves: a peer that only stopped sending can still read
                 raise ConnectionFailed(self._early_end())
             self._arrived = self._decoder.received(n_bytes)
 

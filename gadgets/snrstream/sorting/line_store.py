@@ -257,9 +257,8 @@ class LineStore:
         by : tuple of int
             What is added to (e2, e1).
         """
-        if by != (0, 0):
-            self._order = {(z + by[0], y + by[1], average): n for (z, y, average), n in self._order.items()}
-            self._lines = None
+        self._order = {(z + by[0], y + by[1], average): n for (z, y, average), n in self._order.items()}
+        self._lines = None
 
     def _begin(self, head: ismrmrd.AcquisitionHeader, n_channels: int, n_samples: int, centre: int) -> None:
         self._told = self.readout = n_samples, centre

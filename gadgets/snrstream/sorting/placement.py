@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 CENTRE_IN_USER = 6, 5  # where siemens_to_ismrmrd puts KSpaceCentrePartitionNo and KSpaceCentreLineNo in idx.user
 MOST_LINES = 1 << 20
+MOST_TRIES = 64  # images without an echo, after which the header is believed: each costs milliseconds
 
 Pair = tuple[int, int]
 
@@ -74,6 +75,7 @@ class Placer:
         self._encoding = encoding
         self._logged: set[str] = set()
         self._is_volume = False  # whether an image had lines of several partitions
+        self._n_tries = 0
         self.kept: Placement | None = None
         self.echoes: dict[Pair, int] = {}  # of readouts, which `LineStore` keeps here
 
@@ -99,14 +101,14 @@ class Placer:
         if np.prod(placement.size) > MOST_LINES:
             text = f"{placement.size[1]} x {placement.size[0]}"
             raise ScanError(f"k-space has {text} lines; expected at most {MOST_LINES}")
-        for axis in (0, 1):
-            index = lines[:, axis] + placement.shift[axis]
-            outside = lines[(index < 0) | (index >= placement.size[axis]), axis]
-            if len(outside):
-                raise ScanError(
-                    f"kspace_encode_step_{2 - axis} {outside[0]} lies outside k-space of {placement.size[axis]} lines "
-                    f"with its centre at {placement.centre[axis]}"
-                )
+        index = lines + placement.shift
+        outside = (index < 0) | (index >= placement.size)
+        if outside.any():
+            n, axis = np.argwhere(outside)[0].tolist()
+            raise ScanError(
+                f"kspace_encode_step_{2 - axis} {lines[n, axis]} lies outside k-space of {placement.size[axis]} lines "
+                f"with its centre at {placement.centre[axis]}"
+            )
         for text in placement.warnings:
             if text not in self._logged:
                 self._logged.add(text)
@@ -143,7 +145,8 @@ class Placer:
             (e2.last, e1.last),
             e2.warnings + e1.warnings,
         )
-        if e2.is_certain or e1.is_certain:
+        self._n_tries += 1
+        if e2.is_certain or e1.is_certain or self._n_tries == MOST_TRIES:
             self.kept = placement
         return placement
 

@@ -116,7 +116,7 @@ class ScanImage:
             return False
         try:
             lines, lattice, first = self._on_lattice()
-        except ScanError:  # which `settle` may cure
+        except ScanError:  # calibration lines are still to come, or `settle` cures it
             return False
         return len(self._missing(lines, lattice, first)) == 0
 
@@ -308,10 +308,11 @@ class ScanImage:
             self._placement = placement = self._placer.place(self._image, self._calibration, heads)
             self.size, self.shift = placement.size, placement.shift
             by = self.shift
-            self._image.move(by)
-            self._calibration.move(by)
-            self._both = {(z + by[0], y + by[1]) for z, y in self._both}
-            self._heads = {(z + by[0], y + by[1]): head for (z, y), head in self._heads.items()}
+            if by != (0, 0):
+                self._image.move(by)
+                self._calibration.move(by)
+                self._both = {(z + by[0], y + by[1]) for z, y in self._both}
+                self._heads = {(z + by[0], y + by[1]): head for (z, y), head in self._heads.items()}
         return self._placement
 
     def _from_centre(self, line: tuple[int, int]) -> float:
@@ -436,9 +437,10 @@ class ScanImage:
             told.append(f"{n_doubled} lines were acquired again in the same average: the latest of each was used")
         known = np.array(self.encoding.limits_known) & (np.array(self.size) > 1)
         low, high = np.array(self.encoding.first) + self.shift, np.array(self.encoding.last) + self.shift
-        lines = np.unique(np.concatenate([self._image.lines, self._calibration.lines]), axis=0)
-        beyond = lines[np.any(known & ((lines < low) | (lines > high)), axis=1)]
-        if len(beyond):
+        lines = np.concatenate([self._image.lines, self._calibration.lines])
+        outside = known & ((lines < low) | (lines > high))
+        if outside.any():
+            beyond = np.unique(lines[outside.any(axis=1)], axis=0)
             told.append(f"{len(beyond)} lines lie beyond the header's limits: {self._listed(beyond)}")
         return (*told, *dict.fromkeys(self._image.warnings + self._calibration.warnings))
 
