@@ -392,7 +392,7 @@ def test_reversed_lines_that_were_turned_before_are_told_of() -> None:
                 line.data[:] = line.data[:, ::-1]
                 if not is_flagged:
                     line.clear_flag(REVERSE)
-        (recon,), scan = reconstructed(RAMPS.header(), lines)
+        (recon,), _ = reconstructed(RAMPS.header(), lines)
         (text,) = recon.warnings
         assert "expect a ghost at half the field of view" in text
         assert ("turned already" if is_flagged else "no line is flagged as reversed") in text
