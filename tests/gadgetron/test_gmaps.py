@@ -215,7 +215,7 @@ def test_an_endless_series_of_shared_maps_keeps_two() -> None:
 
 
 def test_an_endless_series_of_arrays_takes_no_more_memory_than_a_short_one() -> None:
-    """Ten repetitions of two sets in each, under one map: what Python counts of arrays, after 20 and after 120 of them."""
+    """Ten repetitions of two sets in each, under one map: the arrays after 20 and after 120 of them."""
     shape, per_message = (64, 64), 20
 
     def stream() -> Iterator[ImageArray]:
