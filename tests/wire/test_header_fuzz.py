@@ -34,7 +34,7 @@ TEXTS = (
     "", "unknown", "--", "-1", "0", "0.5", "7", "1e999", "nan", "3T", "12 parsecs", "1970-00-00", "25:61:61", "M\n\nF",
     "99999999999999999999", "\u00df" * 300,
 )  # fmt: skip
-N_TEXTS = 4  # of them for each element: they take turns
+N_TEXTS = 3  # of them for each element: they take turns. With these, 7 things are done to each
 OF_DICOM = ("/subject", "/study", "/measurement", "/acquisitionSystem", "/experimental", "/sequence")
 STRICT = XmlParser(config=ParserConfig(fail_on_unknown_properties=False, fail_on_converter_warnings=True))
 
@@ -109,7 +109,8 @@ def test_one_line_or_an_encoding_and_never_silence(whole: bytes) -> None:
     assert parse_header(whole).warnings == ()
     expected = cartesian_encoding(parse_header(whole))
     n_refused = n_told = 0
-    for what, xml in mangled(whole):
+    step = 2 if whole == full_header() else 1  # of the large one each element three times or more, in turns
+    for what, xml in itertools.islice(mangled(whole), 0, None, step):
         header = parse_header(xml)
         assert all("\n" not in text and len(text) < 400 for text in header.warnings), what
         assert 0 < noise_bandwidth_ratio(header) <= 2, what
@@ -119,7 +120,7 @@ def test_one_line_or_an_encoding_and_never_silence(whole: bytes) -> None:
         n_told += is_told(header)
         if what.endswith("'") and not what.endswith(" ''") and not is_told(header):
             assert STRICT.from_bytes(xml, xsd.ismrmrdHeader) == header, what
-    assert n_refused > 10 and n_told > 200
+    assert n_refused > 10 and n_told > 100
 
 
 def test_dicom_of_every_header_that_is_read() -> None:
@@ -128,7 +129,7 @@ def test_dicom_of_every_header_that_is_read() -> None:
         phase_dir=(0, 1, 0), slice_dir=(0, 0, 1),
     )  # fmt: skip
     of_dicom = (xml for what, xml in mangled(full_header()) if what.startswith(OF_DICOM))
-    for xml in itertools.islice(of_dicom, 0, None, 4):  # each element twice
+    for xml in itertools.islice(of_dicom, 0, None, 4):  # each element once or twice
         (dataset,) = to_dicom(image, parse_header(xml))
         dataset.save_as(io.BytesIO(), enforce_file_format=True)
 
@@ -136,7 +137,7 @@ def test_dicom_of_every_header_that_is_read() -> None:
 def test_images_of_some_headers() -> None:
     """What passes the header's reading passes the reconstruction as well."""
     chain, n_images = named_chain("grappa_snr"), 0
-    for what, xml in itertools.islice(mangled(full_header()), 0, None, 61):
+    for what, xml in itertools.islice(mangled(full_header()), 0, None, 80):
         images = outcome(lambda xml=xml: list(chain.run(small_scan.acquisitions(), parse_header(xml))))
         if isinstance(images, str):
             assert what.startswith("/encoding"), (what, images)
