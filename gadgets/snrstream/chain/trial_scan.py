@@ -13,6 +13,7 @@ SIGNAL, WIDTH = 300.0, 2.0  # of the centre of k-space over the noise, and in li
 DWELL_US = 5.0
 
 HEADER = xsd.ismrmrdHeader(
+    acquisitionSystemInformation=xsd.acquisitionSystemInformationType(relativeReceiverNoiseBandwidth=1.0),
     experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123_000_000),
     encoding=[
         xsd.encodingType(
