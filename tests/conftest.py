@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import ismrmrd
 import pytest
 from ismrmrd import xsd
@@ -19,6 +20,9 @@ from .storage import Storage, serving
 STORE = tempfile.TemporaryDirectory(prefix="snrstream-noise-")
 os.environ["SNRSTREAM_NOISE_STORE"] = STORE.name
 os.environ.pop("GADGETRON_STORAGE_ADDRESS", None)
+
+hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "data"

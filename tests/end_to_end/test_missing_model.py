@@ -54,7 +54,7 @@ def test_files_say_so_too(raw_scan, pipeline, tmp_path, capfd) -> None:
     original, second, _ = (pydicom.dcmread(path) for path in sorted((out / "dicom").glob("*.dcm")))
     assert second.SeriesNumber == 999002 and second.PixelData == original.PixelData
     assert second.SeriesDescription.endswith("_not denoised")
-    assert list(second.ImageType) == ["DERIVED", "PRIMARY", "M"]
+    assert second.ImageType == original.ImageType == ["ORIGINAL", "PRIMARY", "M", "ND"]
     assert f"; not denoised; WARNING: {REASON}; history " in second.DerivationDescription
     assert f"WARNING: {REASON}" in second.ImageComments
     assert "denoised by" not in second.DerivationDescription and "alpha" not in second.ImageComments

@@ -427,7 +427,7 @@ def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
     assert [bytes(head) for head in item[0].data.headers.ravel()] == before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(["grappa", "accumulate", "image array", "g-map array"]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),

@@ -361,6 +361,43 @@ def test_navigators_without_signal_count_as_none(value: float) -> None:
     assert ["without phase-correction lines" in text for text in scan.warnings] == [True]
 
 
+@pytest.mark.parametrize("dark", [0, 1, 2])
+@pytest.mark.parametrize("value", [0.1, 1.0])
+def test_a_navigator_of_noise_alone_moves_no_line(dark: int, value: float) -> None:
+    """It cannot be told from a good one by its phase, but does not agree with those of the other direction."""
+    sequence = replace(RAMPS, snr=200.0)
+    lines = list(sequence.train(ALL))
+    lines[dark].data[:] = value * scans.random_complex(*lines[dark].data.shape)
+    (recon,), scan = reconstructed(sequence.header(), lines)
+    assert difference(recon.image[0], ideal_image(sequence)) < 3 * MOST
+    left_out, matched = scan.warnings
+    assert "phase-correction lines of slice 0 agree by 0." in left_out and "matched to forward ones" in matched
+    assert recon.warnings == scan.warnings
+
+
+def test_noise_alone_is_no_disagreement() -> None:
+    """A dark slice, and one of low SNR."""
+    dark = noisy(RAMPS.train(ALL, scale=0.0), np.random.default_rng(0))
+    faint = noisy(replace(RAMPS, snr=2.0).train(ALL), np.random.default_rng(1))
+    for lines in (dark, faint):
+        (recon,), scan = reconstructed(RAMPS.header(), lines)
+        assert scan.warnings == recon.warnings == ()
+
+
+def test_reversed_lines_that_were_turned_before_are_told_of() -> None:
+    for is_flagged in (True, False):
+        lines = noisy(RAMPS.train(ALL), np.random.default_rng(0))
+        for line in lines:
+            if line.is_flag_set(REVERSE):
+                line.data[:] = line.data[:, ::-1]
+                if not is_flagged:
+                    line.clear_flag(REVERSE)
+        (recon,), _ = reconstructed(RAMPS.header(), lines)
+        (text,) = recon.warnings
+        assert "expect a ghost at half the field of view" in text
+        assert ("turned already" if is_flagged else "no line is flagged as reversed") in text
+
+
 def test_a_slice_without_navigators_goes_by_those_of_another() -> None:
     lines = [*RAMPS.train(ALL, slice=0), *RAMPS.train(ALL, "", slice=1)]
     images, scan = reconstructed(RAMPS.header(), lines)

@@ -121,6 +121,39 @@ def test_a_slice_that_the_header_calls_a_volume(n_partitions: int, limits, parti
     assert any(what in text for text in image.warnings)
 
 
+def test_slices_that_are_counted_as_partitions_too() -> None:
+    kspace = [noisy_kspace(8, SLICE, snr=20, seed=number).numpy() for number in range(3)]
+    right = images(scans.header(SLICE), [a for n in range(3) for a in partial(kspace[n], (0, 0), (1, 64), slice=n)])
+    lines = [a for n in range(3) for a in partial(kspace[n], (0, 0), (1, 64), slice=n)]
+    for line in lines:
+        line.idx.kspace_encode_step_2 = line.idx.slice
+    found = images(scans.header(SLICE), lines)
+    assert len(found) == 3
+    for one, other in zip(found, right, strict=True):
+        assert np.array_equal(one.image, other.image)
+    told = [any("other slices another; expected 0" in text for text in image.warnings) for image in found]
+    assert told == [False, True, True]
+
+
+def test_a_volume_that_the_header_calls_a_slice() -> None:
+    """It keeps its partitions where one stands out as k = 0; slices that are counted as partitions alone have none."""
+    kspace = noisy_kspace(8, VOLUME, snr=20).numpy()
+    lines = partial(kspace, (0, 0), (16, 32))
+    header = scans.header((1, *VOLUME[1:]), fov_mm=(24.0, 32.0, 16.0))
+    header.encoding[0].encodedSpace.fieldOfView_mm.z = 16.0
+    (right,) = images(scans.header(VOLUME), lines)
+    (image,) = images(header, lines)
+    assert np.array_equal(image.image, right.image) and image.voxel_mm == right.voxel_mm
+    assert any("k-space of 16 lines was taken" in text for text in image.warnings)
+    slices = [noisy_kspace(8, SLICE, snr=20, seed=number).numpy() for number in range(6)]
+    lines = [a for n in range(6) for a in partial(slices[n], (0, 0), (1, 64))]
+    for number, line in enumerate(lines):
+        line.idx.kspace_encode_step_2 = number // 64
+        line.clear_all_flags()
+    with pytest.raises(ScanError, match="kspace_encode_step_2 0 to 5 where the header has one, and none stands out"):
+        images(scans.header(SLICE), lines)
+
+
 def test_partitions_that_a_volume_lacks_are_told() -> None:
     kspace = noisy_kspace(4, VOLUME, snr=20).numpy()
     lines = [(z, y) for z in range(4, 16) for y in range(32)]
@@ -215,3 +248,28 @@ def test_center_sample_of_an_asymmetric_echo(told: int, reverse: bool) -> None:
     assert bucket.warnings == (f"center_sample is {told} of 48 samples: k = 0 was taken at the echo, 16",)
     with pytest.raises(ScanError, match="has 48 samples around sample .*; expected no more than 64 around 32"):
         accumulated(header, lines(told, scale=0))
+
+
+@pytest.mark.parametrize("told", [24, 32])
+@pytest.mark.parametrize("r", [1, 2])
+def test_center_sample_as_of_a_full_readout(told: int, r: int) -> None:
+    """48 of 64 samples have room about several; one from which the echo is far is none. Noise alone moves nothing."""
+    kspace = noisy_kspace(8, (1, 64, 64), snr=20).numpy()
+
+    def bucket(centre: int, data: np.ndarray = kspace) -> Bucket:
+        lines = partial(data, (0, 0), (1, 64), (r, 1))
+        for number, line in enumerate(lines):
+            head = line.getHead()
+            head.number_of_samples, head.center_sample = 48, centre
+            lines[number] = ismrmrd.Acquisition(head, data=np.ascontiguousarray(line.data[:, 16:]))
+        (found,) = accumulated(scans.header((1, 64, 64), (r, 1)), lines)
+        return found
+
+    right = bucket(16)
+    assert right.warnings == ()
+    found = bucket(told)
+    assert same(found, right) and torch.equal(found.sample_sd, right.sample_sd)
+    assert f"center_sample is {told} of 48 samples: k = 0 was taken at the echo, 16" in found.warnings
+    assert bucket(told, random_complex(8, 1, 64, 64)).warnings == ()
+    # Phase of the object moves the echo, not k = 0: by three samples here.
+    assert bucket(16, np.roll(kspace, 3, axis=-1)).warnings == ()

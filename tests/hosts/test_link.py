@@ -65,7 +65,7 @@ def some_message(number: int, size: int) -> ismrmrd.Acquisition | Text:
     return ismrmrd.Acquisition.from_array(np.full((1, size // 8 + 1), number + 1j, np.complex64), scan_counter=number)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     sizes=st.lists(st.integers(0, 40_000), max_size=8),
     cuts=st.lists(st.floats(0, 1), max_size=10),
@@ -152,6 +152,17 @@ def test_an_end_that_comes_while_an_answer_is_sent_is_the_end_behind_what_came()
         timer.join()
         peer.join(60)
     assert peer.received == encode(LARGE)
+
+
+def test_a_socket_that_another_thread_closed_is_a_peer_that_is_gone() -> None:
+    """A client waits a second for a sender that waits for its scan; what that one sends next finds no socket."""
+    ours, theirs = socket.socketpair()
+    link = Link(ours, "peer", 3)
+    for end in (ours, theirs):
+        end.close()
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed, match="peer went away: Bad file descriptor"):
+            link.send(Text("more"))
 
 
 @pytest.mark.parametrize("n_early", [0, 1, 20])

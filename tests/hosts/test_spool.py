@@ -19,7 +19,7 @@ operations = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(operations, st.booleans())
 def test_any_order_of_keeping_and_reading_gives_what_was_written(steps: list, ends: bool) -> None:
     numbers = itertools.count()

@@ -142,3 +142,30 @@ def test_a_kept_measurement_knows_its_dead_channels() -> None:
     store.keep("with a dead channel", measured)
     found = store.find("with a dead channel")
     assert found is not None and np.array_equal(found.covariance, measured.covariance)
+
+
+@pytest.mark.parametrize("r", [1, 2])
+@pytest.mark.parametrize("kind", ["fails during the scan", "was detuned during the noise measurement"])
+def test_channels_whose_noise_is_not_what_was_measured_are_told_of(kind: str, r: int) -> None:
+    kspace, noise = KSPACE.copy(), NOISE.copy()
+    if kind == "fails during the scan":
+        kspace[[2, 5]] = 100 * scans.random_complex(2, *SHAPE, seed=4)
+    else:
+        noise[[2, 5]] *= 0.0025
+    scan, image = reconstructed(kspace, noise, r)
+    (text,) = scan.warnings
+    assert "channels [2, 5] hold more than 30 times the noise that was measured of them" in text
+    assert text in image.warnings
+
+
+@pytest.mark.parametrize("snr", [0, 1, 50, 5000])
+def test_signal_is_no_noise_that_was_not_measured(snr: float) -> None:
+    """However bright, and where one element alone sees the object."""
+    rng = np.random.default_rng(5)
+    white = rng.standard_normal((2, *KSPACE.shape))
+    object_alone = noisy_kspace(N_CHANNELS, SHAPE, snr=1e6).numpy() * (snr / 1e6)
+    for seen in (slice(None), slice(3, 4)):
+        kspace = (white[0] + 1j * white[1]).astype(np.complex64)
+        kspace[seen] += object_alone[seen]
+        scan, image = reconstructed(kspace, NOISE, 1)
+        assert scan.warnings == () and not any("noise that was measured" in text for text in image.warnings)

@@ -90,7 +90,11 @@ def test_the_phase_between_navigators(directions: str) -> None:
     navigators = [
         pixels * np.exp(1j * ((-0.5 if r else 0.5) * (1.2 + 0.1 * x) + drift * p)) for p, r in enumerate(is_reversed)
     ]
-    assert navigator_phase(navigators, is_reversed) == pytest.approx((1.2, 0.1), abs=1e-6)
+    assert navigator_phase(navigators, is_reversed) == pytest.approx((1.2, 0.1, 1.0), abs=1e-6)
+    for dark in range(len(directions)):  # one of noise alone
+        noise = [random_complex(N, 4, seed=9) if p == dark else line for p, line in enumerate(navigators)]
+        found = navigator_phase(noise, is_reversed)
+        assert len(directions) > 3 or (found is not None and found[2] < 0.3)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])

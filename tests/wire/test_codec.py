@@ -94,7 +94,7 @@ def test_round_trip() -> None:
     assert decoded[3].data.flags.writeable
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=40).map(sorted))
 def test_any_split_gives_the_same_messages(cuts: list[int]) -> None:
     assert [encode(message) for message in decode(STREAM, cuts)] == [encode(m) for m in example_messages()]
@@ -106,7 +106,7 @@ def test_a_few_bytes_at_a_time() -> None:
         assert [encode(message) for message in decoded] == [encode(m) for m in example_messages()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=40))
 def test_bytes_received_in_place_give_the_same_messages(counts: list[int]) -> None:
     """As from a socket that fills the decoder's own buffers with as many bytes as it pleases."""
@@ -134,7 +134,7 @@ def test_arrays_do_not_change_with_what_comes_later() -> None:
     assert first.data.flags.writeable and first.data.flags.aligned and second.data.flags.aligned
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(flipped(STREAM))
 def test_flipped_bytes_end_in_messages_or_a_protocol_error(data: bytes) -> None:
     require_messages_or_one_line(data)

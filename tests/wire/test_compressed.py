@@ -89,13 +89,13 @@ STREAM = b"".join([compressed(line(3, 7, 2), 11), encode(line(2, 5)), compressed
                    compressed(line(2, 5), 31), encode(Close())])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=40).map(sorted))
 def test_any_split_gives_the_same_lines(cuts: list[int]) -> None:
     assert [encode(message) for message in decode(STREAM, cuts)] == [encode(message) for message in decode(STREAM, [])]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(flipped(STREAM))
 def test_flipped_bytes_end_in_messages_or_a_protocol_error(data: bytes) -> None:
     require_messages_or_one_line(data)

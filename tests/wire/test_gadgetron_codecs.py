@@ -81,7 +81,7 @@ def test_other_dtypes_are_sent_as_gadgetrons() -> None:
     assert encode(array) == sent
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=40).map(sorted))
 def test_any_split_gives_the_same_messages(cuts: list[int]) -> None:
     assert [encode(message) for message in decode(STREAM, cuts)] == MESSAGES
@@ -91,7 +91,7 @@ def test_byte_by_byte() -> None:
     assert [encode(message) for message in decode(STREAM, list(range(1, len(STREAM))))] == MESSAGES
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(MESSAGES[:-1]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5),

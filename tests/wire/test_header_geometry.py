@@ -144,3 +144,12 @@ def test_elements_that_come_twice() -> None:
         read(("<trajectory>", "<trajectory>radial</trajectory><trajectory>"))
     found, told = read(("<trajectory>cartesian</trajectory>", ""))
     assert found == WHOLE and told == ("header lacks a trajectory: cartesian is taken",)
+
+
+def test_twice_the_samples_over_the_same_length_are_told_of() -> None:
+    told = "taken as it is, of twice the resolution"
+    encoding, warnings = read((ENCODED, space("encodedSpace", N, HALF_MM)))
+    assert encoding.encoded_fov_mm == HALF_MM and [told in text for text in warnings] == [True]
+    for n in ((64, 64, 4), (128, 128, 4), (96, 64, 4)):  # none is left, all axes are finer, or one by another factor
+        _, warnings = read((ENCODED, space("encodedSpace", n, HALF_MM)))
+        assert not any(told in text for text in warnings)

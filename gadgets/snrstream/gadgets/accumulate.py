@@ -12,6 +12,7 @@ from ..errors import ScanError
 from ..items import Bucket, Item
 from ..recon.device import find_device
 from ..recon.lattice import Lattice
+from ..recon.noise import HOT, louder_than_measured
 from ..sorting.calibrations import Calibrations, Key
 from ..sorting.interleaved import Interleaved
 from ..sorting.oversampling import has_oversampling
@@ -19,7 +20,7 @@ from ..sorting.parallel_lines import ParallelLines
 from ..sorting.placement import Placer
 from ..sorting.references import References, encoding_of
 from ..sorting.scan_image import BOTH, CALIBRATION, ScanImage
-from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, head_of, mask_of
+from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, acquisition_of, head_of, mask_of
 from ..wire.header import Encoding, cartesian_encoding
 from ..wire.multiband import require_single_band
 from ..wire.trapezoid import is_epi
@@ -49,10 +50,10 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     Averages are averaged. Readouts that come without their oversampling, as Gadgetron's RemoveROOversampling leaves
     them, are told by their length. Calibration lines of another encoding than the images' serve where they fit.
 
-    A bucket leaves after the acquisition that is flagged as the last of its slice, repetition or measurement, or, in a
-    scan that flags no ends of slices, after the one that makes it whole: before the next acquisition of another image,
-    at a pause, or at the end. Others leave when they are complete and the next repetition of them begins, or at the
-    end. Lines that come later are left out, with a warning. At R > 1 a bucket waits for calibration lines of its slice.
+    A bucket leaves with the acquisition that is flagged as the last of its slice, repetition or measurement. In a scan
+    that flags no ends of slices, one that is whole leaves ahead of the next acquisition of another image, at a pause,
+    or at the end. Others leave when they are complete and the next repetition of them begins, or at the end. Lines that
+    come later are left out, with a warning. At R > 1 a bucket waits for calibration lines of its slice.
 
     It carries the scan's warnings so far. Items that are not acquisitions pass. Raises ScanError for a header that is
     not of a Cartesian scan, or of one that excites several slices at once, for lines whose trajectory is not Cartesian,
@@ -89,6 +90,7 @@ class _Images(Gadget):
         self.scan = scan
         require_single_band(scan.header)
         self.trajectories = ParallelLines()
+        self.has_one_encoding = len(scan.header.encoding) == 1
         self.device = find_device(parameters.device)
         encoding = cartesian_encoding(scan.header)
         # Whether an image line has to tell which encoding is that of the images, and if readouts are oversampled.
@@ -106,6 +108,7 @@ class _Images(Gadget):
         self.calibrates_last = False  # whether calibration lines follow those of the image
         self.last_average = encoding.n_averages - 1
         self.is_told_of_averages = False
+        self.is_noise_checked = False
         self.n_channels = 0
         self.n_images = 0
         self.n_left_out = 0
@@ -115,7 +118,10 @@ class _Images(Gadget):
     def take(self, item: Item) -> Iterable[Item]:
         if not isinstance(item, ismrmrd.Acquisition):
             return (item,)
-        if head_of(item).flags & NOISE_FLAG:
+        head = head_of(item)
+        if head.encoding_space_ref and self.has_one_encoding:
+            item = self._of_the_only_encoding(item)
+        if head.flags & NOISE_FLAG:
             raise ScanError(
                 "a noise measurement reached accumulate, the data is not whitened; expected noise_adjust before"
             )
@@ -149,6 +155,18 @@ class _Images(Gadget):
         if self.calibrations.wanted and self.references.fault:
             raise ScanError(f"images at R > 1 have no calibration lines: {self.references.fault}")
         yield from self.calibrations.given_up()
+
+    def _of_the_only_encoding(self, acquisition: ismrmrd.Acquisition) -> ismrmrd.Acquisition:
+        """A line that refers to another one than the header has."""
+        head = acquisition.getHead()
+        text = (
+            f"lines have encoding_space_ref {head.encoding_space_ref} where the header has one encoding; expected 0: "
+            "that was taken"
+        )
+        if not any("encoding_space_ref" in told for told in self.scan.warnings):
+            self._warn(text)
+        head.encoding_space_ref = 0
+        return acquisition_of(head, acquisition.data, acquisition.traj)
 
     def _first(self, acquisition: ismrmrd.Acquisition) -> Iterator[Bucket]:
         """A line that came before the first image line: it waits for that."""
@@ -197,15 +215,16 @@ class _Images(Gadget):
                 if self.n_lines > self.most_lines or len(self.started) > MOST_OPEN_IMAGES:
                     yield from self._make_room()
         if flags & LAST_FLAGS and average >= self.last_average:
-            self._end(key, flags)
+            yield from self._end(key, flags)
 
-    def _end(self, key: Key, flags: int) -> None:
+    def _end(self, key: Key, flags: int) -> Iterator[Bucket]:
         """A line is flagged as the last of its slice, repetition or measurement."""
         self.has_flags |= bool(flags & LAST_IN_SLICE)
         self.ended[key] = None
         if not flags & LAST_IN_SLICE:
             others = [k for k, image in self.started.items() if k[-1] <= key[-1] and image.complete()]
             self.ended |= dict.fromkeys(others)
+        yield from self._leave()
 
     def _refer(self, acquisition: ismrmrd.Acquisition) -> None:
         """A calibration line of an encoding that has no images, so far."""
@@ -292,12 +311,17 @@ class _Images(Gadget):
         if image is None:
             return
         self.n_lines -= image.n_acquired
+        space = self.spaces[key[0]]
+        text = image.settle()
+        if text:
+            space.encoding = image.encoding
+            if text not in self.scan.warnings:
+                self._warn(text)
         own = image.calibration(self.device, self.scan.snr_units)
         if own is not None:
             yield from self.calibrations.learn(key, own)
         if not image.has_lines:
             return
-        space = self.spaces[key[0]]
         needs_one = space.encoding.acceleration != (1, 1) and space.interleaved is None
         if needs_one and self.calibrations.of(key) is None:
             yield from self._learn(key, image.size)
@@ -307,12 +331,27 @@ class _Images(Gadget):
         if self.scan.sample_sd is not None:
             bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
         space.lattice = bucket.lattice
+        if not self.is_noise_checked and bucket.snr_units:
+            bucket = self._with_noise_checked(bucket)
         if space.interleaved is not None:
             yield from space.interleaved.add(bucket)
         elif bucket.lattice.acceleration != (1, 1) and bucket.calibration is None:
             self.calibrations.wait(key, bucket)
         else:
             yield bucket
+
+    def _with_noise_checked(self, bucket: Bucket) -> Bucket:
+        """The first image tells of channels whose noise is not what was measured."""
+        self.is_noise_checked = True
+        loud = louder_than_measured(bucket.kspace, bucket.line_sd, bucket.sample_sd)
+        if not loud:
+            return bucket
+        text = (
+            f"channels {loud} hold more than {HOT:g} times the noise that was measured of them, next to the others: "
+            "expect errors in images and SNR"
+        )
+        self._warn(text)
+        return dataclasses.replace(bucket, warnings=(*bucket.warnings, text))
 
     def _learn(self, key: Key, size: tuple[int, int]) -> Iterator[Bucket]:
         """Look for calibration lines of the slice that came with other counters, or in another encoding.

@@ -49,8 +49,8 @@ def start(scan: Scan, _parameters: Parameters) -> Gadget:
 
 def _resized(item: ReconImage, encoding: Encoding) -> ReconImage:
     n_z, n_y, n_x = shape = item.image.shape
-    if n_z == 1 < encoding.recon_matrix[2]:  # which accumulate tells
-        encoding = dataclasses.replace(encoding, recon_matrix=(*encoding.recon_matrix[:2], 1))
+    if 1 in (n_z, encoding.encoded_matrix[2]):  # a slice, or a volume that the header calls one: accumulate tells
+        encoding = dataclasses.replace(encoding, recon_matrix=(*encoding.recon_matrix[:2], n_z))
     over_x, over_y, over_z = (
         _over_field_of_view(axis, size, size * voxel, matrix, fov)
         for axis, size, voxel, matrix, fov in zip(

@@ -1,7 +1,9 @@
 """A socket that carries messages."""
 
 import contextlib
+import errno
 import math
+import os
 import select
 import socket
 import time
@@ -223,13 +225,15 @@ class Link:
 
         What the peer can take at once is sent though a bell rings: it may be what tells of that.
         """
-        seconds = self._socket.gettimeout()
+        seconds, own = self._socket.gettimeout(), self._socket.fileno()
+        if own < 0:  # closed by another thread, which waited long enough for this one
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         poll = select.poll()
-        poll.register(self._socket, events)
+        poll.register(own, events)
         for bell in self.bells:
             poll.register(bell, select.POLLIN)
         ready = dict(poll.poll(None if seconds is None else 1000 * seconds))
-        found = ready.get(self._socket.fileno(), 0)
+        found = ready.get(own, 0)
         for bell in self.bells:
             if bell.fileno() in ready and (not found or (bell.at_once and found == select.POLLIN)):
                 raise Stopped(bell.text)

@@ -41,7 +41,7 @@ def linear_phase(product: np.ndarray) -> tuple[float, float]:
     return math.remainder(intercept, 2 * math.pi), slope
 
 
-def navigator_phase(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool]) -> tuple[float, float] | None:
+def navigator_phase(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool]) -> tuple[float, float, float] | None:
     """The phase of forward over reversed readouts, from lines without phase encoding.
 
     Where one lies between two of the other direction, the scanner's phase drift, which goes on from echo to echo, is
@@ -57,30 +57,45 @@ def navigator_phase(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool
     Returns
     -------
     tuple of float or None
-        Intercept and slope, as `linear_phase` has them; None where all go the same way, or hold no signal or no
-        number.
+        Intercept and slope, as `linear_phase` has them, and how well lines of both directions agree once they are
+        corrected by it: 1 where they are alike but for a factor, close to 0 where one is noise. None where all go the
+        same way, or hold no signal or no number.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        total = _forward_over_reversed(navigators, is_reversed)
-        return linear_phase(total) if total.any() and np.isfinite(total).all() else None
+        total, most, of_drift = _forward_over_reversed(navigators, is_reversed)
+        if not (total.any() and np.isfinite(total).all()):
+            return None
+        intercept, slope = linear_phase(total)
+    return intercept, slope, min(of_drift, _agreement(total, slope, most))
 
 
-def _forward_over_reversed(navigators: Sequence[np.ndarray], is_reversed: Sequence[bool]) -> np.ndarray:
-    """Summed over channels and navigators: `(x,)` complex."""
+def _agreement(product: np.ndarray, slope: float, most: float) -> float:
+    x = np.arange(len(product)) - len(product) // 2
+    return float(np.abs((product * np.exp(-1j * slope * x)).sum()) / most) if most > 0 else 0.0
+
+
+def _forward_over_reversed(
+    navigators: Sequence[np.ndarray], is_reversed: Sequence[bool]
+) -> tuple[np.ndarray, float, float]:
+    """Summed over channels and navigators: `(x,)` complex; the most that its sum can be; how well drift was told."""
     n, x = len(navigators), np.arange(len(navigators[0])) - len(navigators[0]) // 2
     between = [p for p in range(1, n - 1) if is_reversed[p - 1] == is_reversed[p + 1] != is_reversed[p]]
-    products = []
+    pairs = [(p, navigators[p - 1]) for p in range(1, n) if is_reversed[p - 1] != is_reversed[p]]
+    of_drift = 1.0
     if between:
-        drift = sum((navigators[p - 1].conj() * navigators[p + 1]).sum(axis=1) for p in between)
-        intercept, slope = linear_phase(np.asarray(drift))
+        drift = np.asarray(sum((navigators[p - 1].conj() * navigators[p + 1]).sum(axis=1) for p in between))
+        intercept, slope = linear_phase(drift)
+        norms = [np.linalg.norm(navigators[p - 1]) * np.linalg.norm(navigators[p + 1]) for p in between]
+        of_drift = _agreement(drift, slope, float(sum(norms)))
         turn = np.exp(0.5j * (intercept + slope * x))[:, None]
-        for p in between:
-            others = navigators[p - 1] * turn + navigators[p + 1] * turn.conj()
-            products.append((p, (others * navigators[p].conj()).sum(axis=1)))
-    else:
-        pairs = [p for p in range(1, n) if is_reversed[p - 1] != is_reversed[p]]
-        products = [(p, (navigators[p - 1] * navigators[p].conj()).sum(axis=1)) for p in pairs]
-    return np.asarray(sum(product if is_reversed[p] else product.conj() for p, product in products), complex)
+        pairs = [(p, navigators[p - 1] * turn + navigators[p + 1] * turn.conj()) for p in between]
+    products = [(p, (others * navigators[p].conj()).sum(axis=1)) for p, others in pairs]
+    most = sum(float(np.linalg.norm(others) * np.linalg.norm(navigators[p])) for p, others in pairs)
+    return (
+        np.asarray(sum(product if is_reversed[p] else product.conj() for p, product in products), complex),
+        most,
+        of_drift,
+    )
 
 
 def image_phase(lines: np.ndarray, places: np.ndarray, is_reversed: np.ndarray, n_lines: int) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from ..errors import ScanError
 SMALLEST_OWN_SHARE = 1e-10  # rounding leaves about 1e-14 of a channel that is a sum of others in float32
 # SD of a channel's noise over the median of those that have any: elements of one coil differ by less than ten.
 DEAD, HOT = 1e-3, 30.0
+NOISE_CONTRAST = 4.0  # the strongest line over the faintest quarter, in noise alone
+MOST_PARTITIONS, FEWEST_LINES = 8, 8  # that are looked at
 
 
 def noise_covariance(samples: Tensor) -> Tensor:
@@ -143,3 +145,34 @@ def prewhitening_matrix(
     matrix = torch.zeros(n_channels, n_channels, dtype=torch.complex128)
     matrix[live[:, None], live] = math.sqrt(2.0 * dwell_ratio * receiver_bandwidth_ratio) * inverse
     return matrix.to(torch.complex64)
+
+
+def louder_than_measured(kspace: Tensor, line_sd: Tensor, sample_sd: Tensor) -> list[int]:
+    """Channels whose noise cannot be what it was measured to be, by the faintest quarter of the lines of an image.
+
+    An element that fails during the scan, and one that was dead or detuned in the noise measurement alone.
+
+    Parameters
+    ----------
+    kspace : Tensor
+        `(channel, e2, e1, ro)` complex64, whitened.
+    line_sd, sample_sd : Tensor
+        `(e2, e1)` and `(ro,)` float32: the noise's SD in lines and along the readout, 0 where nothing was acquired.
+
+    Returns
+    -------
+    list of int
+        Those with 30 times the level of the others and no more than noise, or with 90 times their level.
+    """
+    step = max(1, kspace.shape[1] // MOST_PARTITIONS)
+    kspace, line_sd = kspace[:, ::step], line_sd[::step]
+    rows = (line_sd > 0).nonzero(as_tuple=True)
+    expected = 2 * line_sd[rows].square() * sample_sd.square().sum()
+    if len(expected) < FEWEST_LINES or not bool((expected > 0).all()):
+        return []
+    energy = kspace[:, rows[0], rows[1]].abs().square().sum(dim=-1).cpu() / expected  # (channel, line)
+    level = energy.quantile(0.25, dim=1)
+    excess = level / level.median().clamp(min=1e-12)
+    is_noise = energy.amax(dim=1) < NOISE_CONTRAST * level
+    loud = (excess > HOT**2) & (is_noise | (excess > (3 * HOT) ** 2))
+    return [int(number) for number in loud.nonzero()[:, 0]]

@@ -73,6 +73,25 @@ def on_lattice(lines: np.ndarray, lattice: Lattice, first: tuple[int, int]) -> n
     return result
 
 
+def steps_of(lines: np.ndarray) -> tuple[int, int]:
+    """The largest steps that all lines keep.
+
+    Parameters
+    ----------
+    lines : ndarray
+        `(line, 2)` int: pairs (e2, e1).
+
+    Returns
+    -------
+    tuple of int
+        Along e1, within partitions, and along e2; 0 where there are not two to compare.
+    """
+    order = np.lexsort((lines[:, 1], lines[:, 0]))
+    within = np.diff(lines[order], axis=0)
+    along_e1 = int(np.gcd.reduce(within[within[:, 0] == 0, 1], initial=0))
+    return along_e1, int(np.gcd.reduce(np.diff(np.unique(lines[:, 0])), initial=0))
+
+
 def require_steps(lines: np.ndarray, lattice: Lattice) -> None:
     """Refuse lines that are all further apart than the lattice: there is more acceleration.
 
@@ -88,11 +107,7 @@ def require_steps(lines: np.ndarray, lattice: Lattice) -> None:
     ScanError
         Where they are.
     """
-    order = np.lexsort((lines[:, 1], lines[:, 0]))
-    within = np.diff(lines[order], axis=0)
-    along_e1 = int(np.gcd.reduce(within[within[:, 0] == 0, 1], initial=0))
-    along_e2 = int(np.gcd.reduce(np.diff(np.unique(lines[:, 0])), initial=0))
-    for axis, found, told in zip(("e1", "e2"), (along_e1, along_e2), lattice.acceleration, strict=True):
+    for axis, found, told in zip(("e1", "e2"), steps_of(lines), lattice.acceleration, strict=True):
         if found > told:
             raise ScanError(
                 f"image lines come in steps of {found} along {axis}; the header's acceleration expects {told}"

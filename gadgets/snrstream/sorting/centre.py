@@ -87,6 +87,11 @@ class Axis:
         size, before, after = self.size, centre - low, high - centre
         if max(2 * before, 2 * after + 1) > size:
             self._require_more(every, counts)
+            if self.size == 1 and echo is None:
+                raise ScanError(
+                    f"lines have {self.name} {low} to {high} where the header has one, and none stands out as k = 0; "
+                    "expected the matrix of a volume, or slices in idx.slice"
+                )
             size = 2 * before + 1 if before == after else 2 * max(before, after + 1)  # a cut side was even, most likely
             warnings += (
                 f"lines {low} to {high} of {self.name}, with the centre at {centre}, do not fit into the header's "

@@ -8,6 +8,7 @@ from ismrmrd import xsd
 from torch import Tensor
 
 from ..errors import ScanError
+from ..recon.echo import find_echo
 from ..recon.epi import LATE_STEP, OddEven, Readout
 from ..recon.ghost import image_phase, navigator_phase
 from ..wire.acquisitions import acquisition_of, head_of, mask_of
@@ -19,6 +20,8 @@ REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
 CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 MOST_LATE = 8.0  # dwell times; beyond, the navigators hold no echo
 MOST_PASSES = 4
+LEFT_IF_TURNED = 0.25  # of the disagreement
+LEAST_AGREEMENT = 0.3  # of navigators that hold an echo
 MOST_READOUTS = 64
 MOST_MATRICES = 8
 MOST_SAMPLES = 2048  # and pixels: the operators are dense
@@ -49,6 +52,7 @@ class EpiReadouts:
             raise ScanError(f"EPI readouts have {self.n_pixels} pixels; expected at most {MOST_SAMPLES}")
         self._readouts: dict[tuple[object, ...], Readout] = {}
         self._matrices: dict[tuple[Readout, bool, OddEven], np.ndarray] = {}
+        self._is_checked = False  # whether reversed lines are still to be turned
 
     def plain(self, line: ismrmrd.Acquisition, phase: OddEven, is_epi: bool) -> tuple[ismrmrd.Acquisition, Tensor]:
         """A line on the pixels of the field of view, as k-space of a forward readout.
@@ -123,12 +127,35 @@ class EpiReadouts:
             found = navigator_phase(pixels, directions)
             if found is None:
                 return None
-            phase = OddEven(*found, late)
+            intercept, slope, agreement = found
+            phase = OddEven(intercept, slope, late)
             more = readouts[0].late_of(phase.slope)
             if abs(more) < LATE_STEP or abs(late + more) > MOST_LATE:
                 break
             late += more
+        if agreement < LEAST_AGREEMENT and any(map(_has_echo, train)):
+            self._tell(
+                f"phase-correction lines of slice {heads[0].idx.slice} agree by {agreement:.2f} between the "
+                f"directions; expected {LEAST_AGREEMENT} or more: left out"
+            )
+            return None
+        if not self._is_checked:
+            self._is_checked = True
+            self._check_turned(train, readouts, directions, agreement)
         return phase
+
+    def _check_turned(
+        self, train: Sequence[ismrmrd.Acquisition], readouts: list[Readout], directions: list[bool], agreement: float
+    ) -> None:
+        """Some converters turn reversed lines themselves, and leave the flag."""
+        pixels = [readout.operator(False) @ _samples(line).T for readout, line in zip(readouts, train, strict=True)]
+        as_they_come = navigator_phase(pixels, directions)
+        if as_they_come is not None and 1 - as_they_come[2] < LEFT_IF_TURNED * (1 - agreement):
+            self._tell(
+                f"phase-correction lines of both directions agree by {as_they_come[2]:.3f} as they come, and by "
+                f"{agreement:.3f} once reversed ones are turned; expected the opposite: their samples may have been "
+                "turned already, expect a ghost at half the field of view"
+            )
 
     def of_image(self, lines: Sequence[ismrmrd.Acquisition]) -> OddEven:
         """What differs between the directions, by the lines of an image without acceleration.
@@ -183,6 +210,13 @@ class EpiReadouts:
                 f"than {n_encoded} around {n_encoded // 2}"
             )
         return Readout(n_samples, self.n_pixels, n_encoded, centre, (before, after), trapezoid)
+
+
+def _has_echo(line: ismrmrd.Acquisition) -> bool:
+    samples = _samples(line)
+    with np.errstate(invalid="ignore", over="ignore"):
+        energy = np.square(np.abs(samples)).sum(axis=0, dtype=np.float64)
+    return bool(np.isfinite(energy).all()) and find_echo(np.arange(len(energy)), energy) is not None
 
 
 def _samples(line: ismrmrd.Acquisition) -> np.ndarray:

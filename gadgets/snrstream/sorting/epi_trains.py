@@ -20,6 +20,7 @@ from .epi_readouts import CALIBRATION, REVERSED, EpiReadouts
 
 LAST = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 MOST_HELD_BYTES = 2 << 30
+MOST_FORWARD = 16  # image lines before the first reversed one: as many shots, sorted by their lines
 
 Key = tuple[int, ...]
 Place = tuple[int, bool]  # slice, and whether of calibration
@@ -59,6 +60,7 @@ class Trains:
         self._under_way: Key | None = None  # the image whose lines come
         self._calibration_is_epi: bool | None = None  # or lines of a gradient echo, which need no correction
         self._told: set[str] = set()
+        self._n_forward = 0  # image lines before the first reversed line of any kind
 
     def take(self, line: ismrmrd.Acquisition) -> Iterator[ismrmrd.Acquisition]:
         """Go on with an image line, a calibration line or a navigator.
@@ -69,6 +71,8 @@ class Trains:
             Where it cannot be used, or too many wait.
         """
         head = head_of(line)
+        if self._n_forward < MOST_FORWARD:
+            self._watch(head)
         if head.flags & NAVIGATOR_FLAG:
             if self._train and _place(head_of(self._train[0])) != _place(head):
                 yield from self._end_of_train()
@@ -95,6 +99,18 @@ class Trains:
             yield from self._end_of_train()
         for number in list(self._held):
             yield from self._without_navigators(number)
+
+    def _watch(self, head: ismrmrd.AcquisitionHeader) -> None:
+        """A converter may have lost the flags of reversed lines, or have turned their samples itself."""
+        if head.flags & REVERSED:
+            self._n_forward = MOST_FORWARD
+        elif not head.flags & (NAVIGATOR_FLAG | CALIBRATION):
+            self._n_forward += 1
+            if self._n_forward == MOST_FORWARD:
+                self._tell_once(
+                    "EPI of which no line is flagged as reversed; expected every second one but for flyback: expect a "
+                    "ghost at half the field of view"
+                )
 
     def _before(self, key: Key) -> Iterator[ismrmrd.Acquisition]:
         """An image line comes: of an image that ended before, no navigators will."""

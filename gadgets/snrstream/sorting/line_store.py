@@ -39,7 +39,7 @@ class LineStore:
         self.readout: tuple[int, int] | None = None  # samples, and the one at k = 0
         self._told: tuple[int, int] | None = None  # the same before the echo was looked for
         self._echoes = {} if echoes is None else echoes
-        self._unlikely: int | None = None  # a center_sample that cannot be right
+        self._unlikely: int | None = None  # a center_sample that may not be right
         self._no_room = ""  # the error, where it leaves readouts none and the data has no echo
         self.n_channels = 0
         self._dwell_us = 0.0
@@ -264,7 +264,7 @@ class LineStore:
         self._told = self.readout = n_samples, centre
         self.n_channels, self._dwell_us = n_channels, head.sample_time_us
         if has_room(n_samples, centre, self.n_encoded):
-            if centre in (0, n_samples - 1):  # which a writer that does not know it leaves, too
+            if n_samples < self.n_encoded:  # there is room for another, and the data tells
                 self._unlikely = head.center_sample
             return
         text = (
@@ -287,13 +287,15 @@ class LineStore:
     def _sought(self, lines: np.ndarray, n_samples: int, centre: int) -> int:
         """The sample with the echo; the unlikely one, where the data does not tell and there is room."""
         if (n_samples, centre) not in self._echoes:
-            echo = echo_of(lines, self.n_encoded)
+            echo = echo_of(lines, None if self._no_room else centre, self.n_encoded)
             if echo is None and self._no_room:
                 raise ScanError(self._no_room)
-            if echo is None or echo == centre:
+            if echo is None:  # another image may tell
                 self._unlikely = None
                 return centre
             self._echoes[n_samples, centre] = echo
+        if self._echoes[n_samples, centre] == centre:
+            self._unlikely = None
         return self._echoes[n_samples, centre]
 
 

@@ -48,6 +48,14 @@ class Placement:
     last: Pair
     warnings: tuple[str, ...] = ()
 
+    def of_slice(self, number: int) -> "Placement":
+        """The same for a slice whose lines are of another partition: some writers count slices there, too."""
+        if number == self.centre[0]:
+            return self
+        first, centre, last = ((number, pair[1]) for pair in (self.first, self.centre, self.last))
+        told = f"lines of this slice have kspace_encode_step_2 {number}, other slices another; expected 0: ignored"
+        return Placement(self.size, centre, first, last, (*self.warnings, told))
+
     @property
     def shift(self) -> Pair:
         """What is added to line numbers to make them indices into k-space."""
@@ -88,6 +96,8 @@ class Placer:
         """
         lines = np.concatenate([image.lines, calibration.lines])
         placement = self.kept or self._found(image, calibration, lines, heads)
+        if placement.size[0] == 1 and len(set(lines[:, 0].tolist())) == 1:
+            placement = placement.of_slice(int(lines[0, 0]))
         if np.prod(placement.size) > MOST_LINES:
             text = f"{placement.size[1]} x {placement.size[0]}"
             raise ScanError(f"k-space has {text} lines; expected at most {MOST_LINES}")

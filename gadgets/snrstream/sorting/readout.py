@@ -7,6 +7,8 @@ from ..recon.echo import find_echo
 from ..wire.acquisitions import mask_of
 
 REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
+LEAST_OFF, SHARE_OFF = 4, 1 / 16  # samples, and the share of a full readout, by which the echo may lie off k = 0
+TIMES_STRONGER = 4.0  # than the sample that is said to be at k = 0, an echo further away is
 
 
 def forward(head: ismrmrd.AcquisitionHeader, data: np.ndarray, n_encoded: int) -> tuple[np.ndarray, int]:
@@ -55,22 +57,32 @@ def has_room(n_samples: int, centre: int, n_encoded: int) -> bool:
     return 0 <= centre < n_samples and first >= 0 and first + n_samples <= n_encoded
 
 
-def echo_of(readouts: np.ndarray, n_encoded: int) -> int | None:
+def echo_of(readouts: np.ndarray, told: int | None, n_encoded: int) -> int | None:
     """The sample with the echo.
 
     Parameters
     ----------
     readouts : ndarray
         `(channel, line, sample)` complex64.
+    told : int or None
+        The sample that is said to be at k = 0, where there is room for that. Unless it is the first or the last, which
+        a writer leaves that does not know it, the echo may lie so far from it as phase of the object moves it.
     n_encoded : int
         Samples of a full readout.
 
     Returns
     -------
     int or None
-        None where noise hides it, or the encoded readout has no room for samples around it.
+        That which was told, where the data agrees. None where noise hides the echo, or the encoded readout has no room
+        for samples around it.
     """
     n_samples = readouts.shape[-1]
     energy = np.square(readouts.view(np.float32)).reshape(-1, n_samples, 2).sum(axis=(0, 2), dtype=np.float64)
     echo = find_echo(np.arange(n_samples), energy)
-    return echo.line if echo is not None and has_room(n_samples, echo.line, n_encoded) else None
+    if echo is None or not has_room(n_samples, echo.line, n_encoded):
+        return None
+    if told is None or told in (0, n_samples - 1):
+        return echo.line
+    near = [energy[max(0, sample - 1) : sample + 2].max() for sample in (told, echo.line)]
+    is_far = abs(echo.line - told) > max(LEAST_OFF, SHARE_OFF * n_encoded)
+    return echo.line if is_far and near[1] > TIMES_STRONGER * near[0] else told

@@ -1,5 +1,6 @@
 """One image of a scan while its lines come in, and the bucket that it becomes."""
 
+import dataclasses
 import logging
 import math
 
@@ -12,7 +13,7 @@ from ..items import Bucket, Calibration
 from ..recon.combine import Grid
 from ..recon.fft import acquired_share
 from ..recon.lattice import Lattice
-from ..recon.sampling import find_lattice, is_block, missing_lines, on_lattice, require_steps
+from ..recon.sampling import find_lattice, is_block, missing_lines, on_lattice, require_steps, steps_of
 from ..wire.acquisitions import head_of, mask_of
 from ..wire.header import Encoding
 from .calibration_block import copied_block, find_calibration_block
@@ -26,6 +27,8 @@ CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
 LEAST_SHARE = 0.02  # of the lines that the header lets expect
+LEAST_GAPS = 0.1  # lines that lack, of those that came, where the header's acceleration may be too low
+MOST_ACCELERATION = 64
 FAINTEST = 1e-12  # of whitened data and of data in units of its own; squares of less are lost to float32
 
 
@@ -63,7 +66,11 @@ class ScanImage:
         self._calibration_heads: list[ismrmrd.AcquisitionHeader] = []
         self.n_acquired = 0  # lines, which whoever adds them counts
         self._n_unflagged = 0  # lines off the lattice that were taken for calibration lines
-        self._due = self._n_within_limits() // math.prod(encoding.acceleration)  # readouts: it is whole with no fewer
+        self._due = 0  # readouts: it is whole with no fewer
+        self._reckon()
+
+    def _reckon(self) -> None:
+        self._due = self._n_within_limits() // math.prod(self.encoding.acceleration)
 
     @property
     def has_lines(self) -> bool:
@@ -109,9 +116,58 @@ class ScanImage:
             return False
         try:
             lines, lattice, first = self._on_lattice()
-        except ScanError:  # calibration lines, of which some are still to come
+        except ScanError:  # calibration lines are still to come, or `settle` cures it
             return False
         return len(self._missing(lines, lattice, first)) == 0
+
+    def settle(self) -> str:
+        """Go by the steps in which all lines came, where these are not of the acceleration that the header tells.
+
+        Returns
+        -------
+        str
+            A warning that says so; empty where there is no need, or no acceleration fits.
+        """
+        told = self.encoding
+        if not self.has_lines or told.interleaved:
+            return ""
+        likely, is_guess = self._likely()
+        for acceleration in likely:
+            self.encoding = dataclasses.replace(told, acceleration=acceleration)
+            try:
+                lines, lattice, first = self._on_lattice()
+            except ScanError:
+                continue
+            n_missing = len(self._missing(lines, lattice, first))
+            if lattice.acceleration == (1, 1):  # most lines came, or there is no pattern
+                if acceleration != (1, 1) or n_missing >= LEAST_GAPS * len(lines):
+                    continue
+            elif is_guess and (n_missing or on_lattice(self._image.lines, lattice, first).all()):
+                continue
+            found = self._told_acceleration()
+            self._reckon()
+            return f"the header tells {_named(told.acceleration)}, the lines are of {found}: that was taken"
+        self.encoding = told
+        return ""
+
+    def _likely(self) -> tuple[list[tuple[int, int]], bool]:
+        """Accelerations to try; none where the header's may be true. And whether they are no more than guesses."""
+        told, image = self.encoding.acceleration, self._image.lines
+        try:
+            lines, lattice, first = self._on_lattice()
+        except ScanError:
+            only = np.array([tuple(line) not in self._both for line in image.tolist()])
+            steps = steps_of(image[only] if only.any() else image)
+            found = max(1, steps[0]), max(1, steps[1])
+            return [] if found == told or math.prod(found) > MOST_ACCELERATION else [found], False
+        if told != (1, 1) or len(self._calibration):
+            return [], False
+        if len(self._missing(lines, lattice, first)) < LEAST_GAPS * len(lines):
+            return [], False
+        # Lines that carry no flag may calibrate in the middle of others that are further apart.
+        along_e2 = range(1, 5) if len(np.unique(image[:, 0])) > 1 else (1,)
+        likely = [(r1, r2) for r2 in along_e2 for r1 in range(1, 9) if 1 < r1 * r2 <= 9]
+        return sorted(likely, key=math.prod, reverse=True), True
 
     def is_whole(self, n_averages: int) -> bool:
         """Whether it has every line that the header lets expect, in all averages: nothing but repeats can follow.
@@ -278,7 +334,8 @@ class ScanImage:
             lattice, first = find_lattice(telling, self.encoding.acceleration)
         on = on_lattice(lines, lattice, first)
         stray = lines[only & ~on]
-        if len(stray) and len(self._calibration) == 0 and is_block(lines, lines.min(axis=0), lines.max(axis=0)):
+        every = np.concatenate([lines, self._calibration.lines])
+        if len(stray) and max(steps_of(telling)) <= 1 and is_block(every, lines.min(axis=0), lines.max(axis=0)):
             return lines, Lattice((1, 1)), (int(lines[0, 0]), int(lines[0, 1]))  # all lines, whatever the header tells
         if len(stray) and not self._is_embedded(lines, stray):
             raise ScanError(
@@ -289,8 +346,7 @@ class ScanImage:
         return lines[on], lattice, first
 
     def _told_acceleration(self) -> str:
-        r1, r2 = self.encoding.acceleration
-        return f"R={r1}" if r2 == 1 else f"R={r1} x {r2}"
+        return _named(self.encoding.acceleration)
 
     def _is_embedded(self, lines: np.ndarray, stray: np.ndarray) -> bool:
         """Whether lines off the lattice are calibration lines that carry no flag: with others they fill a block."""
@@ -414,6 +470,11 @@ class ScanImage:
         """
         limits = zip(self._limits(), self.size, strict=True)
         return int(0.7 * math.prod(within[1] - within[0] + 1 if within else size // 2 for within, size in limits))
+
+
+def _named(acceleration: tuple[int, int]) -> str:
+    r1, r2 = acceleration
+    return f"R={r1}" if r2 == 1 else f"R={r1} x {r2}"
 
 
 def _grid(size: tuple[int, int], lattice: Lattice, first: tuple[int, int]) -> Grid:

@@ -73,10 +73,25 @@ def _complete_spaces(encoding: xsd.encodingType, warnings: Warnings) -> None:
                 filled[place].append(f"{axis} = {value:g}")
             elif was != value:
                 warnings.add(f"header has {place}.{axis} {was:g}, which is more than was encoded: {value:g} is taken")
+    _tell_of_oversampling(encoding, warnings)
     for place, taken in filled.items():
         warnings.add(f"header lacks {place} or part of it: {', '.join(taken)} taken")
     if n_unknown:
         warnings.add(f"header has no field of view along {n_unknown} axes: pixels of 1 mm, so lengths may be wrong")
+
+
+def _tell_of_oversampling(encoding: xsd.encodingType, warnings: Warnings) -> None:
+    """Readouts of twice the samples over the same length are as good as never meant to be of twice the resolution."""
+    encoded, recon = encoding.encodedSpace, encoding.reconSpace
+    if None in (encoded.matrixSize.x, recon.matrixSize.x, encoded.fieldOfView_mm.x, recon.fieldOfView_mm.x):
+        return
+    is_twice = encoded.matrixSize.x == 2 * recon.matrixSize.x and encoded.matrixSize.y == recon.matrixSize.y
+    if is_twice and abs(encoded.fieldOfView_mm.x / recon.fieldOfView_mm.x - 1) < TOLERANCE:
+        warnings.add(
+            f"header has encodedSpace.matrixSize.x {encoded.matrixSize.x} and reconSpace.matrixSize.x "
+            f"{recon.matrixSize.x} over the same {recon.fieldOfView_mm.x:g} mm; expected an encodedSpace of "
+            f"{2 * recon.fieldOfView_mm.x:g} mm where readouts are oversampled: taken as it is, of twice the resolution"
+        )
 
 
 def _complete_axis(
