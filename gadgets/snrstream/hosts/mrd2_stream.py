@@ -53,7 +53,11 @@ class Mrd2Reader:
         data = iter(self._reader.read_data())
         while not self._at_end():
             with _reading(self._name):
-                item = next(data, None)
+                try:
+                    item = next(data, None)
+                except EOFError:
+                    log.warning("%s ended inside an item: that item is lost", self._name)
+                    break
             match item:
                 case None:
                     return
