@@ -31,11 +31,11 @@ def test_models_of_one_name_are_refused(volume_folder, model_folder, outputs) ->
 
 def test_what_one_of_the_models_was_trained_on_is_left_out_of_the_means(volume_folder, model_folder, outputs) -> None:
     full, dim = model_folder("full", training={"data": ["a_t2.nii.gz (MIT)"]}), model_folder("dim", 0.7)
-    more = ["--volumes", str(volume_folder), "--n-slices", "1", "--snr", "10", *outputs, "--names", "a_t2"]
+    more = ["--volumes", str(volume_folder), "--n-slices", "1", "--snr", "40", *outputs, "--names", "a_t2"]
     evaluate.main(["ablation", full, dim, *more, "ge_irspgr_1p5"])
     text = (volume_folder / "out/table.md").read_text()
     assert text.startswith(
-        "R = 4, SNR 10: 1 volume\n\nTrained on by the manifest, so that nothing is judged by it: a_t2."
+        "R = 4, SNR 40: 1 volume\n\nTrained on by the manifest, so that nothing is judged by it: a_t2."
     )
     assert "1 requirement met" in text
     evaluate.main(["ablation", full, dim, *more])

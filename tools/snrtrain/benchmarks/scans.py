@@ -24,7 +24,7 @@ def channel_kspace(channel: int, n_channels: int, shape: tuple[int, int, int], s
     image = 100 * inside * (1 + 0.3 * torch.sin(20 * x) * torch.cos(15 * y))
     angle = 2 * math.pi * channel / n_channels
     cy, cx, cz = 1.2 * math.sin(angle), 1.2 * math.cos(angle), 0.8 * (channel % 2 * 2 - 1)
-    magnitude = torch.exp(-((y - cy) ** 2 + (x - cx) ** 2 + (z - cz) ** 2) / 1.5)
+    magnitude = torch.exp(-((y - cy) ** 2 + (x - cx) ** 2 + (z - cz) ** 2) / 0.6)
     phase = (angle + x * cx + y * cy).expand(shape)
     signal = to_kspace(torch.polar(magnitude * image, phase), dims=(0, 1, 2))
     generator = torch.Generator().manual_seed(1000 * seed + channel)
