@@ -82,7 +82,7 @@ def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -
         frames = "Each slice is denoised with its neighbours; beyond the ends the stack is mirrored"
     ranges = [
         f"{what} {manifest[key][0]:g} to {manifest[key][1]:g}"
-        for what, key in (("tissue SNR", "snr_range"), ("g", "gfactor_range"))
+        for what, key in (("SNR of the brightest pixels", "snr_range"), ("g", "gfactor_range"))
         if manifest[key] is not None
     ]
     before = checkpoint["steps_before"]
