@@ -142,6 +142,22 @@ def test_the_card_tells_what_a_user_must_know(models, kind, method):
     assert "Ablation" not in bare and "Evaluation" not in bare and "![" not in bare
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "filtered in k-space in 50% of the patches, scaled by g-maps in 60%, and that of the scan's own "
+             "reconstruction in 20% where it is known."),
+        ({"p_white": 0.0, "p_uniform_g": 0.0, "p_own": 0.0}, "all filtered in k-space, scaled by g-maps."),
+        ({"p_white": 1.0, "p_uniform_g": 1.0, "p_own": 0.0}, "white but for zero-filled scans, of g = 1 everywhere."),
+    ],
+)  # fmt: skip
+def test_the_card_tells_of_the_noise_that_the_recipe_has(models, changes, told):
+    manifest = json.loads((models / "unet2d/manifest.json").read_text())
+    found = checkpoint("unet2d")
+    found["recipe"] = {**found["recipe"], **changes}
+    assert f"as the reconstruction makes it: {told}\n" in exporting.card(manifest, found, CURVE, FACTS)
+
+
 def test_tiles_leave_no_trace_where_the_receptive_field_fits(models):
     model = Model(*read_manifest(models / "unet2d"))
     assert model.manifest.receptive_field == (1, 103, 103)
