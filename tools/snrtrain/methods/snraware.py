@@ -43,7 +43,7 @@ class Snraware:
         )  # fmt: skip
         generator = torch.Generator().manual_seed(recipe.seed + 1)
         self._scans = [self._scan(number, held_out, generator) for number in range(recipe.n_validation)]
-        self._patches = Patches(train, patch, NoiseRange(recipe.sigma_max, recipe.p_white))
+        self._patches = Patches(train, patch, NoiseRange.of(recipe))
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
         """Patches to which noise is added, and without it."""
