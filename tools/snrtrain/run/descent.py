@@ -1,5 +1,6 @@
 """Steps of a network down its loss, which a GPU takes one after the other without being waited for."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -52,15 +53,19 @@ class Descent:
 
     def loss_of(self, method: Method) -> Callable[[Batch], Tensor]:
         """The loss of a batch, through the network of all processes; compiled where the recipe says so."""
-        model, reduced = self._wrapped(self.network), self._recipe.precision == "bfloat16"
-
-        def loss(given: Tensor, target: Tensor, gmap: Tensor) -> Tensor:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
-                answer = model(given)
-            return method.loss(answer.float(), Batch(given, target, gmap))
-
-        made: Callable[[Tensor, Tensor, Tensor], Tensor] = torch.compile(loss) if self._recipe.compile else loss
+        plain = functools.partial(self._loss, method, self._wrapped(self.network))
+        made: Callable[[Tensor, Tensor, Tensor], Tensor] = torch.compile(plain) if self._recipe.compile else plain
         return lambda batch: made(batch.input, batch.target, batch.gmap)
+
+    def plain_loss(self, method: Method, batch: Batch) -> Tensor:
+        """The same of this process alone, not compiled."""
+        return self._loss(method, self.network, batch.input, batch.target, batch.gmap)
+
+    def _loss(self, method: Method, model: nn.Module, given: Tensor, target: Tensor, gmap: Tensor) -> Tensor:
+        reduced = self._recipe.precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
+            answer = model(given)
+        return method.loss(answer.float(), Batch(given, target, gmap))
 
     def step(self, loss_of: Callable[[Batch], Tensor], batch: Batch, rate: float) -> None:
         """One step at a learning rate. batch: anywhere."""
