@@ -19,15 +19,18 @@ and label share. The label is the real part under the input's slowly varying pha
 be too bright.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from snrstream.denoising.smooth_phase import WINDOW, smooth_phase
+from snrtrain.metrics import PEAK_QUANTILE, object_mask
 
 LEVELS = (0.25, 1.0, 2.0, 3.0)  # sigma that are added
 LEAST_SHARE = 0.01  # of the input's error: what is left of it, where chance makes it none
+LEAST_OBJECT = 0.01  # of the pixels of a slice that counts
 Curves = dict[float, dict[float, float]]  # PSNR in dB by added noise and alpha
 
 
@@ -40,13 +43,6 @@ def label(whole: np.ndarray, noise: np.ndarray, added: float) -> np.ndarray:
     """What an image made of `noisier` is held against: `(slice, e1, ro)` float32, of either sign."""
     other = whole - noise / np.float32(added)
     return np.asarray((other * smooth_phase(noisier(whole, noise, added)).conj()).real, np.float32)
-
-
-def smoothed(whole: np.ndarray) -> np.ndarray:
-    """Magnitudes `(slice, e1, ro)` float32 of the mean over neighbours: what is object shows through the noise."""
-    size = (1, WINDOW, WINDOW)
-    parts = [ndimage.uniform_filter(part, size, mode="nearest") for part in (whole.real, whole.imag)]
-    return np.asarray(np.hypot(*parts), np.float32)
 
 
 def psnr(
@@ -66,6 +62,35 @@ def psnr(
     return float(10 * np.log10(peak**2 / max(before + from_label - from_label_before, LEAST_SHARE * before)))
 
 
+def by_alpha(
+    alphas: Sequence[float], original: np.ndarray, denoised: np.ndarray, held_against: np.ndarray, noise: np.ndarray,
+    whole: np.ndarray, added: float,
+) -> dict[float, float]:  # fmt: skip
+    """PSNR of the blends of one slice `(e1, ro)` inside the object, which the image of the `whole` scan shows.
+
+    {} of air.
+    """
+    mask = object_mask(torch.from_numpy(_smoothed(whole))).numpy()
+    peak = float(np.quantile(np.abs(whole), PEAK_QUANTILE))
+    first, last, label_, noise_ = (part[mask] for part in (original, denoised, held_against, noise))
+    return {
+        alpha: psnr(alpha * first + (1 - alpha) * last, first, label_, noise_, added, peak)
+        for alpha in (alphas if mask.mean() >= LEAST_OBJECT else ())
+    }
+
+
+def collected(values: Iterable[tuple[float, Mapping[float, float]]]) -> Curves:
+    """The mean over slices of what `by_alpha` gives, each with the noise that was added; {} where all are of air."""
+    found: dict[float, list[Mapping[float, float]]] = {}
+    for added, of_slice in values:
+        if of_slice:
+            found.setdefault(added, []).append(of_slice)
+    return {
+        added: {alpha: sum(row[alpha] for row in rows) / len(rows) for alpha in rows[0]}
+        for added, rows in found.items()
+    }
+
+
 def averaged(curves: Mapping[float, Mapping[float, float]]) -> dict[float, float]:
     """The mean over the levels, by alpha."""
     levels = list(curves.values())
@@ -80,3 +105,9 @@ def chosen(curves: Mapping[float, Mapping[float, float]]) -> float:
     lowest, mean = curves[min(curves)], averaged(curves)
     harmless = [alpha for alpha, value in lowest.items() if value >= lowest[max(lowest)]]
     return max(harmless, key=mean.__getitem__)
+
+
+def _smoothed(whole: np.ndarray) -> np.ndarray:
+    """Magnitude `(e1, ro)` float32 of the mean over neighbours: what is object shows through the noise."""
+    parts = [ndimage.uniform_filter(part, WINDOW, mode="nearest") for part in (whole.real, whole.imag)]
+    return np.asarray(np.hypot(*parts), np.float32)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
-from snrtrain import metrics
 from snrtrain.archive.archive import Pair, check_size, file_of, sound
 from snrtrain.methods import noisy_labels
 from snrtrain.methods.batch import Batch
@@ -49,22 +48,11 @@ class Sn2n:
 
     def curves(self, network: nn.Module, alphas: Sequence[float]) -> noisy_labels.Curves:
         """PSNR in dB by added noise and alpha, the mean over held-out slices: told from noisy labels, no truth."""
-        found: dict[tuple[float, float], list[float]] = {}
-        for view in self._denoised(network, noisy_labels.LEVELS):
-            mask = metrics.object_mask(torch.from_numpy(view.smoothed)).numpy()
-            peak = float(np.quantile(view.smoothed, metrics.PEAK_QUANTILE))
-            inside = [part[mask] for part in (view.original, view.denoised, view.label, view.noise)]
-            original, denoised, label, noise = inside
-            for alpha in alphas if mask.any() else ():
-                blend = alpha * original + (1 - alpha) * denoised
-                value = noisy_labels.psnr(blend, original, label, noise, view.added, peak)
-                found.setdefault((view.added, alpha), []).append(value)
+        views = self._denoised(network, noisy_labels.LEVELS)
+        found = noisy_labels.collected((view.added, view.psnrs(alphas)) for view in views)
         if not found:
             raise ConfigurationError("no validation slice of a pair shows an object; expected some")
-        return {
-            added: {alpha: sum(found[added, alpha]) / len(found[added, alpha]) for alpha in alphas}
-            for added in noisy_labels.LEVELS
-        }
+        return found
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
         """Original, denoised and reference of a few held-out slices; without a reference, the original again."""
@@ -84,7 +72,7 @@ class Sn2n:
             # Slices in an order that spreads them whatever their number: golden section.
             at = int((0.5 + 0.618034 * (number // len(self._held_out))) % 1 * n_slices)
             around = mirrored(range(at - reach, at + reach + 1), n_slices)
-            whole, noise = (np.array(image[around, :e1, :ro]) for image in _complex_of(pair))
+            whole, noise = (np.array(image[around, :e1, :ro]) for image in complex_of(pair))
             scale = float(pair.plain.max()) or 1.0
             reference = pair.plain if pair.reference is None else pair.reference
             for added in levels:
@@ -94,7 +82,7 @@ class Sn2n:
                 middle = slice(reach, reach + 1)
                 yield _View(
                     added, stack[reach], answer, noisy_labels.label(whole[middle], noise[middle], added)[0],
-                    noise[reach], noisy_labels.smoothed(whole[middle])[0], np.array(reference[at, :e1, :ro]),
+                    noise[reach], whole[reach], np.array(reference[at, :e1, :ro]),
                 )  # fmt: skip
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -123,18 +111,24 @@ class Sn2n:
 
 @dataclass(frozen=True)
 class _View:
-    """A slice with `added` sigma of noise. `(e1, ro)`: magnitudes float32, label and noise as in `noisy_labels`."""
+    """A slice `(e1, ro)` with `added` sigma of noise: magnitudes; label, noise and whole as in `noisy_labels`."""
 
     added: float
     original: np.ndarray
     denoised: np.ndarray
     label: np.ndarray
     noise: np.ndarray
-    smoothed: np.ndarray
+    whole: np.ndarray
     reference: np.ndarray
 
+    def psnrs(self, alphas: Sequence[float]) -> dict[float, float]:
+        """In dB by alpha."""
+        images = self.original, self.denoised, self.label, self.noise, self.whole
+        return noisy_labels.by_alpha(alphas, *images, self.added)
 
-def _complex_of(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+
+def complex_of(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Image of the whole scan, and of drawn noise. Raises ConfigurationError where the pair has none."""
     if pair.whole is None or pair.noise is None:
         raise ConfigurationError(
             f"the pair of {pair.source} has no image of drawn noise to be validated with; expected one that this "
@@ -145,7 +139,7 @@ def _complex_of(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 
 def _check_held_out(pair: Pair, least: int) -> None:
     """Raises ConfigurationError that names the file which a network cannot be validated on; least: pixels an edge."""
-    for image in (pair.first, pair.second, pair.plain, pair.reference, *_complex_of(pair)):
+    for image in (pair.first, pair.second, pair.plain, pair.reference, *complex_of(pair)):
         if image is None:
             continue
         check_size(image, pair.source, least)

@@ -1,9 +1,10 @@
 """sN2N pairs of magnitude volumes that are scanned in 3D in simulation.
 
-A volume is scanned whole, coarsely, its partitions means of slices; or, where its voxels are small, half of the time a
-block of it in its own resolution: partitions of 0.7 mm of a volume of 0.7 mm.
+Half of the time a volume is scanned whole, coarsely, its partitions means of slices; else a block of it in its own
+resolution: partitions of 0.7 mm of a volume of 0.7 mm.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,7 @@ FEWEST_PARTITIONS, MOST_PARTITIONS = 28, 44
 THINNEST = 0.4  # extent along e2 over that of the plane: halves of a thinner slab look alike to all channels
 THICKEST = 2.0  # the same: a longer one is a list of images
 LARGEST_PLANE = 128  # pixels
-FINE_MM = 1.3  # longest edge of a voxel of which blocks are taken
-FEWEST_OF_BLOCK, MOST_OF_BLOCK = 52, 72  # partitions
+MOST_OF_BLOCK = 72  # partitions
 BORDER = 6  # pixels over which a block fades into air
 
 
@@ -90,8 +90,8 @@ def draw_coil_images(volume: volumes.Volume, rng: Generator) -> Tensor:
             f"{FEWEST_PARTITIONS} slices that are {THINNEST:g} of their plane's edge thick together"
         )
     axis = int(rng.choice(axes))
-    fine = max(volume.voxel_mm) <= FINE_MM and volume.data.shape[axis] >= FEWEST_OF_BLOCK
-    slices, heights = (_block if fine and rng.random() < 0.5 else _whole)(volume, axis, rng)
+    fine = _of_block(volume, axis)
+    slices, heights = _block(volume, axis, fine, rng) if fine and rng.random() < 0.5 else _whole(volume, axis, rng)
     magnitude = np.ascontiguousarray(objects.remap(slices, rng), dtype=np.float32)
     image, content = sized(scanner.complex_object(magnitude, rng, heights), rng, LARGEST_PLANE)
     shape = tuple(image.shape[1:])
@@ -126,9 +126,23 @@ def _whole(volume: volumes.Volume, axis: int, rng: Generator) -> tuple[np.ndarra
     return slices, list(volumes.heights_of(volume, axis, np.array(starts) + thickness / 2))
 
 
-def _block(volume: volumes.Volume, axis: int, rng: Generator) -> tuple[np.ndarray, list[float]]:
-    """The same of a part of the volume, as fine as it is, most often with an object in it."""
-    n_slices = min(int(rng.integers(FEWEST_OF_BLOCK, MOST_OF_BLOCK + 1)), volume.data.shape[axis])
+def _of_block(volume: volumes.Volume, axis: int) -> range:
+    """How many partitions a block may have, to be neither too thin nor too thick for its plane."""
+    planes = [(n, edge) for other, (n, edge) in enumerate(zip(volume.data.shape, volume.voxel_mm, strict=True))
+              if other != axis]  # fmt: skip
+    pixel = min(edge for _, edge in planes)  # see `volumes.plane`
+    extent = max(min(LARGEST_PLANE * pixel, n * edge) for n, edge in planes)
+    least, most = (share * extent / volume.voxel_mm[axis] for share in (THINNEST, THICKEST))
+    return range(
+        max(FEWEST_PARTITIONS, math.ceil(least)), min(MOST_OF_BLOCK, volume.data.shape[axis], math.floor(most)) + 1
+    )  # fmt: skip
+
+
+def _block(
+    volume: volumes.Volume, axis: int, n_partitions: range, rng: Generator
+) -> tuple[np.ndarray, list[float]]:  # fmt: skip
+    """As `_whole` of a part of the volume, as fine as it is, most often with an object in it."""
+    n_slices = int(rng.choice(n_partitions))
     for _ in range(20):
         start = int(rng.integers(0, volume.data.shape[axis] - n_slices + 1))
         slices = np.stack([volumes.plane(volume, axis, start + n) for n in range(n_slices)])
@@ -140,7 +154,7 @@ def _block(volume: volumes.Volume, axis: int, rng: Generator) -> tuple[np.ndarra
         edge = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
         fading = np.sin(np.pi / 2 * np.minimum(1, edge / BORDER)) ** 2
         slices = slices * fading.astype(np.float32).reshape([-1 if dim == along else 1 for dim in range(3)])
-    in_plane = min(volume.voxel_mm[other] for other in range(3) if other != axis)  # see `volumes.plane`
+    in_plane = min(volume.voxel_mm[other] for other in range(3) if other != axis)
     spacing = 2 * volume.voxel_mm[axis] / (in_plane * max(slices.shape[1:]))
     return slices, [spacing * (n + 0.5 - n_slices / 2) for n in range(n_slices)]
 
