@@ -35,9 +35,9 @@ def test_operations_are_those_of_the_convolutions():
     method, descent = train.invented(settings), Descent(settings, Processes(0, 1, torch.device("cpu")))
     descent.begin()
     pixels, inside = 16 * 16, 8 * 8
-    layers = [(pixels, 12 * 9, 8), (inside, 8 * 4, 8), (inside, 8, 32), (pixels, 8 * 9, 8)]
+    layers = [(pixels, 20 * 9, 8), (inside, 8 * 4, 8), (inside, 8, 32), (pixels, 8 * 9, 8)]
     forward = sum(2 * n * n_in * n_out for n, n_in, n_out in layers)
-    backward = 2 * forward - 2 * pixels * 12 * 9 * 8  # the input wants no gradient
+    backward = 2 * forward - 2 * pixels * 20 * 9 * 8  # the input wants no gradient
     assert train.flop(descent, method, method.batch(3, torch.Generator())) == 3 * (forward + backward)
 
 
