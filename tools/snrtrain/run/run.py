@@ -101,36 +101,35 @@ class Run:
         feed = functools.partial(batches, method, self.recipe.seed, self.recipe.batch, processes=processes,
                                  n_workers=n_workers, settled=method.settle(processes.device))  # fmt: skip
         loss_of = self._descent.loss_of(method)
-        with _stopping() as asked:
-            if pace is not None:
-                self._fit(pace, method, loss_of, feed(first=state.step + 1), rehearsal)
-            with self._report() as report, self._bar() as bar:
-                read = time.monotonic()
-                for batch in feed(first=state.step + 1):
-                    rate = self._step(loss_of, batch)
-                    last, n_steps = state.step >= self.recipe.steps, self.recipe.steps
-                    due = last or state.step % self.recipe.validate_every == 0
-                    if due or asked or time.monotonic() - read > SECONDS_BETWEEN_LOSSES:
-                        self._read_losses()
-                        read = time.monotonic()
-                        bar.set_postfix(loss=f"{state.loss:.4f}", psnr=f"{state.best:.2f}", refresh=False)
-                        if pace is not None and not due:
-                            n_steps = pace.fitted(state.step, n_steps, self.recipe.validate_every)
-                    if due:
-                        if report is not None:
-                            self._validate(method, report, rate, quiet=not bar.disable)
-                        if pace is not None:
-                            pace.validated(time.monotonic() - read)
-                        last = last or bool(processes.told(int(0 < self.recipe.patience <= state.stale)))
-                    bar.update()
-                    n_steps = processes.told(0 if asked else n_steps)
-                    if not n_steps:
-                        self._read_losses()
-                        self._save(LAST, None)
-                        raise KeyboardInterrupt
-                    if last:
-                        break
-                    bar.total = self._lengthen(n_steps)
+        if pace is not None:
+            self._fit(pace, method, loss_of, feed(first=state.step + 1), rehearsal)
+        with _stopping() as asked, self._report() as report, self._bar() as bar:
+            read = time.monotonic()
+            for batch in feed(first=state.step + 1):
+                rate = self._step(loss_of, batch)
+                last, n_steps = state.step >= self.recipe.steps, self.recipe.steps
+                due = last or state.step % self.recipe.validate_every == 0
+                if due or asked or time.monotonic() - read > SECONDS_BETWEEN_LOSSES:
+                    self._read_losses()
+                    read = time.monotonic()
+                    bar.set_postfix(loss=f"{state.loss:.4f}", psnr=f"{state.best:.2f}", refresh=False)
+                    if pace is not None and not due:
+                        n_steps = pace.fitted(state.step, n_steps, self.recipe.validate_every)
+                if due:
+                    if report is not None:
+                        self._validate(method, report, rate, quiet=not bar.disable)
+                    if pace is not None:
+                        pace.validated(time.monotonic() - read)
+                    last = last or bool(processes.told(int(0 < self.recipe.patience <= state.stale)))
+                bar.update()
+                n_steps = processes.told(0 if asked else n_steps)
+                if not n_steps:
+                    self._read_losses()
+                    self._save(LAST, None)
+                    raise KeyboardInterrupt
+                if last:
+                    break
+                bar.total = self._lengthen(n_steps)
         if processes.is_first:
             print(f"{self.recipe.name}: best validation PSNR {state.best:.2f} dB, of {self.folder / BEST}", flush=True)
 
