@@ -19,7 +19,7 @@ set -uo pipefail
 [ $# -ge 4 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 minutes=$1 volumes=$2 out=$3; shift 3
 root=$(cd "$(dirname "$0")/.." && pwd) python=${PYTHON:-python3} recipe=${RECIPE:-} prepare=${PREPARE:-}
-begun=$SECONDS seconds=$(awk "BEGIN { print int(60 * $minutes) }") packing=5
+begun=$SECONDS seconds=$(awk "BEGIN { print int(60 * $minutes) }") packing=$(awk "BEGIN { print int(5 + 3 * $minutes) }") # seconds
 if [ -n "${DRY:-}" ]; then
   recipe=${recipe:-$root/tools/recipes/smoke.toml} prepare=${prepare:---images 6 --stacks 0 --series 0 --no-synthetic}
 fi

@@ -11,7 +11,7 @@ from snrtrain.run.descent import Descent
 from snrtrain.run.processes import Processes
 from tests.snrtrain.training_runs import SMOKE, SN2N
 
-SMALL = ("train", "--device", "cpu", "--recipe", str(SMOKE), "--steps", "1", "n_validation=1")
+SMALL = ("train", "--device", "cpu", "--recipe", str(SMOKE), "--set", "n_validation=1", "--steps", "1")
 
 
 def told(capsys) -> dict[str, float]:
@@ -43,8 +43,8 @@ def test_operations_are_those_of_the_convolutions():
 
 def test_mistakes_are_told():
     with pytest.raises(ConfigurationError, match=r"--steps is 0; expected 1 or more"):
-        bench.main([*SMALL[:-2], "0"])
+        bench.main([*SMALL[:-1], "0"])
     with pytest.raises(ConfigurationError, match=r"sn2n_unet25d.toml is of sn2n; expected an --archive for it"):
         bench.main(["train", "--recipe", str(SN2N)])
-    with pytest.raises(ConfigurationError, match=r"wire takes no settings; got batch=3"):
-        bench.main(["wire", "batch=3"])
+    with pytest.raises(ConfigurationError, match=r"wire takes no settings; got --set batch=3"):
+        bench.main(["wire", "--set", "batch=3"])

@@ -5,7 +5,7 @@
     python tools/bench.py stream              a scan through the socket, over the bare FFT of its frames
     python tools/bench.py first               each step to a scan's first image, over the bare FFT of its coil images
     python tools/bench.py denoise             denoising over the bare ONNX Runtime session, and peers
-    python tools/bench.py train [key=value]   training by a recipe, over a step whose batch is already there
+    python tools/bench.py train               training by a recipe, over a step whose batch is already there
     python tools/bench.py wire                reading off a socket, beside bare recv_into and ismrmrd's reader
 
 Absolute times on a shared machine say little; the ratios hold. Times are the minimum of several runs,
@@ -50,15 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=["2d", "3d", "peers"], help="of recon: this part alone")
     parser.add_argument("--repetitions", type=int, default=60, help="of the streamed scan (%(default)s)")
     train_only = parser.add_argument_group("of train")
-    train_only.add_argument("settings", nargs="*", metavar="key=value", help="override a setting of the recipe")
+    train_only.add_argument("--set", nargs="+", default=[], metavar="key=value", help="override settings of the recipe")
     train_only.add_argument("--recipe", type=Path, default=RECIPE, help="TOML file (default: snraware_unet2d.toml)")
     train_only.add_argument("--archive", type=Path, help="that prepare.py has made (default: images of noise)")
     train_only.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     train_only.add_argument("--steps", type=int, help="of each of the rounds (default: 2, on a GPU 50)")
     train_only.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead")
-    options = parser.parse_intermixed_args(arguments)
-    if options.what != "train" and options.settings:
-        raise ConfigurationError(f"{options.what} takes no settings; got {', '.join(options.settings)}")
+    options = parser.parse_args(arguments)
+    if options.what != "train" and options.set:
+        raise ConfigurationError(f"{options.what} takes no settings; got --set {' '.join(options.set)}")
     if options.repetitions < 2:
         raise ConfigurationError(f"--repetitions is {options.repetitions}; expected 2 or more")
     print(f"{options.what} needs {NEEDS[options.what]}", file=sys.stderr, flush=True)
@@ -90,7 +90,7 @@ def trained(options: argparse.Namespace) -> list[Row]:
     for name, least in (("steps", 1), ("workers", 0)):
         if getattr(options, name) is not None and getattr(options, name) < least:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; expected {least} or more")
-    settings = recipe.load(options.recipe, options.settings)
+    settings = recipe.load(options.recipe, options.set)
     check(settings)
     if options.archive is not None:
         method = open_method(settings, *(Archive(options.archive, split) for split in ("train", "validation")))

@@ -109,7 +109,7 @@ class Patches:
     def _moved(self, values: np.ndarray) -> Tensor:
         """On the device of the pixels, which is not waited for."""
         tensor, device = torch.from_numpy(values), self._pixels.device
-        return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+        return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def to_channels(image: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Steps of a network down its loss, which a GPU takes one after the other without being waited for."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -63,7 +64,7 @@ class Descent:
 
     def _loss(self, method: Method, model: nn.Module, given: Tensor, target: Tensor, gmap: Tensor) -> Tensor:
         reduced = self._recipe.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
+        with torch.autocast(self._device.type, torch.bfloat16) if reduced else contextlib.nullcontext():
             answer = model(given)
         return method.loss(answer.float(), Batch(given, target, gmap))
 

@@ -153,6 +153,7 @@ class Run:
                     break
         step_seconds = (pace.clock() - begun) / n_timed
         if processes.is_first:
+            pace.plan(step_seconds)  # fails at once where the time is too short even without what follows
             then = pace.clock()
             method.psnr(descent.average.module)
             method.pictures(descent.average.module)
