@@ -50,11 +50,16 @@ def make_pairs(folder: Path, reference: bool = True) -> Path:
     generator = torch.Generator().manual_seed(0)
     truth = torch.stack([20 * torch.from_numpy(blob()) * (0.5 + 0.1 * slice_) for slice_ in range(5)])
     for split, subject in (("train", "one"), ("validation", "two")):
-        noisy = [
-            torch.stack([(image + 2 * unit_noise((SIZE, SIZE), None, generator)).abs() for image in truth]).numpy()
-            for _ in range(2)
-        ]
-        plain = ((noisy[0] + noisy[1]) / 2).astype(np.float32)
-        pair = Pair(subject, "phantom", *noisy, plain, truth.numpy() if reference else None)
+        halves, (drawn,) = (
+            [torch.stack([image * part + 2 * unit_noise((SIZE, SIZE), None, generator) for image in truth]).numpy()
+             for _ in range(n)]
+            for n, part in ((2, 1), (1, 0))
+        )  # fmt: skip
+        whole = (halves[0] + halves[1]) / 2
+        first, second = (np.abs(half) for half in halves)
+        pair = Pair(
+            subject, "phantom", first, second, np.abs(whole), truth.numpy() if reference else None, whole,
+            drawn / np.sqrt(np.float32(2)),
+        )  # fmt: skip
         write_pair(folder / split / subject / "0000", pair)
     return folder

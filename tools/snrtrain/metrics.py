@@ -1,6 +1,7 @@
 """Image quality against a known truth. Images are magnitudes, or complex ones whose magnitude counts."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -72,26 +73,10 @@ def magnitude_nrmse(image: Tensor, reference: Tensor, mask: Tensor) -> float:
     return float((image.abs()[mask].double() - truth).norm() / truth.norm())
 
 
-def tissue_classes(image: Tensor) -> Tensor:
-    """Air (0) and three tissues by brightness (1 to 3), int64 of the shape of a slice `(H, W)`.
-
-    Thresholds by multi-level Otsu (Liao et al., J Inf Sci Eng 17:713, 2001), by scikit-image, on what lies below
-    `peak`, so that a few bright vessels are no tissue of their own. All air where too few values differ.
-    """
-    from skimage.filters import threshold_multiotsu
-
-    magnitude = image.abs().clamp(max=peak(image)).numpy()
-    try:
-        thresholds = threshold_multiotsu(magnitude, classes=TISSUES + 1)
-    except ValueError:
-        return torch.zeros(magnitude.shape, dtype=torch.int64)
-    return torch.from_numpy(np.digitize(magnitude, thresholds))
-
-
-def dice(classes: Tensor, reference: Tensor) -> float:
-    """Mean over the tissues of `2 |A and B| / (|A| + |B|)`, air left out; of two results of `tissue_classes`."""
+def dice(classes: Tensor, reference: Tensor, tissues: Sequence[int] = tuple(range(1, TISSUES + 1))) -> float:
+    """Mean over the `tissues` of `2 |A and B| / (|A| + |B|)`, of two class maps of one shape; 1 where both lack it."""
     scores = []
-    for tissue in range(1, TISSUES + 1):
+    for tissue in tissues:
         a, b = classes == tissue, reference == tissue
         total = int(a.sum() + b.sum())
         scores.append(2 * int((a & b).sum()) / total if total else 1.0)

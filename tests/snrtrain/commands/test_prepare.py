@@ -351,6 +351,7 @@ def test_pairs_of_volumes_tell_the_truth_where_they_are_not_trained_on(tmp_path)
     assert len(pair.first) == 28 and pair.source == "anna.nii.gz (licence not stated)"
     errors = [float(np.abs(image - pair.reference).mean()) for image in (pair.first, pair.second, pair.plain)]
     assert errors[2] < min(errors[:2])
+    assert np.allclose(np.abs(pair.whole), pair.plain, rtol=1e-3) and pair.noise.shape == pair.plain.shape
     source = simulated.Source("anna", "volume", "CC0", volumes)
     (task,) = simulated_pairs.plan(tmp_path, {"train": [source]}, {"train": 1}, 0)
-    assert not task.with_reference
+    assert not task.to_judge

@@ -20,10 +20,13 @@ from PIL import Image
 
 from snrstream.denoising.manifest import load_manifest
 from snrstream.denoising.model import Model
+from snrstream.errors import ConfigurationError
 from snrtrain import recipe
 from snrtrain.archive.archive import Archive
 from snrtrain.commands import train
+from snrtrain.export import export
 from snrtrain.export.facts import facts_of
+from snrtrain.methods import noisy_labels
 from snrtrain.methods.batch import Batch
 from snrtrain.methods.snraware import Snraware
 from snrtrain.run.checkpoint import read
@@ -179,6 +182,39 @@ def test_sn2n_gains_on_what_it_never_saw_with_and_without_a_reference(tmp_path):
         fit(pairs, folder, "--recipe", str(SN2N), *SMALL_SN2N)
         first, last = (float(row["validation_psnr"]) for row in (log(folder)[0], log(folder)[-1]))
         assert last > first
+
+
+def test_alpha_is_chosen_on_noisy_labels_at_several_levels(tmp_path):
+    pairs = small_archive.make_pairs(tmp_path / "pairs", reference=False)
+    fit(
+        pairs, tmp_path / "run", "--recipe", str(SN2N), *SMALL_SN2N, "name=levels", "--output", str(tmp_path / "levels")
+    )
+    method = train.open_method(
+        recipe.load(SN2N, SMALL_SN2N), *(Archive(pairs, split) for split in ("train", "validation"))
+    )  # fmt: skip
+    curves = method.curves(export.load(read(tmp_path / "run/best.pt")), train.ALPHAS)
+    assert list(curves) == list(noisy_labels.LEVELS) and all(
+        list(level) == list(train.ALPHAS) for level in curves.values()
+    )
+    alpha = json.loads((tmp_path / "levels/manifest.json").read_text())["default_alpha"]
+    assert alpha == noisy_labels.chosen(curves)
+    assert curves[noisy_labels.LEVELS[0]][alpha] >= curves[noisy_labels.LEVELS[0]][1.0]
+    card = (tmp_path / "levels/README.md").read_text()
+    assert (
+        "| alpha | 0.25 sigma | 1 sigma | 2 sigma | 3 sigma | mean |" in card and f"default alpha, {alpha:g}," in card
+    )
+    (row,) = [line for line in card.splitlines() if line.startswith("| 1 |")]
+    assert row.split(" | ")[1:5] == [f"{level[1.0]:.2f}" for level in curves.values()]
+
+
+def test_pairs_without_drawn_noise_cannot_be_validated_on(tmp_path):
+    pairs = small_archive.make_pairs(tmp_path / "pairs")
+    done = pairs / "validation/two/0000/entry.json"
+    facts = json.loads(done.read_text())
+    del facts["arrays"]["noise"]
+    done.write_text(json.dumps(facts))
+    with pytest.raises(ConfigurationError, match="the pair of phantom has no image of drawn noise"):
+        fit(pairs, tmp_path / "run", "--recipe", str(SN2N), *SMALL_SN2N)
 
 
 def test_a_source_without_a_licence_leaves_the_model_without_one(trained_on):

@@ -77,6 +77,17 @@ def centre_model(factor: float) -> onnx.ModelProto:
     return _model(nodes, constants, ["B", 3, "H", "W"], ["B", 1, "H", "W"])
 
 
+def model_that_averages() -> onnx.ModelProto:
+    """`magnitude_slices`: the mean of three slices."""
+    axes = onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1])
+    nodes = [onnx.helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=1)]
+    shapes = ["B", 3, "H", "W"], ["B", 1, "H", "W"]
+    value = onnx.helper.make_tensor_value_info
+    x, y = (value(n, onnx.TensorProto.FLOAT, shape) for n, shape in zip("xy", shapes, strict=True))
+    graph = onnx.helper.make_graph(nodes, "test", [x], [y], [axes])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+
+
 SLICES = {
     "input": "magnitude_slices", "layout": "B,T,H,W", "frames": "slice", "n_frames": 3, "scale": "normalised_magnitude",
 }  # fmt: skip

@@ -2,9 +2,11 @@
 
 import csv
 
+import nibabel
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from snrstream.errors import ConfigurationError, ModelError
 from snrtrain.archive.archive import Pair, write_pair
@@ -46,11 +48,54 @@ def test_a_model_that_does_nothing_gains_nothing(volume_folder, model_folder, ou
     assert (volume_folder / "out/table_images.png").is_file()
 
 
-def test_p_of_pairs() -> None:
-    before = np.arange(6.0)
+def test_p_is_of_the_paired_t_test_over_volumes() -> None:
+    before, change = np.arange(4.0), np.array([1.0, 2.0, 1.0, 2.0])
     assert sn2n.paired_p(before, before) == 1.0
-    assert sn2n.paired_p(before, before + 0.1 * (1 + before)) == pytest.approx(2 / 2**6)  # all signs alike
-    assert sn2n.paired_p(before[:1], before[:1] + 1) == 1.0  # one slice proves nothing
+    # t = mean / (SD / sqrt(n)) = 1.5 / (0.577 / 2) with 3 degrees of freedom.
+    t = 1.5 / (change.std(ddof=1) / 2)
+    assert sn2n.paired_p(before, before + change) == pytest.approx(2 * stats.t.sf(t, 3))
+    assert np.isnan(sn2n.paired_p(before[:1], before[:1] + 1)), "one volume proves nothing"
+
+
+def test_each_volume_is_one_sample(volume_folder, model_folder, outputs) -> None:
+    worse = model_folder(model=centre_model(0.5), **SLICES)
+    with pytest.raises(ModelError):  # darker than the truth
+        evaluate.main([
+            "sn2n", "--volumes", str(volume_folder), "--names", "ge_irspgr_1p5", "a_t2", "--model", worse,
+            "--n-slices", "3", "--added", "1", *outputs,
+        ])  # fmt: skip
+    with (volume_folder / "out/table.csv").open() as file:
+        assert {row["volumes"] for row in csv.DictReader(file)} == {"2"}
+
+
+def test_regions_of_a_label_volume(volume_folder, model_folder, outputs) -> None:
+    (volume_folder / "labels").mkdir()
+    reference = nibabel.load(volume_folder / "ge_irspgr_1p5.nii.gz")
+    data = np.asarray(reference.dataobj)
+    labels = np.where(data > 150, 17, np.where(data > 90, 4, 0)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(labels, reference.affine), volume_folder / "labels/regions.nii.gz")
+    put = [
+        "sn2n", "--volumes", str(volume_folder), "--names", "ge_irspgr_1p5", "--n-slices", "4", "--added", "0",
+        *outputs, "--model", model_folder(model=centre_model(0.5), **{**SLICES, "default_alpha": 0.0}), "--labels",
+    ]  # fmt: skip
+    with pytest.raises(ModelError):  # it gains nothing
+        evaluate.main([*put, str(volume_folder / "labels/regions.nii.gz")])
+    with (volume_folder / "out/table_regions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["4", "17"]
+    assert sum(int(row["voxels"]) for row in rows) == np.count_nonzero(labels[..., 2:6])
+    assert all(float(row["original_off"]) == pytest.approx(0, abs=0.05) for row in rows)
+    assert all(float(row["denoised_off"]) == pytest.approx(-0.5, abs=0.05) for row in rows)
+    assert float(rows[0]["original"]) > 0.9
+    assert "### Regions of regions.nii.gz" in (volume_folder / "out/table.md").read_text()
+    nibabel.save(nibabel.Nifti1Image(labels[1:], np.eye(4)), volume_folder / "labels/cut.nii.gz")
+    with pytest.raises(ConfigurationError, match=r"cut\.nii\.gz has \(63, 60, 8\) voxels of int16; expected whole"):
+        evaluate.main([*put, str(volume_folder / "labels/cut.nii.gz")])
+    (volume_folder / "labels/none.nii.gz").write_bytes(b"no")
+    with pytest.raises(ConfigurationError, match=r"--labels .*none\.nii\.gz cannot be read"):
+        evaluate.main([*put, str(volume_folder / "labels/none.nii.gz")])
+    with pytest.raises(ConfigurationError, match="--labels is of one volume"):
+        evaluate.main([*(part for part in put if part not in ("--names", "ge_irspgr_1p5")), "regions.nii.gz"])
 
 
 def test_gains_must_be_positive_and_grow() -> None:
@@ -78,7 +123,7 @@ def test_the_pairs_of_an_archive(tmp_path, model_folder, outputs) -> None:
     evaluate.main([*put, ideal])
     with (tmp_path / "out/table.csv").open() as file:
         psnr, _, nrmse, _ = list(csv.DictReader(file))
-    assert psnr["slices"] == "2"
+    assert psnr["volumes"] == "1"
     assert float(nrmse["original"]) == pytest.approx(0.25, rel=1e-3)
     assert float(nrmse["denoised"]) == pytest.approx(1.25 * 0.81 - 1, rel=1e-3)
     assert float(psnr["gain"]) == pytest.approx(20 * np.log10(0.25 / 0.0125), abs=0.01)
@@ -89,6 +134,6 @@ def test_the_pairs_of_an_archive(tmp_path, model_folder, outputs) -> None:
     evaluate.main([*put, seen])
     assert "nothing is judged by it: arm 1." in (tmp_path / "out/table.md").read_text()
     with (tmp_path / "out/table.csv").open() as file:
-        assert next(csv.DictReader(file))["slices"] == "2", "the arm's are left out"
+        assert next(csv.DictReader(file))["volumes"] == "1", "the arm's are left out"
     with pytest.raises(ConfigurationError, match="takes complex_gmap; an archive's pairs are for magnitude_slices"):
         evaluate.main([*put, model_folder()])

@@ -121,8 +121,18 @@ def test_the_manifest_tells_what_was_measured_and_given(models, kind):
 @pytest.mark.parametrize(("kind", "method"), [("unet2d", "SNRAware"), ("unet25d", "MR-self Noise2Noise")])
 def test_the_card_tells_what_a_user_must_know(models, kind, method):
     text = (models / kind / "README.md").read_text()
-    for part in (method, *FACTS.data, FACTS.limits, FACTS.validated_on, FACTS.ablation, FACTS.evaluation,
-                 "![PSNR by alpha](alpha.png)", "| 0.2 | 31.25 |", "SNR 1.5 to 100, g 0.5", "after 20"):  # fmt: skip
+    for part in (
+        method,
+        *FACTS.data,
+        FACTS.limits,
+        FACTS.validated_on,
+        FACTS.ablation,
+        FACTS.evaluation,
+        "![PSNR by alpha](alpha.png)",
+        "| 0.2 | 31.25 |",
+        "pixels 1.5 to 100, g 0.5",
+        "after 20",
+    ):
         assert part in text
     bare = exporting.card(
         json.loads((models / kind / "manifest.json").read_text()), checkpoint(kind), CURVE,

@@ -35,12 +35,12 @@ def volume(clean) -> pairs.VolumeScan:
 
 
 @pytest.fixture(scope="module")
-def images(volume, clean) -> tuple[np.ndarray, ...]:
-    return pairs.split(volume, clean)
+def images(volume, clean) -> pairs.Images:
+    return pairs.split(volume, clean, torch.Generator().manual_seed(3))
 
 
 @pytest.fixture(scope="module")
-def noise_free(volume, clean) -> tuple[np.ndarray, ...]:
+def noise_free(volume, clean) -> pairs.Images:
     """The same with the same kernels and maps, which are those of the noisy calibration lines."""
     acquired = (volume.kspace.abs().sum(dim=(0, 3)) > 0)[..., None]
     return pairs.split(dataclasses.replace(volume, kspace=clean * acquired), clean)
@@ -49,7 +49,7 @@ def noise_free(volume, clean) -> tuple[np.ndarray, ...]:
 @pytest.fixture(scope="module")
 def tissue(images) -> np.ndarray:
     """Inside the object, where the magnitude's noise is that of its real part."""
-    return ndimage.binary_erosion(images[3] > 0.3 * images[3].max(), iterations=1)
+    return ndimage.binary_erosion(images.reference > 0.3 * images.reference.max(), iterations=1)
 
 
 @pytest.mark.parametrize(
@@ -74,26 +74,41 @@ def test_halves_are_disjoint_and_together_the_lines_of_the_scan(lattice, sparse,
 
 
 def test_the_noise_of_the_two_images_is_independent(images, noise_free, tissue):
-    first, second = (images[n][tissue] - noise_free[n][tissue] for n in (0, 1))
+    first, second = ((getattr(images, n) - getattr(noise_free, n))[tissue] for n in ("first", "second"))
     assert abs(float(np.corrcoef(first, second)[0, 1])) < 0.05
     # The whole scan's image holds the noise of both: else two images of no noise would pass.
-    plain = images[2][tissue] - noise_free[2][tissue]
+    plain = np.abs(images.whole[tissue]) - np.abs(noise_free.whole[tissue])
     assert float(np.corrcoef(first, plain)[0, 1]) > 0.3
 
 
 def test_each_half_has_the_object(noise_free, tissue):
-    reference = noise_free[3][tissue]
-    for half in noise_free[:2]:
+    reference = noise_free.reference[tissue]
+    for half in (noise_free.first, noise_free.second):
         # What a kernel of 2 x 2 lines leaves of fourfold aliasing: 0.086 in one of them.
         assert float(np.linalg.norm(half[tissue] - reference) / np.linalg.norm(reference)) < ALIASING
         assert float((half[tissue] - reference).mean()) == pytest.approx(0, abs=0.05 * SNR)
-    assert float(np.linalg.norm(noise_free[2][tissue] - reference) / np.linalg.norm(reference)) < 0.02
+    plain = np.abs(noise_free.whole[tissue])
+    assert float(np.linalg.norm(plain - reference) / np.linalg.norm(reference)) < 0.02
 
 
 def test_the_image_of_all_lines_is_in_snr_units_and_halves_are_noisier(images, noise_free, tissue):
-    sds = [float((images[n][tissue] - noise_free[n][tissue]).std()) for n in range(3)]
+    both = [(np.abs(getattr(images, n)), np.abs(getattr(noise_free, n))) for n in ("first", "second", "whole")]
+    sds = [float((noisy - clean)[tissue].std()) for noisy, clean in both]
     assert 0.9 < sds[2] < 1.6  # g
     assert all(sd > 1.3 * sds[2] for sd in sds[:2])  # sqrt(2), and a g of their own
+
+
+def test_the_drawn_noise_is_as_strong_as_the_scans_and_of_its_own(images, noise_free, tissue):
+    own, drawn = (images.whole - noise_free.whole)[tissue], images.noise[tissue]
+    for part in (np.real, np.imag):
+        assert float(part(drawn).std()) == pytest.approx(float(part(own).std()), rel=0.05)
+    assert abs(float(np.corrcoef(own.real, drawn.real)[0, 1])) < 0.05
+    assert noise_free.noise is None and noise_free.pair("a", "b").whole is None, "kept where noise was drawn alone"
+
+
+def test_noise_is_drawn_of_the_size_that_averages_leave(volume, images, tissue):
+    averaged = pairs.split(dataclasses.replace(volume, noise_sd=0.5), noise=torch.Generator().manual_seed(3))
+    assert np.allclose(averaged.noise, 0.5 * images.noise, atol=1e-5)
 
 
 def test_a_scan_without_lines_enough_is_told(volume):
@@ -124,10 +139,11 @@ def test_a_raw_scan_gives_the_pair_of_its_lines(raw_volume, tmp_path, noise_free
 
     (pair,) = Archive(tmp_path / "archive", "train").pairs
     assert pair.source == "volume.h5 (MIT)" and pair.reference is None and pair.first.shape == SHAPE
-    residuals = [image[tissue] - noise_free[3][tissue] for image in (pair.first, pair.second, pair.plain)]
+    residuals = [image[tissue] - noise_free.reference[tissue] for image in (pair.first, pair.second, pair.plain)]
     # The same lines, whitened by a measurement of 8192 samples.
     assert float(residuals[2].std()) < 1.7 and float(residuals[0].std()) > 1.2 * float(residuals[2].std())
     assert abs(float(np.mean(residuals[0]))) < 0.05 * SNR
+    assert np.allclose(np.abs(pair.whole), pair.plain) and 0.9 < float(pair.noise[tissue].real.std()) < 1.7
 
 
 def test_a_scan_of_one_partition_is_named(tmp_path):

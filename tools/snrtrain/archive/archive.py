@@ -23,6 +23,7 @@ from snrstream.errors import ConfigurationError
 SPLITS = ("train", "validation", "test")
 AXES = ("none", "slice", "time")
 DONE = "entry.json"
+OF_SOME_PAIRS: dict[str, type] = {"reference": np.float32, "whole": np.complex64, "noise": np.complex64}
 
 Item = TypeVar("Item")
 
@@ -56,7 +57,9 @@ class Pair:
     """A volume for sN2N; magnitudes `(slice, e1, ro)` float32, mapped from disk.
 
     first, second: of disjoint halves of k-space, their noise independent. plain: of all of its lines.
-    reference: fully sampled and free of noise, where that is known.
+    reference: fully sampled and free of noise, where that is known. whole, noise: `(slice, e1, ro)` complex64, what
+    `plain` is the magnitude of, and an image of drawn noise that was reconstructed alike, where there is one: to judge
+    by noisy labels (see `snrtrain.methods.noisy_labels`).
     """
 
     subject: str
@@ -65,6 +68,8 @@ class Pair:
     second: np.ndarray
     plain: np.ndarray
     reference: np.ndarray | None
+    whole: np.ndarray | None = None
+    noise: np.ndarray | None = None
 
 
 class Archive:
@@ -114,9 +119,12 @@ def write_entry(place: Path, entry: Entry) -> None:
 def write_pair(place: Path, pair: Pair) -> None:
     """Write to the folder `place`, as `write_entry` does."""
     facts = {"kind": "pair", "subject": pair.subject, "source": pair.source}
-    arrays = {name: (getattr(pair, name), np.float32) for name in ("first", "second", "plain")}
-    if pair.reference is not None:
-        arrays["reference"] = (pair.reference, np.float32)
+    arrays: dict[str, tuple[np.ndarray, type]] = {
+        name: (getattr(pair, name), np.float32) for name in ("first", "second", "plain")
+    }
+    for name, dtype in OF_SOME_PAIRS.items():
+        if getattr(pair, name) is not None:
+            arrays[name] = (getattr(pair, name), dtype)
     _write(place, facts, arrays)
 
 
@@ -223,10 +231,13 @@ def _read_entry(place: Path) -> Entry:
 def _read_pair(place: Path) -> Pair:
     facts = _facts(place)
     first, second, plain = (_mapped(place, facts, name, np.float32) for name in ("first", "second", "plain"))
-    reference = _mapped(place, facts, "reference", np.float32) if "reference" in facts["arrays"] else None
-    if len({array.shape for array in (first, second, plain, reference) if array is not None}) != 1:
+    others = {
+        name: _mapped(place, facts, name, dtype) if name in facts["arrays"] else None
+        for name, dtype in OF_SOME_PAIRS.items()
+    }
+    if len({array.shape for array in (first, second, plain, *others.values()) if array is not None}) != 1:
         raise ConfigurationError(f"{place}: the images of the pair differ in size; expected one (slice, e1, ro)")
-    return Pair(str(facts.get("subject")), str(facts.get("source")), first, second, plain, reference)
+    return Pair(str(facts.get("subject")), str(facts.get("source")), first, second, plain, **others)
 
 
 def _facts(place: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from snrtrain.commands.parser import Parser
 from snrtrain.evaluation.pictures import curves
 from snrtrain.export import export
 from snrtrain.export.facts import facts_of
+from snrtrain.methods import noisy_labels
 from snrtrain.methods.batch import Method
 from snrtrain.methods.sn2n import Sn2n
 from snrtrain.methods.snraware import Snraware
@@ -132,14 +133,22 @@ def _export(path: Path, method: Method, train: Archive, held_out: Archive, outpu
     found = checkpoint.read(path)
     settings = recipe.restored(found["recipe"])
     network = export.load(found)
-    curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
     facts = replace(
         facts_of(settings, train, held_out), version=told.version, evaluation=told.evaluation, ablation=told.ablation
     )  # fmt: skip
+    if isinstance(method, Sn2n):
+        levels = method.curves(network, ALPHAS)
+        curve = noisy_labels.averaged(levels)
+        facts = replace(facts, default_alpha=noisy_labels.chosen(levels), alpha_levels=levels)
+    else:
+        levels = {}
+        curve = {alpha: method.psnr(network, alpha) for alpha in ALPHAS}
     export.export(found, output, curve, facts, settings.format)
-    values = {"validation": list(curve.values())}
+    values = {f"{added:g} sigma added": list(level.values()) for added, level in levels.items()}
+    values["mean" if levels else "validation"] = list(curve.values())
     curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / facts.alpha_picture)
-    print(f"{output}: validation PSNR {max(curve.values()):.2f} dB, at alpha {max(curve, key=lambda a: curve[a]):g}")
+    alpha = max(curve, key=curve.__getitem__) if facts.default_alpha is None else facts.default_alpha
+    print(f"{output}: validation PSNR {curve[alpha]:.2f} dB, at alpha {alpha:g}")
 
 
 def _parser() -> argparse.ArgumentParser:

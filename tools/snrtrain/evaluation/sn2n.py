@@ -1,19 +1,24 @@
-"""sN2N's table 2 and alpha's curve: noise added to k-space, original against denoised.
+"""sN2N's table 2 and alpha's curve: noise added to k-space, original against denoised, one sample a volume.
 
 Jung et al. 2022, "MR-self Noise2Noise". The middle slices of 3D test volumes are scanned in simulation at R = 2 x 1
 (12 channels, noise of SD sigma), and noise of 0, 0.5, ... 3 sigma is added to k-space; the plain reconstruction is
-denoised, and both are compared with the fully sampled image free of noise: PSNR, SSIM and NRMSE as in `snraware`, and
-the Dice coefficient of three tissues, told apart and from air by scikit-image's multi-Otsu thresholds of each slice.
-All are taken slice by slice; p is that of the Wilcoxon signed-rank test over slices, two-sided (scipy): neighbours are
-alike, so that it flatters. `denoised` is at the model's default alpha; the curve has the mean PSNR at alpha 0, 0.1,
-... 1. Slices of air are left out, and volumes that the model was trained on, where others remain. With an archive, its
-test pairs stand in for the simulation: magnitudes, to which no noise can be added. Beside the outputs: the curve's
-values as ..._alpha.csv, images as ..._images.png.
+denoised, and both are compared with the fully sampled image free of noise: PSNR, SSIM and NRMSE as in `snraware`, means
+over the slices of a volume, and the Dice coefficient of three tissues of the whole block, told apart inside the object
+by dipy's hidden Markov random field (the method of FSL's FAST; skulls are not stripped). p is that of the paired t-test
+over volumes, two-sided (scipy), empty for a single one; two volumes of one head count as two. `denoised` is at the
+model's default alpha; the curve has the mean PSNR at alpha 0, 0.1, ... 1, by the truth: alpha itself is chosen without
+it (see `alpha`). Slices of air are left out, and volumes that the model was trained on, where others remain. With an
+archive, its test pairs stand in for the simulation: magnitudes, to which no noise can be added.
+
+--labels FILE.nii.gz: regions of the one volume that --names has, on its grid, such as a subcortical atlas's. For each:
+the Dice coefficient of the tissues inside it, and how far its mean is off. Regions are not outlined anew.
+Beside the outputs: the curve's values as ..._alpha.csv, those of regions as ..._regions.csv, images as ..._images.png.
 """
 
 import argparse
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +29,23 @@ from torch import Tensor
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
+from snrtrain.archive import volumes
 from snrtrain.archive.archive import Archive, file_in
 from snrtrain.archive.volumes import ENDING
-from snrtrain.metrics import dice, object_mask, tissue_classes
+from snrtrain.metrics import dice, magnitude_nrmse, magnitude_psnr, magnitude_ssim, object_mask
 from snrtrain.work import progress
 
-from . import network, outputs, pictures, selection, tables, training_data
-from .scores import Scores
+from . import network, outputs, pictures, selection, tables, tissues, training_data
 from .undersampled import scan_volume
 
 ALPHAS = tuple(n / 10 for n in range(11))
 LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-VOLUMES = ("sag_anon_mprage_skyra3T", "ge_irspgr_1p5")  # of the test volumes those in 3D
+# Of the test volumes those in 3D: two of 1 mm, two contrasts of one head with slices of 3 mm.
+VOLUMES = ("sag_anon_mprage_skyra3T", "ge_irspgr_1p5", "ms_p04_t1w", "ms_p04_flair")
 MEASURES = ("PSNR", "SSIM", "NRMSE", "Dice")
+Measure = Callable[[Tensor, Tensor, Tensor], float]
+SCORES: tuple[Measure, ...] = (magnitude_psnr, magnitude_ssim, magnitude_nrmse)
+PSNR_ALONE = SCORES[:1]
 ROUNDING = 1e-5  # of a figure
 LEAST_OBJECT = 0.01  # of the pixels of a slice that counts
 LEAST_GAIN = 0.005  # dB, which the table shows as 0
@@ -44,7 +53,7 @@ LEAST_GAIN = 0.005  # dB, which the table shows as 0
 
 @dataclass(frozen=True)
 class LevelRow:
-    """Means over slices."""
+    """Means over volumes."""
 
     added: float = tables.column("added noise, sigma", "g")
     measure: str = tables.column("measure")
@@ -52,16 +61,29 @@ class LevelRow:
     denoised: float = tables.column("denoised", ".4f")
     gain: float = tables.column("gain", "+.4f")
     p: float = tables.column("p", ".2g")
-    slices: int = tables.column("slices")
+    volumes: int = tables.column("volumes")
 
 
 @dataclass(frozen=True)
 class AlphaRow:
-    """Mean PSNR in dB over slices."""
+    """Mean PSNR in dB over volumes."""
 
     added: float = tables.column("added noise, sigma", "g")
     alpha: str = tables.column("alpha")
     psnr: float = tables.column("PSNR", ".2f")
+
+
+@dataclass(frozen=True)
+class RegionRow:
+    """One labelled region of one volume. off: by how much its mean differs from the reference's."""
+
+    added: float = tables.column("added noise, sigma", "g")
+    label: int = tables.column("label")
+    voxels: int = tables.column("voxels")
+    original: float = tables.column("Dice, original", ".4f")
+    denoised: float = tables.column("Dice, denoised", ".4f")
+    original_off: float = tables.column("mean off, original", "+.2%")
+    denoised_off: float = tables.column("mean off, denoised", "+.2%")
 
 
 @dataclass(frozen=True)
@@ -82,12 +104,21 @@ class Case:
         """The original with the weight alpha, the denoised with the rest."""
         return alpha * self.original + (1 - alpha) * self.denoised
 
+    def scores(self, images: Tensor, masks: Tensor, kept: Tensor, measures: Sequence[Measure] = SCORES) -> list[float]:
+        """Means over the `kept` slices of images `(slice, e1, ro)`, inside their masks."""
+        places = kept.nonzero().flatten().tolist()
+        return [
+            float(np.mean([measure(images[n], self.reference[n], masks[n]) for n in places])) for measure in measures
+        ]
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the sub-command its options."""
     selection.add_options(parser, VOLUMES)
     parser.add_argument("--archive", type=Path, help="take its test pairs instead of volumes")
+    parser.add_argument("--labels", type=Path, metavar="FILE.nii.gz", help="regions of the one volume that --names has")
     network.add_option(parser)
+    parser.set_defaults(model="sn2n_unet25d")
     parser.add_argument("--n-slices", type=outputs.positive_int, default=12, help="of each volume (%(default)s)")
     parser.add_argument(
         "--snr", type=outputs.positive, default=15.0, help="of bright tissue, fully sampled, at 0 sigma (%(default)s)"
@@ -99,27 +130,35 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError or ModelError, the latter also where a gain is not positive, or does not grow."""
+    if options.labels is not None and (options.archive is not None or len(options.names or ()) != 1):
+        raise ConfigurationError("--labels is of one volume; expected --names with that one, and no --archive")
     model = network.open_model(options.model)
     made = simulated(model, options) if options.archive is None else archived(model, options.archive)
     scores: dict[tuple[bool, float, str], list[list[float]]] = {}  # bool: whether the model was trained on it
     curves: dict[tuple[bool, float, float], list[float]] = {}
     trained: list[str] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
+    region_rows: list[RegionRow] = []
     alpha = model.manifest.default_alpha
+    known: dict[str, Tensor] = {}  # tissues of each volume's reference
     for case in made:
         masks, seen = object_mask(case.reference), training_data.is_known(case.file, [model])
         trained += [case.name] * seen
-        for n, (reference, mask) in enumerate(zip(case.reference, masks, strict=True)):
-            if mask.float().mean() < LEAST_OBJECT:
-                continue
-            classes = tissue_classes(reference)
-            for name, image in (("original", case.original[n]), ("denoised", case.blend(alpha)[n])):
-                s = Scores.of(image, reference, mask)
-                values = [s.psnr, s.ssim, s.nrmse, dice(tissue_classes(image), classes)]
-                scores.setdefault((seen, case.added, name), []).append(values)
-            for weight in ALPHAS:
-                value = Scores.of(case.blend(weight)[n], reference, mask).psnr
-                curves.setdefault((seen, case.added, weight), []).append(value)
+        kept = masks.flatten(1).float().mean(dim=1) >= LEAST_OBJECT
+        if not bool(kept.any()):
+            continue
+        if case.name not in known:
+            known = {case.name: tissues.tissue_classes(case.reference, masks)}
+        expected, classes = known[case.name], {}
+        for name, images in (("original", case.original), ("denoised", case.blend(alpha))):
+            classes[name] = tissues.tissue_classes(images, masks)
+            values = [*case.scores(images, masks, kept), dice(classes[name], expected)]
+            scores.setdefault((seen, case.added, name), []).append(values)
+        for weight in ALPHAS:
+            value = case.scores(case.blend(weight), masks, kept, PSNR_ALONE)[0]
+            curves.setdefault((seen, case.added, weight), []).append(value)
+        if options.labels is not None:
+            region_rows += of_regions(options, case, alpha, classes, expected)
         middle = len(case.reference) // 2
         shown[f"{case.name}, {case.added:g} sigma"] = {
             name: image[middle].abs().numpy()
@@ -138,8 +177,35 @@ def run(options: argparse.Namespace) -> None:
     write_pictures(options.picture, alpha_rows, shown)
     text = f"Model: {network.title(model)}{training_data.note(trained)}\n\n{tables.markdown(rows)}"
     text += "\n\n### PSNR in dB over alpha\n\n" + tables.pivot(alpha_rows, ("added",), "alpha", "psnr")
+    if region_rows:
+        text += f"\n\n### Regions of {options.labels.name}\n\n{tables.markdown(region_rows)}"
     lines, n_judged = ([], 0) if seen else missed(rows)
-    outputs.finish(options, text, rows, lines, n_judged, {"_alpha": alpha_rows})
+    beside = {"_alpha": alpha_rows} | ({"_regions": region_rows} if region_rows else {})
+    outputs.finish(options, text, rows, lines, n_judged, beside)
+
+
+def of_regions(
+    options: argparse.Namespace, case: "Case", alpha: float, classes: dict[str, Tensor], expected: Tensor
+) -> Iterator[RegionRow]:
+    """Raises ConfigurationError where the labels cannot be read, are of another grid, or have no region."""
+    volume = volumes.load(selection.chosen(options)[0], case.name)
+    labels = tissues.load_labels(options.labels, volume, len(case.reference), tuple(case.reference.shape[1:]))
+    pairs = zip(
+        tissues.regions(labels, case.original, classes["original"], case.reference, expected),
+        tissues.regions(labels, case.blend(alpha), classes["denoised"], case.reference, expected),
+        strict=True,
+    )
+    n_found = 0
+    for before, after in pairs:
+        n_found += 1
+        yield RegionRow(
+            case.added, before.label, before.n_voxels, before.dice, after.dice, before.bias, after.bias
+        )  # fmt: skip
+    if not n_found:
+        raise ConfigurationError(
+            f"--labels {options.labels} has no region of {tissues.FEWEST_VOXELS} voxels in the object of the middle "
+            f"{len(case.reference)} slices; expected some"
+        )
 
 
 def simulated(model: Model, options: argparse.Namespace) -> Iterator[Case]:
@@ -172,7 +238,7 @@ def archived(model: Model, folder: Path) -> Iterator[Case]:
 
 
 def level_rows(added: float, original: list[list[float]], denoised: list[list[float]]) -> list[LevelRow]:
-    """A row for each measure, of lists `[slice][measure]`."""
+    """A row for each measure, of lists `[volume][measure]`."""
     rows = []
     for measure, before, after in zip(MEASURES, np.transpose(original), np.transpose(denoised), strict=True):
         means = float(before.mean()), float(after.mean())
@@ -181,8 +247,10 @@ def level_rows(added: float, original: list[list[float]], denoised: list[list[fl
 
 
 def paired_p(before: np.ndarray, after: np.ndarray) -> float:
-    """Of the Wilcoxon signed-rank test, two-sided; 1 where all are equal but for rounding."""
-    return 1.0 if np.allclose(before, after, rtol=ROUNDING, atol=0) else float(stats.wilcoxon(before, after).pvalue)
+    """Of the paired t-test, two-sided; 1 where all are equal but for rounding, NaN of a single pair."""
+    if np.allclose(before, after, rtol=ROUNDING, atol=0):
+        return 1.0
+    return float(stats.ttest_rel(before, after).pvalue) if len(before) > 1 else math.nan
 
 
 def missed(rows: list[LevelRow]) -> tuple[list[str], int]:

@@ -1,6 +1,7 @@
 """The model card: what a person should know before using a model, written from what was measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 WHAT = {
@@ -37,7 +38,8 @@ class Facts:
     joined by "; ". limits: what it
     was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
     the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
-    curve that lies, or is to lie, in the model folder, or empty.
+    curve that lies, or is to lie, in the model folder, or empty. default_alpha: where another than the curve's best is
+    chosen. alpha_levels: the curve's parts by added noise in sigma, of which it is the mean, or empty.
     """
 
     data: tuple[str, ...]
@@ -50,6 +52,8 @@ class Facts:
     ablation: str = ""
     evaluation: str = ""
     alpha_picture: str = ""
+    default_alpha: float | None = None
+    alpha_levels: Mapping[float, Mapping[float, float]] = field(default_factory=dict)
 
 
 def card(manifest: dict[str, Any], checkpoint: dict[str, Any], curve: dict[float, float], facts: Facts) -> str:
@@ -82,7 +86,7 @@ def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -
         frames = "Each slice is denoised with its neighbours; beyond the ends the stack is mirrored"
     ranges = [
         f"{what} {manifest[key][0]:g} to {manifest[key][1]:g}"
-        for what, key in (("tissue SNR", "snr_range"), ("g", "gfactor_range"))
+        for what, key in (("SNR of the brightest pixels", "snr_range"), ("g", "gfactor_range"))
         if manifest[key] is not None
     ]
     before = checkpoint["steps_before"]
@@ -124,8 +128,10 @@ def _noise(recipe: dict[str, Any]) -> str:
 
 
 def _blending(manifest: dict[str, Any], curve: dict[float, float], facts: Facts) -> str:
-    rows = "\n".join(f"| {alpha:g} | {psnr:.2f} |" for alpha, psnr in sorted(curve.items()))
     picture = f"\n\n![PSNR by alpha]({facts.alpha_picture})" * bool(facts.alpha_picture)
+    if facts.alpha_levels:
+        return blending_by_level(manifest["default_alpha"], curve, facts) + picture
+    rows = "\n".join(f"| {alpha:g} | {psnr:.2f} |" for alpha, psnr in sorted(curve.items()))
     return f"""## Blending
 
 `alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on {facts.validated_on}. The default
@@ -134,3 +140,22 @@ alpha, {manifest["default_alpha"]:g}, is the best of them.
 | alpha | PSNR |
 |---|---|
 {rows}{picture}"""
+
+
+def blending_by_level(default_alpha: float, curve: Mapping[float, float], facts: Facts) -> str:
+    """The section on alpha of a model whose curve is the mean of several, at more and more noise."""
+    levels = sorted(facts.alpha_levels)
+    heads = "".join(f" {added:g} sigma |" for added in levels)
+    rows = "\n".join(
+        f"| {alpha:g} |{''.join(f' {facts.alpha_levels[added][alpha]:.2f} |' for added in levels)} {mean:.2f} |"
+        for alpha, mean in sorted(curve.items())
+    )
+    return f"""## Blending
+
+`alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on {facts.validated_on}, told from noisy
+labels without the truth, by the noise that was added to the scan. The default alpha, {default_alpha:g}, is the best on
+average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma.
+
+| alpha |{heads} mean |
+|{"---|" * (len(levels) + 2)}
+{rows}"""

@@ -41,7 +41,7 @@ def export(
     """Write the model folder of a checkpoint; returns the manifest.
 
     checkpoint: weights, recipe, step, steps_before, commit. curve: validation PSNR in dB by alpha; the best becomes
-    the default. file_format: `onnx` or `torchscript`.
+    the default, unless `facts` have another. file_format: `onnx` or `torchscript`.
     Other files of an older folder `output` are left as they are, all of it where anything fails.
     Raises ConfigurationError where the recipe describes no network, ModelError where the weights are of another one,
     the network, its ONNX and its TorchScript file disagree, or the runtime refuses the model.
@@ -114,7 +114,7 @@ def _manifest(
         "divisor": divisor(recipe),
         "receptive_field": list(receptive_field(recipe)),
         "scale": "normalised_magnitude" if slices else "snr_units",
-        "default_alpha": max(curve, key=curve.__getitem__),
+        "default_alpha": max(curve, key=curve.__getitem__) if facts.default_alpha is None else facts.default_alpha,
         "noise_reduction": 1.0,
         "training": {
             "method": PAPERS[recipe.method],

@@ -2,9 +2,11 @@
 
 Source: Jung et al., "MR-self Noise2Noise", European Radiology (2022), doi 10.1007/s00330-022-09243-y. The acquired
 k-space is split along kz (e2) into alternate lines; a 3 (ro) x 2 x 2 GRAPPA kernel, fitted on the calibration lines of
-the original, fills both halves, and the same coil maps combine them.
+the original, fills both halves, and the same coil maps combine them. An image of drawn noise, reconstructed as the
+whole scan is, serves `noisy_labels`.
 """
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,7 @@ class VolumeScan:
 
     kspace: `(channel, e2, e1, ro)` complex64, zero where nothing was acquired. first: one line (e2, e1) of the
     `lattice` that the others follow. acs: contiguous calibration lines, their first line at index `start` (e2, e1).
+    noise_sd: of its samples, a scalar or what broadcasts over (e2, e1, ro): averaged lines have less.
     """
 
     kspace: Tensor
@@ -43,6 +46,7 @@ class VolumeScan:
     first: tuple[int, int]
     acs: Tensor
     start: tuple[int, int]
+    noise_sd: Tensor | float = 1.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,11 +54,31 @@ class VolumeScan:
         return self.kspace.shape[1], self.kspace.shape[2]
 
 
-def split(volume: VolumeScan, full: Tensor | None = None) -> tuple[np.ndarray, ...]:
-    """The images of the two halves, and of all lines: magnitudes `(e2, e1, ro)` float32.
+@dataclass(frozen=True)
+class Images:
+    """`(e2, e1, ro)`: magnitudes float32 of the two halves, and complex64 of the whole scan.
 
-    In SNR units of the image of all lines: its noise SD is g, that of the halves sqrt(2) times their own g. full: fully
-    sampled k-space, of which a fourth image is made by the same maps and on the same scale.
+    In SNR units of the image of all lines: its noise SD is g, that of the halves sqrt(2) times their own g. reference:
+    magnitude of the fully sampled k-space. noise: complex64, of drawn noise alone, of which it has as much as `whole`.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    whole: np.ndarray
+    reference: np.ndarray | None = None
+    noise: np.ndarray | None = None
+
+    def pair(self, subject: str, source: str) -> Pair:
+        """For the archive."""
+        plain = np.abs(self.whole)
+        kept = (None, None) if self.noise is None else (self.whole, self.noise)
+        return Pair(subject, source, self.first, self.second, plain, self.reference, *kept)
+
+
+def split(volume: VolumeScan, full: Tensor | None = None, noise: torch.Generator | None = None) -> Images:
+    """The images of the two halves and of all lines, all by the kernels and the maps of one scan.
+
+    full: fully sampled k-space, for the reference. noise: draws noise, for its image.
     Raises ScanError where the calibration lines are too few for the kernels.
     """
     sparse, masks = halves(volume)
@@ -65,18 +89,24 @@ def split(volume: VolumeScan, full: Tensor | None = None) -> tuple[np.ndarray, .
     acquired = on & (volume.kspace[0].abs().amax(dim=-1) > 0)
     # The scale of the whole also for its halves, so that they show its intensities.
     scale = Acquired.of(acquired, volume.lattice, volume.kspace.shape[-1]).scale
-    wanted: list[tuple[Tensor, Kernel | None]] = [
-        (volume.kspace * mask[..., None], kernel) for mask, kernel in ((masks[0], half), (masks[1], half))
-    ]
-    wanted += [(volume.kspace * on[..., None], whole)] + ([(full, None)] if full is not None else [])
     maps = _SameMaps(volume.acs)
-    images = []
-    for kspace, kernel in wanted:
+
+    def image(kspace: Tensor, kernel: Kernel | None) -> np.ndarray:
         maps.begin()
         acs = volume.acs, volume.start
-        image, _ = combine_in_slabs(kspace, Grid(volume.size), kernel, acs, scale, maps, MAPS.margin, MAPS.step)
-        images.append(image.abs().numpy())
-    return tuple(images)
+        found, _ = combine_in_slabs(kspace, Grid(volume.size), kernel, acs, scale, maps, MAPS.margin, MAPS.step)
+        made: np.ndarray = found.numpy()
+        return made
+
+    first, second = (np.abs(image(volume.kspace * mask[..., None], half)) for mask in masks)
+    plain = image(volume.kspace * on[..., None], whole)
+    reference = np.abs(image(full, None)) if full is not None else None
+    if noise is None:
+        return Images(first, second, plain, reference)
+    drawn = 2**0.5 * torch.randn(volume.kspace.shape, dtype=volume.kspace.dtype, generator=noise)
+    return Images(
+        first, second, plain, reference, image(drawn * volume.noise_sd * acquired[..., None], whole)
+    )  # fmt: skip
 
 
 def halves(volume: VolumeScan) -> tuple[Lattice, tuple[Tensor, Tensor]]:
@@ -108,11 +138,11 @@ def from_raw(path: Path, subject: str, licence: str, n_channels: int | None = No
         if bucket.grid.size[0] == 1:
             raise ConfigurationError(f"{path} has one partition; sN2N pairs are halves of scans in 3D")
         try:
-            images = split(volume_of(bucket))
+            # Of a seed that goes by the file: the same file gives the same pair.
+            images = split(volume_of(bucket), noise=torch.Generator().manual_seed(zlib.crc32(path.name.encode())))
         except ScanError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        first, second, plain = images
-        yield Pair(subject, f"{path.name} ({licence})", first, second, plain, None)
+        yield images.pair(subject, f"{path.name} ({licence})")
 
 
 def volume_of(bucket: Bucket) -> VolumeScan:
@@ -123,7 +153,10 @@ def volume_of(bucket: Bucket) -> VolumeScan:
     bucket.grid.of(kspace.permute(1, 2, 0, 3))[:] = bucket.kspace.permute(1, 2, 0, 3)
     z, y = (bucket.line_sd > 0).nonzero()[0].tolist()
     acs, start = raw.calibration(bucket)
-    return VolumeScan(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start)
+    line_sd = torch.zeros(bucket.grid.size)
+    bucket.grid.of(line_sd)[:] = bucket.line_sd
+    noise_sd = line_sd[..., None] * bucket.sample_sd
+    return VolumeScan(kspace, bucket.lattice, (z0 + z * step_z, y0 + y * step_y), acs, start, noise_sd)
 
 
 class _SameMaps:

@@ -1,6 +1,7 @@
 """MR-self Noise2Noise: from one half of a scan's partitions to the other (Jung et al., European Radiology 2022)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,8 +9,8 @@ from torch import Tensor, nn
 
 from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
-from snrtrain import metrics
 from snrtrain.archive.archive import Pair, check_size, file_of, sound
+from snrtrain.methods import noisy_labels
 from snrtrain.methods.batch import Batch
 from snrtrain.methods.patches import draw_integer
 from snrtrain.recipe import Recipe
@@ -42,37 +43,47 @@ class Sn2n:
         return nn.functional.mse_loss(answer, batch.target)
 
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
-        """Of the plain reconstruction against the fully sampled one.
+        """The mean over `noisy_labels.LEVELS`; see `curves`."""
+        return noisy_labels.averaged(self.curves(network, (alpha,)))[alpha]
 
-        Where that is not known, of one half against the other: their noise is independent, so that the best network and
-        the best alpha are the same.
-        """
-        values = []
-        for original, denoised, reference in self._denoised(network):
-            image = alpha * original + (1 - alpha) * denoised
-            values.append(metrics.magnitude_psnr(image, reference, metrics.object_mask(reference)))
-        return sum(values) / len(values)
+    def curves(self, network: nn.Module, alphas: Sequence[float]) -> noisy_labels.Curves:
+        """PSNR in dB by added noise and alpha, the mean over held-out slices: told from noisy labels, no truth."""
+        views = self._denoised(network, noisy_labels.LEVELS)
+        found = noisy_labels.collected((view.added, view.psnrs(alphas)) for view in views)
+        if not found:
+            raise ConfigurationError("no validation slice of a pair shows an object; expected some")
+        return found
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
-        """Original, denoised and reference of a few held-out slices."""
-        return [list(row) for row, _ in zip(self._denoised(network), range(N_PICTURES), strict=False)]
+        """Original, denoised and reference of a few held-out slices; without a reference, the original again."""
+        views = zip(self._denoised(network, noisy_labels.LEVELS[:1]), range(N_PICTURES), strict=False)
+        return [
+            [torch.from_numpy(image) for image in (view.original, view.denoised, view.reference)] for view, _ in views
+        ]
 
     @torch.no_grad()
-    def _denoised(self, network: nn.Module) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """original, denoised and reference slices, spread over the held-out volumes."""
+    def _denoised(self, network: nn.Module, levels: Sequence[float]) -> Iterator["_View"]:
+        """Slices spread over the held-out volumes, each at all levels."""
         device, reach = next(network.parameters()).device, self._recipe.n_frames // 2
         for number in range(self._recipe.n_validation):
             pair = self._held_out[number % len(self._held_out)]
-            original, reference = (pair.first, pair.second) if pair.reference is None else (pair.plain, pair.reference)
-            n_slices, *edges = original.shape
+            n_slices, *edges = pair.plain.shape
             e1, ro = (edge // self._divisor * self._divisor for edge in edges)
             # Slices in an order that spreads them whatever their number: golden section.
             at = int((0.5 + 0.618034 * (number // len(self._held_out))) % 1 * n_slices)
-            scale = float(original.max()) or 1.0
-            stack = original[mirrored(range(at - reach, at + reach + 1), n_slices), :e1, :ro] / scale
-            answer = network(torch.from_numpy(stack)[None].to(device)).float().cpu()[0, 0].clamp(min=0)
-            truth = torch.from_numpy(np.array(reference[at, :e1, :ro])) / scale
-            yield torch.from_numpy(stack[reach].copy()), answer, truth
+            around = mirrored(range(at - reach, at + reach + 1), n_slices)
+            whole, noise = (np.array(image[around, :e1, :ro]) for image in complex_of(pair))
+            scale = float(pair.plain.max()) or 1.0
+            reference = pair.plain if pair.reference is None else pair.reference
+            for added in levels:
+                stack = np.abs(noisy_labels.noisier(whole, noise, added))
+                given = torch.from_numpy(stack / scale)[None].to(device)
+                answer = network(given).float().cpu()[0, 0].clamp(min=0).numpy() * scale
+                middle = slice(reach, reach + 1)
+                yield _View(
+                    added, stack[reach], answer, noisy_labels.label(whole[middle], noise[middle], added)[0],
+                    noise[reach], whole[reach], np.array(reference[at, :e1, :ro]),
+                )  # fmt: skip
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Slices `(n_frames, size, size)` of one half, and the middle one `(size, size)` of the other."""
@@ -98,9 +109,37 @@ class Sn2n:
         return drawn[0].flip(flips), drawn[1].flip(flips)
 
 
+@dataclass(frozen=True)
+class _View:
+    """A slice `(e1, ro)` with `added` sigma of noise: magnitudes; label, noise and whole as in `noisy_labels`."""
+
+    added: float
+    original: np.ndarray
+    denoised: np.ndarray
+    label: np.ndarray
+    noise: np.ndarray
+    whole: np.ndarray
+    reference: np.ndarray
+
+    def psnrs(self, alphas: Sequence[float]) -> dict[float, float]:
+        """In dB by alpha."""
+        images = self.original, self.denoised, self.label, self.noise, self.whole
+        return noisy_labels.by_alpha(alphas, *images, self.added)
+
+
+def complex_of(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Image of the whole scan, and of drawn noise. Raises ConfigurationError where the pair has none."""
+    if pair.whole is None or pair.noise is None:
+        raise ConfigurationError(
+            f"the pair of {pair.source} has no image of drawn noise to be validated with; expected one that this "
+            "version of prepare.py has made: delete its folder, and make it again"
+        )
+    return pair.whole, pair.noise
+
+
 def _check_held_out(pair: Pair, least: int) -> None:
     """Raises ConfigurationError that names the file which a network cannot be validated on; least: pixels an edge."""
-    for image in (pair.first, pair.second, pair.plain, pair.reference):
+    for image in (pair.first, pair.second, pair.plain, pair.reference, *complex_of(pair)):
         if image is None:
             continue
         check_size(image, pair.source, least)
