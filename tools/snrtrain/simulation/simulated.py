@@ -20,7 +20,8 @@ from snrstream.errors import ConfigurationError
 from snrstream.recon.plan import MAPS
 from snrtrain.archive import series, volumes
 from snrtrain.archive.archive import AXES, SPLITS, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, worth_keeping
+from snrtrain.metrics import object_mask
 from snrtrain.simulation import dynamic, objects, scanner
 from snrtrain.simulation.coils import loop_sensitivities, stack_sensitivities
 
@@ -137,7 +138,9 @@ def make(task: Task) -> Entry:
         scan = scanner.scan_frames(frames, sensitivities[:, None], rng, snr, CROP, step=step)
         maps = _gmaps_of_slice(sensitivities * image, scan.place, rng)
     kept = [(np.ones((CROP, CROP), np.float32), (1, 1))]
-    kept += [(gmap, r) for r, gmap in maps.items() if np.quantile(gmap, 0.99) < LARGEST_G]
+    inside = object_mask(scan.clean[len(scan.clean) // 2 if task.axis == "slice" else 0].abs()).numpy()
+    found = [(worth_keeping(gmap, inside), r) for r, gmap in maps.items()]
+    kept += [(gmap, r) for gmap, r in found if gmap is not None]
     return Entry(
         task.source.subject, str(task.source), task.axis, scan.clean.numpy(), False, scan.noise.numpy(),
         np.stack([gmap for gmap, _ in kept]), tuple(r for _, r in kept), scan.snr, scan.resolution,
