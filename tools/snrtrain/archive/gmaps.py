@@ -55,7 +55,7 @@ def worth_keeping(gmap: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
     """
     if float(np.median(gmap[inside] if inside.any() else gmap)) >= LARGEST_G:
         return None
-    return np.minimum(gmap, np.float32(LARGEST_G))
+    return np.asarray(np.minimum(gmap, np.float32(LARGEST_G)))
 
 
 def _fits(lattice: Lattice, acs: Tensor) -> bool:
