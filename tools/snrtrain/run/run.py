@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from snrstream.errors import ConfigurationError
 from snrtrain import networks
-from snrtrain.methods.batch import Batch, Method
+from snrtrain.methods.batch import Batch, Method, Validation
 from snrtrain.recipe import Recipe, restored
 from snrtrain.run import checkpoint, optimisers
 from snrtrain.run.average import averaged
@@ -125,10 +125,10 @@ class Run:
                 last = state.step == recipe.steps
                 if state.step % recipe.validate_every == 0 or last:
                     if isinstance(report, Report):
-                        psnr = self._validate(method, report, rate)
+                        found = self._validate(method, report, rate)
                         if bar.disable:  # there is no terminal
                             left = (recipe.steps - state.step) * (time.monotonic() - begun) / (state.step - step_before)
-                            told = f"step {state.step} of {recipe.steps}, loss {state.loss:.4f}, PSNR {psnr:.2f} dB"
+                            told = f"step {state.step} of {recipe.steps}, loss {state.loss:.4f}, {found.text}"
                             print(f"{recipe.name}: {told}, {left:.0f} s left", file=sys.stderr, flush=True)
                     last = last or processes.agreed(0 < recipe.patience <= state.stale)
                 if first:
@@ -163,21 +163,22 @@ class Run:
             answer: Tensor = model(batch.input)
         return answer.float()
 
-    def _validate(self, method: Method, report: Report, rate: float) -> float:
-        """The PSNR, which is also told, and kept if it is the best."""
+    def _validate(self, method: Method, report: Report, rate: float) -> Validation:
+        """What was measured, which is also told, and kept if it is the best."""
         state, network = self._state, self._average.module
-        psnr = method.psnr(network)
+        found = method.validation(network)
+        psnr = found.psnr
         if math.isnan(psnr):
             raise ConfigurationError(
                 f"the validation PSNR is nan at step {state.step}; expected a smaller learning_rate or sound data"
             )
-        report.validated(state.step, state.loss or 0.0, rate, psnr, method.pictures(network))
+        report.validated(state.step, state.loss or 0.0, rate, found, method.pictures(network))
         state.stale += 1
         if psnr > state.best:
             state.best, state.stale = psnr, 0
             self._save(BEST, psnr)
         self._save(LAST, psnr)
-        return psnr
+        return found
 
     def _save(self, name: str, psnr: float | None) -> None:
         if not self._processes.is_first:
