@@ -44,7 +44,8 @@ class Recipe:
     the g-map, or takes it for 1.
     patch: edge in pixels. batch: patches a step, over all processes. betas, epsilon: of Adam's two averages, and under
     its root; Muon takes Adam's steps for biases and norms alone. clip: of the gradient's norm. ema: decay of the
-    average of the weights. charbonnier_epsilon: in noise SDs. validate_every: steps. n_validation: scans.
+    average of the weights. compile: network and loss into one program, by torch; for a GPU. charbonnier_epsilon: in
+    noise SDs. validate_every: steps. n_validation: scans.
     validated_by: noise under which the best network and alpha are chosen: `white`, what the scanner's pipeline leaves,
     or `filtered`, the noise process with all of it filtered; both are told.
     patience: validations without a better one after which the run ends early; 0 never does.
@@ -82,6 +83,7 @@ class Recipe:
     clip: float = 1.0
     ema: float = 0.999
     precision: str = "float32"
+    compile: bool = False
     charbonnier_epsilon: float = 0.5
     perpendicular_weight: float = 0.1
     gradient_weight: float = 0.1

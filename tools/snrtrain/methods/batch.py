@@ -23,7 +23,7 @@ class Batch:
     gmap: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
+        """The same on another device; itself where it is there."""
         return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
 
@@ -49,7 +49,10 @@ class Method(Protocol):
     """A training method: what to learn from, and how to tell whether it helps."""
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
-        """`n_patches` independent patches of the training data."""
+        """`n_patches` independent patches of the training data, by a generator of the processor."""
+
+    def settle(self, device: torch.device) -> bool:
+        """Whether batches come to lie on `device` from now on; where not, they lie in the processor's memory."""
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Of the network's answer, a scalar."""

@@ -38,6 +38,10 @@ class Sn2n:
         slices, label = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         return Batch(slices, label[:, None], torch.ones(n_patches, 1, 1, 1))
 
+    def settle(self, device: torch.device) -> bool:  # noqa: ARG002 - slices and halves are drawn by the processor
+        """They never do."""
+        return False
+
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Mean squared error."""
         return nn.functional.mse_loss(answer, batch.target)

@@ -14,8 +14,9 @@ from snrtrain import metrics
 from snrtrain.archive.archive import Entry, check_size, file_of, sound
 from snrtrain.methods import losses
 from snrtrain.methods.batch import Batch, Validation
+from snrtrain.methods.choices import PatchRange
 from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
-from snrtrain.methods.patches import Patch, PatchRange, draw_patch, from_channels, to_channels
+from snrtrain.methods.patches import Patch, Patches, from_channels, to_channels
 from snrtrain.recipe import CHOICES, Recipe
 
 VALIDATION_SNRS = (5.0, 10.0, 20.0)
@@ -36,18 +37,22 @@ class Snraware:
 
     def __init__(self, recipe: Recipe, train: Sequence[Entry], held_out: Sequence[Entry], divisor: int) -> None:
         self._recipe, self._divisor = recipe, divisor
-        self._train, held_out = (_with_frames(entries, recipe.frames) for entries in (train, held_out))
-        self._patch = PatchRange(
+        train, held_out = (_with_frames(entries, recipe.frames) for entries in (train, held_out))
+        patch = PatchRange(
             recipe.patch, recipe.n_frames, (recipe.amplitude_min, recipe.amplitude_max), recipe.p_own,
             recipe.p_uniform_g,
         )  # fmt: skip
-        self._noise = NoiseRange.of(recipe)
         generator = torch.Generator().manual_seed(recipe.seed + 1)
         self._scans = [self._scan(number, held_out, generator) for number in range(recipe.n_validation)]
+        self._patches = Patches(train, patch, NoiseRange.of(recipe))
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
         """Patches to which noise is added, and without it."""
-        return self._batch([draw_patch(self._train, self._patch, self._noise, generator) for _ in range(n_patches)])
+        return self._batch(self._patches.draw(n_patches, generator))
+
+    def settle(self, device: torch.device) -> bool:
+        """Draw batches on `device`, if it is a GPU with room for the training data; whether it is."""
+        return self._patches.settle(device)
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Charbonnier + perpendicular + gradient L1, on images whose noise has been scaled to SD 1."""
@@ -95,7 +100,8 @@ class Snraware:
         """Each validation scan with its judged frame as the network has it: complex, or a magnitude."""
         device = next(network.parameters()).device
         for scan in scans:
-            answer = network(self._batch([scan.patch]).input.to(device)).float().cpu()
+            patch = Patch(scan.patch.noisy[None], scan.patch.clean[None], scan.patch.gmap[None])
+            answer = network(self._batch(patch).input.to(device)).float().cpu()
             image = from_channels(answer)[0] if answer.shape[1] == 2 else answer[0, 0]
             yield scan, image[scan.frame]
 
@@ -113,9 +119,11 @@ class Snraware:
             noise = [unit_noise(size, window, generator) for _ in clean]
             yield _Scan(Patch(clean + gmap * torch.stack(noise), clean, scan.patch.gmap), scan.frame)
 
-    def _batch(self, patches: list[Patch]) -> Batch:
-        noisy, clean, gmap = (torch.stack([getattr(p, key) for p in patches]) for key in ("noisy", "clean", "gmap"))
-        gmap = gmap[:, None] if self._recipe.gmap_known else torch.ones(len(patches), 1, *gmap.shape[1:])
+    def _batch(self, patches: Patch) -> Batch:
+        """Of patches `(N, frame, e1, ro)`."""
+        noisy, clean, gmap = patches.noisy, patches.clean, patches.gmap[:, None].contiguous()
+        if not self._recipe.gmap_known:
+            gmap = torch.ones_like(gmap)
         if self._recipe.inputs == "magnitude_gmap":
             return Batch(torch.cat([noisy.abs()[:, None], gmap], dim=1), clean.abs()[:, None], gmap)
         return Batch(torch.cat([to_channels(noisy), gmap], dim=1), to_channels(clean), gmap)

@@ -33,7 +33,7 @@ class Report:
     def __init__(self, folder: Path, step: int, method: str) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._folder, self._started, self._titles = folder, time.monotonic(), TITLES[method]
+        self._folder, self._started, self._titles, self._step = folder, time.monotonic(), TITLES[method], step
         rows = [row for row in read_log(folder) if int(row["step"]) <= step] if step else []
         self._seconds_before = float(rows[-1]["seconds"]) if rows else 0.0
         with (folder / "log.part").open("w", encoding="utf-8", newline="") as kept:
@@ -51,6 +51,10 @@ class Report:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._curves.close()
+
+    def seconds_left(self, step: int, n_steps: int) -> float:
+        """Of a run at a step, by the time that its steps have taken since it began, or went on."""
+        return (n_steps - step) * (time.monotonic() - self._started) / max(1, step - self._step)
 
     def validated(
         self, step: int, loss: float, learning_rate: float, found: Validation, rows: list[list[Tensor]]
