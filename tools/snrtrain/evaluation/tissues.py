@@ -50,13 +50,15 @@ def tissue_classes(images: Tensor, mask: Tensor) -> Tensor:
     image = np.ascontiguousarray(values.permute(1, 2, 0).double().numpy())  # dipy: x, y, z
     inside = np.ascontiguousarray(mask.permute(1, 2, 0).numpy())
     try:
-        thresholds = threshold_multiotsu(image[inside], classes=TISSUES) if inside.any() else np.zeros(TISSUES - 1)
+        if not limit > 0 or not inside.any():
+            raise ValueError  # as multi-Otsu does of too few values
+        thresholds = threshold_multiotsu(image[inside], classes=TISSUES)
     except ValueError:
         return torch.zeros(images.shape, dtype=torch.int64)
     model, modes, n_classes = ConstantObservationModel(), IteratedConditionalModes(), TISSUES + 1
     classes = np.where(inside, 1 + np.digitize(image, thresholds), 0).astype(np.int16)
     means, variances = model.seg_stats(image, classes, n_classes)
-    for _ in range(MOST_ITERATIONS if inside.any() else 0):
+    for _ in range(MOST_ITERATIONS):
         neighbours = modes.prob_neighborhood(classes, BETA, n_classes)
         shares = model.prob_image(image, n_classes, means, variances, neighbours)
         means, variances = model.update_param(image, shares, means, n_classes)
