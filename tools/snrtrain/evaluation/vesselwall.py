@@ -30,7 +30,7 @@ from snrtrain.simulation.coils import stack_sensitivities
 from snrtrain.work import progress
 
 from . import network, outputs, pictures, selection, tables, tissues, training_data
-from .sn2n import paired_p
+from .scores import paired_p
 
 CAIPIRINHA = Lattice((2, 2), 1)
 SHAPE, N_CHANNELS = (56, 96, 96), 24
