@@ -42,6 +42,19 @@ def test_a_checkpoint_gives_the_recipe_back(short):
             recipe.restored({**asdict(plain), key: value})
 
 
+def test_a_checkpoint_of_a_version_without_a_setting_has_todays_default(short):
+    plain = recipe.load(short, [])
+    new = {"p_gaussian", "p_partial_fourier", "p_resolution", "betas", "epsilon"}
+    assert recipe.restored({key: value for key, value in asdict(plain).items() if key not in new}) == plain
+
+
+def test_the_papers_recipe_filters_all_noise():
+    paper = recipe.load(RECIPES[0].parent / "snraware_paper.toml", [])
+    assert (paper.p_white, paper.p_own, paper.p_uniform_g) == (0.0, 0.0, 0.0)
+    assert (paper.p_gaussian, paper.p_partial_fourier, paper.p_resolution, paper.sigma_max) == (1.0, 0.5, 1.0, 32.0)
+    assert (paper.perpendicular_weight, paper.gradient_weight, paper.charbonnier_epsilon**2) == (1, 1, 1e-6)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -51,6 +64,14 @@ def test_a_checkpoint_gives_the_recipe_back(short):
         ("steps=0", "steps is 0; expected a number above 0"),
         ("steps=1.5", "steps is '1.5'; expected int"),
         ("p_white=1.2", "p_white is 1.2; expected 0 to 1"),
+        ("p_gaussian=-0.1", "p_gaussian is -0.1; expected 0 to 1"),
+        ("p_partial_fourier=nan", "p_partial_fourier is nan; expected 0 to 1"),
+        ("p_resolution=2", "p_resolution is 2.0; expected 0 to 1"),
+        ("betas=0.9", r"betas is \(0.9,\); expected two numbers of 0 to below 1"),
+        ("betas=0.9,1", r"betas is \(0.9, 1.0\); expected two numbers of 0 to below 1"),
+        ("betas=0.9,nan", r"betas is \(0.9, nan\); expected two numbers"),
+        ("epsilon=0", "epsilon is 0.0; expected a number above 0"),
+        ("epsilon=inf", "epsilon is inf; expected a number above 0"),
         ("widths=8,many,8", "widths is 'many'; expected int"),
         ("gmap_known=perhaps", "gmap_known is 'perhaps'; expected bool"),
         ("n_frames=5", "n_frames is 5; expected 1, for frames is none"),

@@ -21,10 +21,10 @@ CHOICES = {
 }
 POSITIVE = (
     "n_frames", "sigma_max", "amplitude_min", "amplitude_max", "patch", "batch", "steps", "learning_rate", "clip",
-    "charbonnier_epsilon", "validate_every", "n_validation",
+    "epsilon", "charbonnier_epsilon", "validate_every", "n_validation",
 )  # fmt: skip
 NOT_NEGATIVE = ("weight_decay", "perpendicular_weight", "gradient_weight", "patience")
-SHARES = ("p_white", "p_own", "p_uniform_g", "warmup")
+SHARES = ("p_white", "p_gaussian", "p_partial_fourier", "p_resolution", "p_own", "p_uniform_g", "warmup")
 LARGEST_SEED = 2**32 - 1  # others are derived from it, and torch takes 64 bits
 
 
@@ -36,11 +36,13 @@ class Recipe:
     `adamw` or `muon`. format: of the model file, `onnx` or `torchscript`.
     n_frames: that the network sees together; 1 for `none`, an odd number of slices for `magnitude_slices`.
     widths, depths, cells: channels, blocks and kind of cell of each level of the network, finest first.
-    sigma_max: of the noise process. p_white: share of patches without a k-space filter. p_own: share that keeps the
-    noise of its own reconstruction. p_uniform_g: share of the others with g = 1. amplitude_min, amplitude_max: bright
-    tissue in SNR units before the noise process divides it. gmap_known: whether the network reads the g-map, or
-    takes it for 1.
-    patch: edge in pixels. batch: patches a step, over all processes. clip: of the gradient's norm. ema: decay of the
+    sigma_max: of the noise process. p_white: share of patches without a k-space filter. p_gaussian,
+    p_partial_fourier, p_resolution: of the others, probability of each filter along each direction. p_own: share that
+    keeps the noise of its own reconstruction. p_uniform_g: share of the others with g = 1. amplitude_min,
+    amplitude_max: bright tissue in SNR units before the noise process divides it. gmap_known: whether the network reads
+    the g-map, or takes it for 1.
+    patch: edge in pixels. batch: patches a step, over all processes. betas, epsilon: of Adam's two averages, and under
+    its root; Muon takes Adam's steps for biases and norms alone. clip: of the gradient's norm. ema: decay of the
     average of the weights. charbonnier_epsilon: in noise SDs. validate_every: steps. n_validation: scans.
     patience: validations without a better one after which the run ends early; 0 never does.
     """
@@ -57,6 +59,9 @@ class Recipe:
     cells: tuple[str, ...] = ("conv", "conv", "conv")
     sigma_max: float = 32.0
     p_white: float = 0.5
+    p_gaussian: float = 0.5
+    p_partial_fourier: float = 0.5
+    p_resolution: float = 0.5
     p_own: float = 0.2
     p_uniform_g: float = 0.4
     amplitude_min: float = 50.0
@@ -69,6 +74,8 @@ class Recipe:
     learning_rate: float = 1.2e-3
     warmup: float = 0.05
     weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)  # short runs: 0.999 averages over more steps than they have
+    epsilon: float = 1e-8
     clip: float = 1.0
     ema: float = 0.999
     precision: str = "float32"
@@ -91,6 +98,8 @@ class Recipe:
             expect(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
         expect(self.amplitude_max >= self.amplitude_min, "amplitude_max", self.amplitude_max,
                 f"amplitude_min, {self.amplitude_min:g}, or more")  # fmt: skip
+        expect(len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), "betas", self.betas,
+                "two numbers of 0 to below 1")  # fmt: skip
         expect(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
         expect(0 <= self.seed <= LARGEST_SEED, "seed", self.seed, f"0 to {LARGEST_SEED}")
         expect(is_plain_name(self.name), "name", self.name,

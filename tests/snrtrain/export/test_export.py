@@ -120,8 +120,18 @@ def test_the_manifest_tells_what_was_measured_and_given(models, kind):
 @pytest.mark.parametrize(("kind", "method"), [("unet2d", "SNRAware"), ("unet25d", "MR-self Noise2Noise")])
 def test_the_card_tells_what_a_user_must_know(models, kind, method):
     text = (models / kind / "README.md").read_text()
-    for part in (method, *FACTS.data, FACTS.limits, FACTS.validated_on, FACTS.ablation, FACTS.evaluation,
-                 "![PSNR by alpha](alpha.png)", "| 0.2 | 31.25 |", "SNR 1.5 to 100, g 0.5", "after 20"):  # fmt: skip
+    for part in (
+        method,
+        *FACTS.data,
+        FACTS.limits,
+        FACTS.validated_on,
+        FACTS.ablation,
+        FACTS.evaluation,
+        "![PSNR by alpha](alpha.png)",
+        "| 0.2 | 31.25 |",
+        "pixels 1.5 to 100, g 0.5",
+        "after 20",
+    ):
         assert part in text
     bare = exporting.card(
         json.loads((models / kind / "manifest.json").read_text()), checkpoint(kind), CURVE,
@@ -130,6 +140,22 @@ def test_the_card_tells_what_a_user_must_know(models, kind, method):
     n_weights = sum(weight.numel() for weight in checkpoint(kind)["weights"].values())
     assert f"({n_weights:,} weights)" in text, "fewer than a million, to the last one"
     assert "Ablation" not in bare and "Evaluation" not in bare and "![" not in bare
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "filtered in k-space in 50% of the patches, scaled by g-maps in 60%, and that of the scan's own "
+             "reconstruction in 20% where it is known."),
+        ({"p_white": 0.0, "p_uniform_g": 0.0, "p_own": 0.0}, "all filtered in k-space, scaled by g-maps."),
+        ({"p_white": 1.0, "p_uniform_g": 1.0, "p_own": 0.0}, "white but for zero-filled scans, of g = 1 everywhere."),
+    ],
+)  # fmt: skip
+def test_the_card_tells_of_the_noise_that_the_recipe_has(models, changes, told):
+    manifest = json.loads((models / "unet2d/manifest.json").read_text())
+    found = checkpoint("unet2d")
+    found["recipe"] = {**found["recipe"], **changes}
+    assert f"as the reconstruction makes it: {told}\n" in exporting.card(manifest, found, CURVE, FACTS)
 
 
 def test_tiles_leave_no_trace_where_the_receptive_field_fits(models):

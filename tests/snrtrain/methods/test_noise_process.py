@@ -9,6 +9,7 @@ from snrtrain.methods.noise_process import (
     RESOLUTION,
     NoiseRange,
     add_noise,
+    draw_filter,
     draw_kspace_filter,
     draw_sigma,
     gaussian_filter,
@@ -16,6 +17,7 @@ from snrtrain.methods.noise_process import (
     resolution_filter,
     unit_noise,
 )
+from tests.snrtrain.small_recipes import recipe
 
 SIZE = 64
 N_FIELDS = 64
@@ -64,6 +66,28 @@ def test_filters_are_drawn_independently_per_direction():
     windows = [draw_kspace_filter((SIZE, SIZE), NoiseRange(p_white=0.0), generator) for _ in range(20)]
     assert any(not torch.equal(window[SIZE // 2], window[:, SIZE // 2]) for window in windows)
     assert draw_kspace_filter((SIZE, SIZE), NoiseRange(p_white=1.0), generator) is None
+
+
+def test_a_recipe_says_how_often_each_filter_comes():
+    assert NoiseRange.of(recipe()) == NoiseRange()
+    chosen = recipe(sigma_max=3.0, p_white=0.0, p_gaussian=0.1, p_partial_fourier=0.2, p_resolution=0.3)
+    assert NoiseRange.of(chosen) == NoiseRange(3.0, 0.0, 0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize("name", ["p_gaussian", "p_partial_fourier", "p_resolution"])
+def test_a_filter_that_never_comes_leaves_the_others_alone(name):
+    """None of the three: no filter at all; one alone: its own windows, and at a probability of 1 in each draw."""
+    generator = torch.Generator().manual_seed(2)
+    none = dict.fromkeys(("p_gaussian", "p_partial_fourier", "p_resolution"), 0.0)
+    assert torch.equal(draw_filter(SIZE, NoiseRange(**none), generator), torch.ones(SIZE))
+    windows = {
+        "p_gaussian": [gaussian_filter(SIZE, value) for value in GAUSSIAN_SIGMAS],
+        "p_partial_fourier": [partial_fourier_filter(SIZE, value) for value in PARTIAL_FOURIER],
+        "p_resolution": [resolution_filter(SIZE, value) for value in RESOLUTION],
+    }[name]
+    drawn = [draw_filter(SIZE, NoiseRange(**(none | {name: 1.0})), generator) for _ in range(40)]
+    found = {next(n for n, w in enumerate(windows) if torch.equal(w, d) or torch.equal(w.flip(0), d)) for d in drawn}
+    assert found == set(range(len(windows)))
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.7, 32.0])

@@ -2,6 +2,7 @@
 
 import copy
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,11 @@ from snrtrain.run.optimisers import OPTIMISERS, build, lengthened_schedule, sche
 CURVATURES = torch.tensor([1e-2, 1.0, 1e2])
 
 
-def settings(name: str, learning_rate: float = 0.05, weight_decay: float = 0.0) -> SimpleNamespace:
-    return SimpleNamespace(optimiser=name, learning_rate=learning_rate, weight_decay=weight_decay)
+def settings(name: str, **changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(
+        **{"optimiser": name, "learning_rate": 0.05, "betas": (0.9, 0.99), "epsilon": 1e-8, "weight_decay": 0.0}
+        | changes
+    )
 
 
 def descend(optimiser: torch.optim.Optimizer, weight: nn.Parameter, steps: range) -> None:
@@ -47,6 +51,33 @@ def test_a_restored_state_gives_the_same_further_steps_bit_for_bit(name):
     descend(optimiser, weight, range(34, 80))
     descend(resumed, other, range(34, 80))
     assert torch.equal(weight, other)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_betas_and_epsilon_are_those_of_the_recipe(name):
+    """Steps of a bias, by Adam's formula: with an epsilon this large its square root hardly counts."""
+    weight = nn.Parameter(torch.zeros(3))
+    optimiser = build(settings(name, betas=(0.5, 0.75), epsilon=1e6), [weight])
+    gradients = [torch.tensor([4.0, -2.0, 1.0]), torch.tensor([0.0, 6.0, 3.0])]
+    for gradient in gradients:
+        weight.grad = gradient
+        optimiser.step()
+    first, second = gradients[0], (0.25 * gradients[0] + 0.5 * gradients[1]) / 0.75
+    assert torch.allclose(weight * 1e6, -0.05 * (first + second), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_state_of_a_version_without_epsilon_goes_on(name):
+    weight = nn.Parameter(torch.tensor([3.0, -2.0, 1.0]))
+    optimiser = build(settings(name), [weight])
+    descend(optimiser, weight, range(1, 5))
+    state = copy.deepcopy(optimiser.state_dict())
+    if name == "muon":
+        del state["param_groups"][0]["eps"]
+    resumed = build(settings(name), [weight])
+    resumed.load_state_dict(state)
+    descend(resumed, weight, range(5, 8))
+    assert resumed.param_groups[0]["eps"] == 1e-8
 
 
 @pytest.mark.parametrize("shape", [(12, 40), (40, 12), (1, 30)])

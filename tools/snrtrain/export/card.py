@@ -23,8 +23,7 @@ FRAMES = {
     "slice": "Frames are neighbouring slices and are denoised together, in any number",
 }
 PRINCIPLES = {
-    "snraware": "Supervised, on images in SNR units whose noise is made as the reconstruction makes it: filtered in "
-    "k-space, scaled by g-maps.",
+    "snraware": "Supervised, on images in SNR units whose noise is made as the reconstruction makes it: {noise}.",
     "sn2n": "Self-supervised: the lines of k-space along kz are split into two halves, each is completed by GRAPPA and "
     "reconstructed, and the network learns to turn one image into the other, whose noise is independent. No clean "
     "image is needed. At the scanner it is given the plain reconstruction, which is not split.",
@@ -86,7 +85,7 @@ def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -
         frames = "Each slice is denoised with its neighbours; beyond the ends the stack is mirrored"
     ranges = [
         f"{what} {manifest[key][0]:g} to {manifest[key][1]:g}"
-        for what, key in (("tissue SNR", "snr_range"), ("g", "gfactor_range"))
+        for what, key in (("SNR of the brightest pixels", "snr_range"), ("g", "gfactor_range"))
         if manifest[key] is not None
     ]
     before = checkpoint["steps_before"]
@@ -95,7 +94,7 @@ def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -
         for title, text in (
             ("Input", f" `[{layout}]` float32: {TAKES[manifest['input']].format(manifest['n_frames'])}."),
             ("Size", f": H and W are multiples of {manifest['divisor']}. {frames}."),
-            ("Method", f": {training['method']}. {PRINCIPLES[recipe['method']]}"),
+            ("Method", f": {training['method']}. {PRINCIPLES[recipe['method']].format(noise=_noise(recipe))}"),
             ("Data", f": {'; '.join(facts.data)}. Validated on {facts.validated_on}."),
             ("Range", f": {', '.join(ranges) or 'not recorded'}. Outside it, expect less."),
             (
@@ -110,6 +109,20 @@ def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -
             ),
             ("Licence", f": {manifest['licence']}."),
         )
+    )
+
+
+def _noise(recipe: dict[str, Any]) -> str:
+    """The noise that a recipe trains on."""
+    filtered, own = 1 - recipe["p_white"], recipe["p_own"]
+    parts = [
+        "white but for zero-filled scans" if not filtered else "all filtered in k-space" if filtered == 1 else
+        f"filtered in k-space in {filtered:.0%} of the patches",
+        "scaled by g-maps" if not recipe["p_uniform_g"] else "of g = 1 everywhere" if recipe["p_uniform_g"] == 1 else
+        f"scaled by g-maps in {1 - recipe['p_uniform_g']:.0%}",
+    ]  # fmt: skip
+    return ", ".join(
+        [*parts, *[f"and that of the scan's own reconstruction in {own:.0%} where it is known"] * bool(own)]
     )
 
 

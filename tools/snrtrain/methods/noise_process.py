@@ -14,12 +14,13 @@ with n white noise of SD sigma, filtered in k-space. Two choices are ours, and t
    out of the target: with real scans nobody knows the noise-free S, here we do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from snrstream.recon.fft import to_image, to_kspace
+from snrtrain.recipe import Recipe
 
 GAUSSIAN_SIGMAS = (0.8, 1.0, 1.5, 2.0, 2.25)
 PARTIAL_FOURIER = (1.0, 0.85, 0.7, 0.65, 0.55)
@@ -41,6 +42,11 @@ class NoiseRange:
     p_gaussian: float = 0.5
     p_partial_fourier: float = 0.5
     p_resolution: float = 0.5
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "NoiseRange":
+        """A recipe's."""
+        return cls(*(getattr(recipe, field.name) for field in fields(cls)))
 
 
 def gaussian_filter(size: int, sigma: float) -> Tensor:

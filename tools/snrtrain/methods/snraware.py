@@ -40,7 +40,7 @@ class Snraware:
             recipe.patch, recipe.n_frames, (recipe.amplitude_min, recipe.amplitude_max), recipe.p_own,
             recipe.p_uniform_g,
         )  # fmt: skip
-        self._noise = NoiseRange(recipe.sigma_max, recipe.p_white)
+        self._noise = NoiseRange.of(recipe)
         generator = torch.Generator().manual_seed(recipe.seed + 1)
         self._scans = [self._scan(number, held_out, generator) for number in range(recipe.n_validation)]
 

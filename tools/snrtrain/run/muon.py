@@ -19,13 +19,21 @@ class Muon(torch.optim.Optimizer):
     """`m = b m + g;  w -= lr (0.2 sqrt(max(rows, columns)) orthogonal(g + b m) + decay w)`, b = `momentum`.
 
     A convolution's weight is a matrix of one row per output channel. What has one dimension (biases, norms) takes
-    AdamW's step with `betas`. The factor 0.2 sqrt(...) gives matrices the RMS of AdamW's steps, so that both share lr.
+    AdamW's step with `betas` and `eps`. The factor 0.2 sqrt(...) gives matrices the RMS of AdamW's steps, so that both
+    share lr.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, momentum: float = 0.95,
-                 betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0) -> None:  # fmt: skip
-        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay}
+                 betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
+                 weight_decay: float = 0.0) -> None:  # fmt: skip
+        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(parameters, defaults)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a run that was begun when eps was no setting, too."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("eps", self.defaults["eps"])
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - there is no line search
@@ -55,7 +63,8 @@ class Muon(torch.optim.Optimizer):
         mean: Tensor = state["mean"].lerp_(gradient, 1 - b1)
         square: Tensor = state["square"].lerp_(gradient.square(), 1 - b2)
         mean, square = mean / (1 - b1 ** state["step"]), square / (1 - b2 ** state["step"])
-        return mean / (square.sqrt() + 1e-8)
+        step: Tensor = mean / (square.sqrt() + group["eps"])
+        return step
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,18 +12,18 @@ from snrtrain.recipe import Recipe
 from snrtrain.run.muon import Muon
 
 OPTIMISERS = ("adamw", "muon")
-BETAS = (0.9, 0.99)  # short runs: 0.999 averages over more steps than their schedule allows for
 
 
 def build(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser that a recipe names, with its learning_rate and weight_decay.
+    """The optimiser that a recipe names, with its learning_rate, betas, epsilon and weight_decay.
 
     Raises ConfigurationError where the name is unknown.
     """
+    shared: dict[str, Any] = {"betas": recipe.betas, "eps": recipe.epsilon, "weight_decay": recipe.weight_decay}
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, recipe.learning_rate, BETAS, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(parameters, recipe.learning_rate, **shared)
     if recipe.optimiser == "muon":
-        return Muon(parameters, recipe.learning_rate, betas=BETAS, weight_decay=recipe.weight_decay)
+        return Muon(parameters, recipe.learning_rate, **shared)
     raise ConfigurationError(f"optimiser is {recipe.optimiser!r}; expected {', '.join(OPTIMISERS)}")
 
 
