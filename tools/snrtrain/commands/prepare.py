@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     of_raw.add_argument("files", nargs="+", metavar="SCAN.h5")
     of_pairs = commands.add_parser("pairs", help="make pairs for sN2N of raw scans in 3D or of simulated ones")
     of_pairs.add_argument("sources", nargs="+", metavar="FOLDER|SCAN.h5", help="folder of .nii.gz files; raw scan")
-    of_pairs.add_argument("--count", type=int, default=8, help="simulated ones to train on (%(default)s)")
+    of_pairs.add_argument("--count", type=int, default=24, help="simulated ones to train on (%(default)s)")
     for command, run in ((of_volumes, _volumes), (of_raw, _raw), (of_pairs, _pairs)):
         command.set_defaults(run=run)
         command.add_argument("--archive", type=Path, required=True, help="folder, made where there is none")

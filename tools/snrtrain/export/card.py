@@ -154,7 +154,8 @@ def blending_by_level(default_alpha: float, curve: Mapping[float, float], facts:
 
 `alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on {facts.validated_on}, told from noisy
 labels without the truth, by the noise that was added to the scan. The default alpha, {default_alpha:g}, is the best on
-average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma.
+average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma; of those as good to 0.05 dB, the
+largest.
 
 | alpha |{heads} mean |
 |{"---|" * (len(levels) + 2)}
