@@ -73,8 +73,6 @@ def test_a_network_of_single_images_becomes_one_for_any_frames_with_its_own_answ
     x = scan("any", 2, 5, 16, 24)
     for causal in (ALL, CAUSAL):
         assert torch.allclose(grown(x, causal), alone(x), atol=ROUNDING / 10)
-    loaded = {name for name, weight in grown.state_dict().items() if any(map(weight.equal, alone.state_dict().values()))}
-    assert loaded >= set(grown.state_dict()) & set(alone.state_dict())
     with pytest.raises(ConfigurationError, match="holds another network"):
         load_weights(grown, alone.state_dict(), Path("alone.pt"))
 

@@ -20,8 +20,9 @@ PARTS = {"complex_gmap": 2, "magnitude_gmap": 1}  # channels of the image, the g
 def build(recipe: Recipe) -> nn.Module:
     """The network that a recipe describes, untrained.
 
-    Reads network, inputs, frames, n_frames, widths, depths, cells, window, gmap_known. `unet2d`: `WhitenedUNet` of any cells.
-    `unet3d`: the same of cells that all mix frames. `unet25d`: `SlicesUNet`, which reads n_frames and widths alone.
+    Reads network, inputs, frames, n_frames, widths, depths, cells, window, gmap_known. `unet2d`: `WhitenedUNet`
+    of any cells. `unet3d`: the same of cells that all mix frames. `unet25d`: `SlicesUNet`, which reads n_frames and
+    widths alone.
     Raises ConfigurationError as `check` does.
     """
     check(recipe)
