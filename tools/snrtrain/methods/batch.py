@@ -15,16 +15,23 @@ class Batch:
     """What the network gets, and what its answer should be. All float32.
 
     input: by the network's contract. target: of its answer's shape. gmap: that the loss divides both by, `(N, 1, ...)`;
-    ones where the method knows none.
+    ones where the method knows none. causal: that the network is told beside its input, `(1,)`, where it takes that.
     """
 
     input: Tensor
     target: Tensor
     gmap: Tensor
+    causal: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device; itself where it is there."""
-        return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+        parts = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in parts))
+
+    def answer(self, network: nn.Module) -> Tensor:
+        """What the network makes of it."""
+        answer: Tensor = network(self.input) if self.causal is None else network(self.input, self.causal)
+        return answer
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,10 @@ class Method(Protocol):
     """A training method: what to learn from, and how to tell whether it helps."""
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
-        """`n_patches` independent patches of the training data, by a generator of the processor."""
+        """`n_patches` independent patches of the training data, by a generator of the processor.
+
+        Fewer where they have several frames each and others have one, for the cost of a step to stay the same.
+        """
 
     def settle(self, device: torch.device) -> bool:
         """Whether batches come to lie on `device` from now on; where not, they lie in the processor's memory."""
