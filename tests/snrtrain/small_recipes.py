@@ -12,6 +12,10 @@ UNET2D: dict[str, Any] = {
 KINDS: dict[str, dict[str, Any]] = {
     "unet2d": {},
     "cnnt": {"frames": "time", "n_frames": 8, "cells": ("conv", "conv", "cnnt")},
+    "any": {
+        "frames": "any", "n_frames": 8, "window": 4, "p_causal": 0.5, "depths": (1, 1, 2),
+        "cells": ("conv", "cnnt", "conv+cnnt"),
+    },
     "unet3d": {"network": "unet3d", "frames": "slice", "n_frames": 8, "cells": ("conv3d",) * 3},
     "magnitude": {"inputs": "magnitude_gmap"},
     "unet25d": {

@@ -16,15 +16,16 @@ from snrstream.system.resources import LONGEST_NAME, is_plain_name
 CHOICES = {
     "method": ("snraware", "sn2n"),
     "inputs": ("complex_gmap", "magnitude_gmap", "magnitude_slices"),
-    "frames": ("none", "time", "slice"),
+    "frames": ("none", "time", "slice", "any"),
     "precision": ("float32", "bfloat16"),
+    "validated_by": ("white", "filtered"),
 }
 POSITIVE = (
     "n_frames", "sigma_max", "amplitude_min", "amplitude_max", "patch", "batch", "steps", "learning_rate", "clip",
     "epsilon", "charbonnier_epsilon", "validate_every", "n_validation",
 )  # fmt: skip
 NOT_NEGATIVE = ("weight_decay", "perpendicular_weight", "gradient_weight", "patience")
-SHARES = ("p_white", "p_gaussian", "p_partial_fourier", "p_resolution", "p_own", "p_uniform_g", "warmup")
+SHARES = ("p_causal", "p_white", "p_gaussian", "p_partial_fourier", "p_resolution", "p_own", "p_uniform_g", "warmup")
 LARGEST_SEED = 2**32 - 1  # others are derived from it, and torch takes 64 bits
 
 
@@ -34,8 +35,12 @@ class Recipe:
 
     name: of the model. method, inputs, frames, precision: see `CHOICES`. network: see `snrtrain.networks`. optimiser:
     `adamw` or `muon`. format: of the model file, `onnx` or `torchscript`.
-    n_frames: that the network sees together; 1 for `none`, an odd number of slices for `magnitude_slices`.
-    widths, depths, cells: channels, blocks and kind of cell of each level of the network, finest first.
+    frames: `any` is one network for single images, series, stacks of slices and volumes.
+    n_frames: that the network sees together; 1 for `none`, an odd number of slices for `magnitude_slices`, for `any`
+    the most that a batch of the training has. window: for `any`, attention looks no further than window - 1 frames
+    away; 0 for all others. p_causal: share of the batches, and for `any` alone, in which a frame sees none after it.
+    widths, depths, cells: channels, number of cells and their kind on each level of the network, finest first; the last
+    cell of `conv+cnnt` is `cnnt`.
     sigma_max: of the noise process. p_white: share of patches without a k-space filter. p_gaussian,
     p_partial_fourier, p_resolution: of the others, probability of each filter along each direction. p_own: share that
     keeps the noise of its own reconstruction. p_uniform_g: share of the others with g = 1. amplitude_min,
@@ -45,6 +50,8 @@ class Recipe:
     its root; Muon takes Adam's steps for biases and norms alone. clip: of the gradient's norm. ema: decay of the
     average of the weights. compile: network and loss into one program, by torch; for a GPU. charbonnier_epsilon: in
     noise SDs. validate_every: steps. n_validation: scans.
+    validated_by: noise under which the best network and alpha are chosen: `white`, what the scanner's pipeline leaves,
+    or `filtered`, the noise process with all of it filtered; both are told.
     patience: validations without a better one after which the run ends early; 0 never does.
     """
 
@@ -55,6 +62,8 @@ class Recipe:
     seed: int = 1
     frames: str = "none"
     n_frames: int = 1
+    window: int = 0
+    p_causal: float = 0.0
     widths: tuple[int, ...] = (64, 96, 160)
     depths: tuple[int, ...] = (1, 1, 2)
     cells: tuple[str, ...] = ("conv", "conv", "conv")
@@ -86,6 +95,7 @@ class Recipe:
     gradient_weight: float = 0.1
     validate_every: int = 250
     n_validation: int = 48
+    validated_by: str = "white"
     patience: int = 0
     format: str = "onnx"
 
@@ -109,6 +119,10 @@ class Recipe:
         slices = self.inputs == "magnitude_slices"
         expect(slices == (self.method == "sn2n"), "inputs", self.inputs, "magnitude_slices for sn2n, and for it alone")
         expect(self.n_frames == 1 or self.frames != "none", "n_frames", self.n_frames, "1, for frames is none")
+        anything = self.frames == "any"
+        expect(self.window > 1 if anything else self.window == 0, "window", self.window,
+               "2 or more, for frames is any" if anything else "0, unless frames is any")  # fmt: skip
+        expect(anything or self.p_causal == 0, "p_causal", self.p_causal, "0, unless frames is any")
 
 
 def load(path: Path, overrides: list[str]) -> Recipe:

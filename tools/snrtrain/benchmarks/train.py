@@ -1,7 +1,8 @@
 """How many patches a second a recipe is trained on, and how much of that time its batches take."""
 
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ WARM = 3  # steps: a compiler, and a GPU's memory, want them
 WANTED = 20_000  # patches of 96 x 96 a second on a GPU, of the default network
 MOST_WAITING = 0.1
 SHAPE, N_ENTRIES, N_GMAPS = (256, 224), 16, 8
-STEPS = {"cpu": 2, "cuda": 50}  # of a round
+STEPS = {"cpu": 2, "cuda": 30}  # of a round
 GIGA, TERA = 1e9, 1e12
 
 
@@ -35,17 +36,19 @@ def rows(
     """
     descent, device = Descent(recipe, processes), processes.device
     descent.begin()
-    feed = batches(method, recipe.seed, recipe.batch, 1, processes, n_workers, method.settle(device))
+    feed = functools.partial(batches, method, recipe.seed, recipe.batch, 1, processes, n_workers, method.settle(device))
     loss_of, n_steps = descent.loss_of(method), n_steps or STEPS[device.type]
-    ready = next(feed).to(device)
-    operations = flop(descent, method, ready)
+    running = feed()
+    ready = [next(running).to(device) for _ in range(n_steps)]
+    operations = sum(flop(descent, method, batch) for batch in ready) / n_steps
+    # The same steps in each round, for their numbers of frames may differ; but workers are not to be started anew.
+    sides: tuple[Callable[[], Iterator[Batch]], ...] = (lambda: running if n_workers else feed(), lambda: iter(ready))
 
-    def train(given: Iterator[Batch]) -> None:
-        for _ in range(n_steps):
-            descent.step(loss_of, next(given), recipe.learning_rate * recipe.warmup)
+    def train(side: Callable[[], Iterator[Batch]]) -> None:
+        for batch in itertools.islice(side(), n_steps):
+            descent.step(loss_of, batch, recipe.learning_rate * recipe.warmup)
         descent.losses(n_steps)  # waits for the device
 
-    sides = (feed, iter(lambda: ready, None))
     for side in sides:
         for _ in range(-(-WARM // n_steps)):
             train(side)

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     train_only.add_argument("--recipe", type=Path, default=RECIPE, help="TOML file (default: snraware_unet2d.toml)")
     train_only.add_argument("--archive", type=Path, help="that prepare.py has made (default: images of noise)")
     train_only.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
-    train_only.add_argument("--steps", type=int, help="of each of the rounds (default: 2, on a GPU 50)")
+    train_only.add_argument("--steps", type=int, help="of each of the rounds (default: 2, on a GPU 30)")
     train_only.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead")
     options = parser.parse_args(arguments)
     if options.what != "train" and options.set:

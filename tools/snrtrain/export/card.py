@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from snrtrain.networks.cost import EDGE, flop
+from snrtrain.recipe import restored
+
 WHAT = {
     "unet2d": "A 2D U-Net",
     "unet3d": "A 3D U-Net",
@@ -21,6 +24,9 @@ FRAMES = {
     "none": "Each frame is denoised by itself",
     "time": "Frames are neighbours in time and are denoised together, in any number",
     "slice": "Frames are neighbouring slices and are denoised together, in any number",
+    "any": "Frames are a single image, a series in time, neighbouring slices or the partitions of a volume, and are "
+    "denoised together, in any number. A stream runs each of its frames once and remembers what the attention needs of "
+    "earlier ones",
 }
 PRINCIPLES = {
     "snraware": "Supervised, on images in SNR units whose noise is made as the reconstruction makes it: {noise}.",
@@ -34,7 +40,8 @@ PRINCIPLES = {
 class Facts:
     """What the model's files are to tell and only its maker knows.
 
-    data: what it was trained on, each source with its licence. validated_on: what alpha was chosen on. limits: what it
+    data: what it was trained on, each source with its licence and attribution. validated_on: what alpha was chosen on,
+    joined by "; ". limits: what it
     was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
     the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
     curve that lies, or is to lie, in the model folder, or empty. default_alpha: where another than the curve's best is
@@ -60,10 +67,11 @@ def card(manifest: dict[str, Any], checkpoint: dict[str, Any], curve: dict[float
     recipe = checkpoint["recipe"]
     n_weights = sum(weight.numel() for weight in checkpoint["weights"].values())
     size = f"{n_weights / 1e6:.2f} million" if n_weights >= 1e6 else f"{n_weights:,}"
+    cost = f"{flop(restored(recipe)) / 1e9:.3g} GFLOP a frame of {EDGE} x {EDGE}"
     sections = [
         f"""# {manifest["name"]} {manifest["version"]}
 
-{WHAT[recipe["network"]]} ({size} weights) that removes the noise of a reconstruction.
+{WHAT[recipe["network"]]} ({size} weights, {cost}) that removes the noise of a reconstruction.
 `manifest.json` states its contract; `tools/train.py` made it.
 
 {_items(manifest, checkpoint, facts)}""",
@@ -79,7 +87,7 @@ def card(manifest: dict[str, Any], checkpoint: dict[str, Any], curve: dict[float
 def _items(manifest: dict[str, Any], checkpoint: dict[str, Any], facts: Facts) -> str:
     """The card's list of facts."""
     recipe, training = checkpoint["recipe"], manifest["training"]
-    layout, frames = ", ".join(manifest["layout"].replace("S", "T").split(",")), FRAMES[manifest["frames"]]
+    layout, frames = ", ".join(manifest["layout"].replace("S", "T").split(",")), FRAMES[recipe["frames"]]
     if manifest["input"] == "magnitude_slices":
         layout = "B, S, H, W"
         frames = "Each slice is denoised with its neighbours; beyond the ends the stack is mirrored"
@@ -153,7 +161,8 @@ def blending_by_level(default_alpha: float, curve: Mapping[float, float], facts:
 
 `alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on {facts.validated_on}, told from noisy
 labels without the truth, by the noise that was added to the scan. The default alpha, {default_alpha:g}, is the best on
-average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma.
+average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma; of those as good to 0.05 dB, the
+largest.
 
 | alpha |{heads} mean |
 |{"---|" * (len(levels) + 2)}

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder: the model file, manifest.json, test_vector.npz and the card README.md.
+"""From a checkpoint to a model folder: model file, manifest.json, test_vector.npz, the card README.md and NOTICE.
 
 The manifest is all that the runtime gets to know; what it states is measured here.
 """
@@ -22,8 +22,9 @@ from snrstream.denoising.recorded import record_test_vector
 from snrstream.errors import ModelError
 from snrtrain.export.card import Facts, card
 from snrtrain.export.formats import FILES, agreement, example_input, to_onnx, to_torchscript
+from snrtrain.export.notice import NAME, notice
 from snrtrain.export.receptive_field import receptive_field
-from snrtrain.networks import build, divisor
+from snrtrain.networks import build, divisor, remembered
 from snrtrain.recipe import restored
 
 PAPERS = {
@@ -31,6 +32,7 @@ PAPERS = {
     "sn2n": "MR-self Noise2Noise (Jung et al. 2022, doi 10.1007/s00330-022-09243-y)",
 }
 LAYOUTS = {"complex_gmap": "B,3,{},H,W", "magnitude_gmap": "B,2,{},H,W", "magnitude_slices": "B,{},H,W"}
+AXES = ("time", "slice", "depth")  # that a network for any frames takes
 __all__ = ["export", "noise_reduction", "to_onnx"]
 
 
@@ -57,8 +59,8 @@ def export(
         place = Path(folder) / output.name
         place.mkdir()
         example = example_input(recipe, (2, 3, 9, 13), torch.Generator().manual_seed(recipe.seed))
-        to_onnx(network, place / FILES["onnx"], example, divisor(recipe))
-        to_torchscript(network, place / FILES["torchscript"])
+        to_onnx(network, place / FILES["onnx"], example, divisor(recipe), remembered(recipe))
+        to_torchscript(network, place / FILES["torchscript"], bool(remembered(recipe)))
         agreement(network, place, recipe)
         (unused,) = (name for kind, name in FILES.items() if kind != file_format)
         (place / unused).unlink()
@@ -68,6 +70,8 @@ def export(
         _write(place, manifest)
         manifest["test_vector"] = asdict(record_test_vector(place))
         (place / "README.md").write_text(card(manifest, checkpoint, curve, facts), encoding="utf-8")
+        text = notice(recipe.name, facts.version, facts.data, facts.validated_on)
+        (place / NAME).write_text(text, encoding="utf-8")
         shutil.copytree(place, output, dirs_exist_ok=True)
         (output / unused).unlink(missing_ok=True)
     return manifest
@@ -97,7 +101,7 @@ def _manifest(
 ) -> dict[str, Any]:
     """All but the test vector; the noise reduction is to be measured."""
     recipe = restored(checkpoint["recipe"])
-    slices = recipe.inputs == "magnitude_slices"
+    slices, kept = recipe.inputs == "magnitude_slices", remembered(recipe)
     return {
         "name": recipe.name,
         "version": facts.version,
@@ -106,8 +110,9 @@ def _manifest(
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "input": recipe.inputs,
         "layout": LAYOUTS[recipe.inputs].format("S" if recipe.frames == "slice" else "T"),
-        "frames": recipe.frames,
+        "frames": list(AXES) if recipe.frames == "any" else recipe.frames,
         "n_frames": recipe.n_frames if slices else 0,
+        **({"past": [list(part) for part in kept], "window": recipe.window} if kept else {}),
         "divisor": divisor(recipe),
         "receptive_field": list(receptive_field(recipe)),
         "scale": "normalised_magnitude" if slices else "snr_units",

@@ -38,7 +38,8 @@ class PatchRange:
     simulated scans; real ones keep theirs, for their own noise is 1. With sigma ~ U(0, 32), 50 to 500 give a final
     SNR of 2 to 60 in most patches.
     p_own: share that keeps the noise of its own reconstruction, not drawn anew, where the entry has it.
-    p_uniform_g: share of the others with g = 1. p_turned: share with a random constant phase.
+    p_uniform_g: share of the others with g = 1. p_turned: share with a random constant phase. whole: only of entries
+    that have as many frames.
     """
 
     size: int = 64
@@ -47,6 +48,7 @@ class PatchRange:
     p_own: float = 0.2
     p_uniform_g: float = 0.4
     p_turned: float = 0.15
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,15 @@ class Chooser:
         self.table = torch.fft.ifftshift(torch.stack(windows), dim=-1)  # k = 0 first
 
     def draw(self, n_patches: int, n_frames: int, generator: torch.Generator) -> Choices:
-        """generator: of the processor. n_frames: of each patch."""
+        """generator: of the processor. n_frames: of each patch.
+
+        Where the range's frames are whole, entries of fewer are left out: a mirrored frame beside the one that it
+        mirrors would teach a network that neighbours are alike. Some entry must have as many then.
+        """
         patch, noise, size = self._patch, self._noise, self._patch.size
         u = iter(torch.rand(N_UNIFORM, n_patches, generator=generator, dtype=torch.float64).numpy())
-        entry = _below(next(u), len(self._snr))
+        among = np.flatnonzero(self._facts[0] >= n_frames) if patch.whole else np.arange(len(self._snr))
+        entry = among[_below(next(u), len(among))]
         n_there, height, width, _, own_noise, has_noise, *own_rows = self._facts[:, entry]
         first = _below(next(u), np.maximum(1, n_there - n_frames + 1))
         period = np.maximum(1, 2 * (n_there - 1))[:, None]

@@ -1,16 +1,32 @@
 """Cells: the steps that a network's blocks are made of, by the name that a recipe gives them.
 
-A cell takes `(B * T, C, H, W)` float32, frames folded into the batch, and T, and returns the same shape. It adds
-something to what it gets, and starts as the identity: so a network trains stably without norms. Another cell of
-SNRAware's (arXiv 2503.18162, table 2) is one more class here and one more line in `CELLS`.
+A cell takes `(B * T, C, H, W)` float32, frames folded into the batch, and the `Frames` that they are, and returns the
+same shape. It adds something to what it gets, and starts as the identity: so a network trains stably without norms.
+Another cell of SNRAware's (arXiv 2503.18162, table 2) is one more class here and one more line in `CELLS`.
 """
 
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Convolution = TypeVar("Convolution", nn.Conv2d, nn.Conv3d)
+
+
+class Frames(NamedTuple):
+    """The frames that a network is given together, and what it remembers of earlier ones.
+
+    n: of them, T. causal: `(1,)` float32; 1: a frame sees itself and those before it, 0: all. window: attention looks
+    no further than window - 1 frames; 0: as far as there are any. past: for each cell that attends, in the order in
+    which they run, keys and values side by side of P frames before those given, `(B, P, 2 C, H, W)`; none where
+    nothing is to be remembered. present: the same of those given, which the cells append.
+    """
+
+    n: int
+    causal: Tensor
+    window: int
+    past: list[Tensor]
+    present: list[Tensor]
 
 
 class ConvCell(nn.Module):
@@ -23,7 +39,7 @@ class ConvCell(nn.Module):
         self.first = nn.Conv2d(n_channels, n_channels, 3, padding=1)
         self.second = zeroed(nn.Conv2d(n_channels, n_channels, 3, padding=1))
 
-    def forward(self, x: Tensor, n_frames: int) -> Tensor:  # noqa: ARG002 - all cells are called alike
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:  # noqa: ARG002 - all cells are called alike
         """`(B * T, C, H, W)` to the same, each frame by itself."""
         change: Tensor = self.second(torch.relu(self.first(x)))
         return x + change
@@ -39,10 +55,10 @@ class Conv3dCell(nn.Module):
         self.first = nn.Conv3d(n_channels, n_channels, 3, padding=1)
         self.second = zeroed(nn.Conv3d(n_channels, n_channels, 3, padding=1))
 
-    def forward(self, x: Tensor, n_frames: int) -> Tensor:
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:
         """`(B * T, C, H, W)` to the same, frames mixed by convolution."""
         n, c, h, w = x.shape
-        stack = x.reshape(n // n_frames, n_frames, c, h, w).transpose(1, 2)
+        stack = x.reshape(n // frames.n, frames.n, c, h, w).transpose(1, 2)
         change: Tensor = self.second(torch.relu(self.first(stack)))
         return x + change.transpose(1, 2).reshape(n, c, h, w)
 
@@ -53,11 +69,12 @@ class CnntCell(nn.Module):
     Queries, keys and values are 3 x 3 convolutions. The paper's scores are sums over the whole patch; here each pixel
     has its own, so that an image may be cut into tiles of any size. Queries and keys are made unit vectors, or bright
     pixels would have sharper scores than dark ones. A frame that lies further off counts less, by as much per frame
-    as is learned (`slope`): the order of frames matters, their direction does not.
+    as is learned (`slope`): the order of frames matters, their direction does not, unless `Frames.causal` says so.
     """
 
     mixes_frames: ClassVar[bool] = True
     N_HEADS: Final[int] = 4
+    SHUT: Final[float] = -1e4  # a score whose exponential is 0; infinities are not every backend's
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
@@ -69,25 +86,47 @@ class CnntCell(nn.Module):
         self.slope = nn.Parameter(torch.full((self.N_HEADS, 1, 1), -3.0))
         self.mixer = ConvCell(n_channels)
 
-    def forward(self, x: Tensor, n_frames: int) -> Tensor:
-        """`(B * T, C, H, W)` to the same, frames mixed by attention."""
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:
+        """`(B * T, C, H, W)` to the same, frames mixed by attention.
+
+        Takes the keys and values of earlier frames, if there are any to come, and leaves those of `x`.
+        """
         n, c, h, w = x.shape
-        query = nn.functional.normalize(self._by_pixel(self.query(x), n_frames), dim=-1, eps=1e-6)
-        key = nn.functional.normalize(self._by_pixel(self.key(x), n_frames), dim=-1, eps=1e-6)
-        value = self._by_pixel(self.value(x), n_frames)
-        at = torch.arange(n_frames, device=x.device)
-        distance = (at[:, None] - at[None, :]).abs().to(x.dtype)
-        scores = self.sharpness * (query @ key.transpose(-1, -2)) - nn.functional.softplus(self.slope) * distance
-        mixed = torch.softmax(scores, dim=-1) @ value  # (B, H, W, head, T, C / head)
-        mixed = mixed.permute(0, 4, 3, 5, 1, 2).reshape(n, c, h, w)
-        answer: Tensor = self.mixer(x + self.out(mixed), n_frames)
+        stack = (n // frames.n, frames.n, c, h, w)
+        query, key, value = self._unit(self.query(x)), self._unit(self.key(x)), self.value(x)
+        keys, values = key.reshape(stack), value.reshape(stack)
+        if len(frames.past) > 0:
+            earlier = frames.past[len(frames.present)]
+            frames.present.append(torch.cat([keys, values], dim=2))
+            keys = torch.cat([earlier[:, :, :c], keys], dim=1)
+            values = torch.cat([earlier[:, :, c:], values], dim=1)
+        scores = self._by_pixel(query.reshape(stack)) @ self._by_pixel(keys).transpose(-1, -2)
+        scores = self.sharpness * scores + self._bias(frames, keys.shape[1]).to(x.dtype)
+        mixed = torch.softmax(scores, dim=-1) @ self._by_pixel(values)  # (B, H * W, head, T, C / head)
+        mixed = mixed.permute(0, 3, 2, 4, 1).reshape(n, c, h, w)
+        answer: Tensor = self.mixer(x + self.out(mixed), frames)
         return answer
 
-    def _by_pixel(self, x: Tensor, n_frames: int) -> Tensor:
-        """`(B * T, C, H, W)` to `(B, H, W, head, T, C / head)`."""
+    def _bias(self, frames: Frames, n_keys: int) -> Tensor:
+        """What is added to the scores `(head, T, n_keys)`: the frames of the queries are the last T of the keys'."""
+        at = torch.arange(n_keys, device=self.slope.device)
+        behind = (at[n_keys - frames.n :, None] - at[None, :]).to(self.slope.dtype)
+        distance = behind.abs()
+        shut = (behind < 0) & (frames.causal > 0.5)
+        if frames.window > 0:
+            shut = shut | (distance >= frames.window)
+        return torch.where(shut, self.SHUT, -nn.functional.softplus(self.slope) * distance)
+
+    def _unit(self, x: Tensor) -> Tensor:
+        """`(B * T, C, H, W)` to the same, the channels of each head a unit vector."""
         n, c, h, w = x.shape
-        split = x.reshape(n // n_frames, n_frames, self.N_HEADS, c // self.N_HEADS, h, w)
-        return split.permute(0, 4, 5, 2, 1, 3)
+        heads = x.reshape(n, self.N_HEADS, c // self.N_HEADS, h, w)
+        return nn.functional.normalize(heads, dim=2, eps=1e-6).reshape(n, c, h, w)
+
+    def _by_pixel(self, x: Tensor) -> Tensor:
+        """`(B, T, C, H, W)` to `(B, H * W, head, T, C / head)`."""
+        b, t, c, h, w = x.shape
+        return x.reshape(b, t, self.N_HEADS, c // self.N_HEADS, h * w).permute(0, 4, 2, 1, 3)
 
 
 CELLS: dict[str, type[ConvCell] | type[Conv3dCell] | type[CnntCell]] = {
@@ -98,17 +137,23 @@ CELLS: dict[str, type[ConvCell] | type[Conv3dCell] | type[CnntCell]] = {
 
 
 class Block(nn.Module):
-    """`depth` cells of one kind in a row."""
+    """`depth` cells in a row, of one kind; of two as in `conv+cnnt`, the last cell is of the second."""
 
-    def __init__(self, cell: str, n_channels: int, depth: int) -> None:
+    def __init__(self, kind: str, n_channels: int, depth: int) -> None:
         super().__init__()
-        self.cells = nn.ModuleList(CELLS[cell](n_channels) for _ in range(depth))
+        self.cells = nn.ModuleList(CELLS[name](n_channels) for name in cells_of(kind, depth))
 
-    def forward(self, x: Tensor, n_frames: int) -> Tensor:
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:
         """`(B * T, C, H, W)` to the same, cell after cell."""
         for cell in self.cells:
-            x = cell(x, n_frames)
+            x = cell(x, frames)
         return x
+
+
+def cells_of(kind: str, depth: int) -> list[str]:
+    """Names in `CELLS` of a block's cells, as a recipe has them: `conv`, or `conv+cnnt`, whose last cell is `cnnt`."""
+    first, _, last = kind.partition("+")
+    return [first] * (depth - 1) + [last or first] if depth else []
 
 
 def zeroed(convolution: Convolution) -> Convolution:

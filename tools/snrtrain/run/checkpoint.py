@@ -79,10 +79,12 @@ def load_weights(
 ) -> None:
     """Raises ConfigurationError where they are those of another network.
 
-    shallower: blocks may have had fewer cells. Those that are missing stay untrained, which is the identity: so a
-    network grows without losing what it has learned.
+    shallower: blocks may have had fewer cells, and convolutions where the network attends. What is missing stays
+    untrained, which is the identity: so a network grows without losing what it has learned.
     """
     ours = network.state_dict()
+    if shallower:  # an attending cell has the convolutions of one that does not, behind its attention
+        weights = {_within_mixer(name, ours): weight for name, weight in weights.items()}
     kept = [name for name in ours if name in weights or not (shallower and ".cells." in name)]
     expected = {name: tuple(ours[name].shape) for name in kept}
     found = {name: tuple(getattr(weight, "shape", ())) for name, weight in weights.items()}
@@ -93,3 +95,11 @@ def load_weights(
             f"expected the same network and widths, and {cells}"
         )
     network.load_state_dict({**ours, **weights})
+
+
+def _within_mixer(name: str, ours: dict[str, torch.Tensor]) -> str:
+    """`...cells.0.first.weight` as `...cells.0.mixer.first.weight`, where the network has only that."""
+    cell, _, parameter = name.rpartition(".cells.")
+    number, _, rest = parameter.partition(".")
+    inner = f"{cell}.cells.{number}.mixer.{rest}"
+    return inner if name not in ours and inner in ours else name

@@ -55,18 +55,22 @@ class Descent:
     def loss_of(self, method: Method) -> Callable[[Batch], Tensor]:
         """The loss of a batch, through the network of all processes; compiled where the recipe says so."""
         plain = functools.partial(self._loss, method, self._wrapped(self.network))
-        made: Callable[[Tensor, Tensor, Tensor], Tensor] = torch.compile(plain) if self._recipe.compile else plain
-        return lambda batch: made(batch.input, batch.target, batch.gmap)
+        made: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor] = (
+            torch.compile(plain) if self._recipe.compile else plain
+        )
+        return lambda batch: made(batch.input, batch.target, batch.gmap, batch.causal)
 
     def plain_loss(self, method: Method, batch: Batch) -> Tensor:
         """The same of this process alone, not compiled."""
-        return self._loss(method, self.network, batch.input, batch.target, batch.gmap)
+        return self._loss(method, self.network, batch.input, batch.target, batch.gmap, batch.causal)
 
-    def _loss(self, method: Method, model: nn.Module, given: Tensor, target: Tensor, gmap: Tensor) -> Tensor:
-        reduced = self._recipe.precision == "bfloat16"
+    def _loss(
+        self, method: Method, model: nn.Module, given: Tensor, target: Tensor, gmap: Tensor, causal: Tensor | None
+    ) -> Tensor:
+        batch, reduced = Batch(given, target, gmap, causal), self._recipe.precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16) if reduced else contextlib.nullcontext():
-            answer = model(given)
-        return method.loss(answer.float(), Batch(given, target, gmap))
+            answer = batch.answer(model)
+        return method.loss(answer.float(), batch)
 
     def step(self, loss_of: Callable[[Batch], Tensor], batch: Batch, rate: float) -> None:
         """One step at a learning rate. batch: anywhere."""

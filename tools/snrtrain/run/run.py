@@ -155,7 +155,7 @@ class Run:
         if processes.is_first:
             pace.plan(step_seconds)  # fails at once where the time is too short even without what follows
             then = pace.clock()
-            method.psnr(descent.average.module)
+            method.validation(descent.average.module)
             method.pictures(descent.average.module)
             pace.validation = pace.clock() - then
             if rehearsal is not None:
@@ -206,23 +206,26 @@ class Run:
         return Report(self.folder, self._state.step, self.recipe.method)
 
     def _validate(self, method: Method, report: Report, rate: float, quiet: bool) -> None:
-        """Tell the PSNR, and keep the network if it is the best. quiet: on a terminal, which has a bar."""
+        """Tell the PSNR, and keep the network if it is the best. quiet: on a terminal, whose bar has the time."""
         state, network = self._state, self._descent.average.module
-        psnr = method.psnr(network)
+        found = method.validation(network)
+        psnr = found.psnr
         if math.isnan(psnr):
             raise ConfigurationError(
                 f"the validation PSNR is nan at step {state.step}; expected a smaller learning_rate or sound data"
             )
-        report.validated(state.step, state.loss or 0.0, rate, psnr, method.pictures(network))
+        report.validated(state.step, state.loss or 0.0, rate, found, method.pictures(network))
         state.stale += 1
         if psnr > state.best:
             state.best, state.stale = psnr, 0
             self._save(BEST, psnr)
         self._save(LAST, psnr)
-        if not quiet:
+        told = f"{self.recipe.name}: step {state.step} of {self.recipe.steps}, loss {state.loss:.4f}, {found.text}"
+        if quiet:
+            tqdm.write(told, file=sys.stderr)
+        else:
             left = report.seconds_left(state.step, self.recipe.steps)
-            told = f"step {state.step} of {self.recipe.steps}, loss {state.loss:.4f}, PSNR {psnr:.2f} dB"
-            print(f"{self.recipe.name}: {told}, {left:.0f} s left", file=sys.stderr, flush=True)
+            print(f"{told}, {left:.0f} s left", file=sys.stderr, flush=True)
 
     def _described(self, psnr: float | None) -> dict[str, Any]:
         """A checkpoint of which a model can be made."""
