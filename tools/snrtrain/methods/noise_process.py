@@ -30,7 +30,7 @@ TAPER = 0.1  # of the kept samples: the width of the Hanning edge
 
 @dataclass(frozen=True)
 class NoiseRange:
-    """What `draw_filter` and `draw_sigma` choose from.
+    """What `draw_filter` and `choices.Chooser` choose from.
 
     sigma_max: of sigma ~ U(0, sigma_max). p_white: share of samples without any filter, which is what
     the pipeline's own reconstruction gives. p_gaussian, p_partial_fourier, p_resolution: probability
@@ -94,33 +94,6 @@ def unit_noise(shape: tuple[int, ...], kspace_filter: Tensor | None, generator: 
         return noise
     # White noise through a filter w keeps mean(w^2) of its variance (Parseval).
     return to_image(to_kspace(noise) * (kspace_filter / kspace_filter.square().mean().sqrt()))
-
-
-def add_noise(
-    signal: Tensor,
-    gmap: Tensor,
-    sigma: float,
-    kspace_filter: Tensor | None,
-    own_noise: bool,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Noisy and clean image of one signal, in SNR units: the noise SD is `gmap` per part.
-
-    signal: `(e1, ro)` complex64, where 1 is the SD of its own noise before any is added. own_noise: whether it has that
-    noise in it, as real scans do (then white and of SD 1 whatever the g-map; at sigma 8 it is 1 % of the variance);
-    where it has none, some is drawn. gmap: `(e1, ro)` float32. sigma: SD of the added noise. Returns two `(e1, ro)`
-    complex64.
-    """
-    scale = (sigma**2 + 1) ** -0.5
-    added = sigma * unit_noise(signal.shape, kspace_filter, generator)
-    if not own_noise:
-        added = added + unit_noise(signal.shape, kspace_filter, generator)
-    return (signal + added * gmap) * scale, signal * scale
-
-
-def draw_sigma(limits: NoiseRange, generator: torch.Generator) -> float:
-    """Draw sigma ~ U(0, sigma_max)."""
-    return limits.sigma_max * float(torch.rand((), generator=generator))
 
 
 def _cut(size: int, start: int, kept: int, taper_left: bool) -> Tensor:
