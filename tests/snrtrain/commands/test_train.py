@@ -30,6 +30,7 @@ from snrtrain.methods import noisy_labels
 from snrtrain.methods.batch import Batch
 from snrtrain.methods.snraware import Snraware
 from snrtrain.run.checkpoint import read
+from snrtrain.run.pace import LEAST_MEASURED, WARMING, Pace
 from snrtrain.run.report import TITLE_HEIGHT
 from tests.processes import forked
 from tests.snrtrain import small_archive
@@ -75,6 +76,29 @@ def test_the_loss_falls_and_the_gain_rises(run, trained_on):
     untrained = method.psnr(train.networks.build(settings))  # which returns its input
     assert max(float(row["validation_psnr"]) for row in rows) > untrained
     assert method.psnr(train.networks.build(settings), alpha=1.0) == pytest.approx(untrained, abs=1e-3)
+
+
+def test_a_run_tells_of_white_and_of_filtered_noise_and_chooses_by_the_recipes(run, trained_on, tmp_path):
+    rows = log(run)
+    for row in rows:
+        assert row["white_psnr"] == row["validation_psnr"] != row["filtered_psnr"]
+    best = max(rows, key=lambda row: float(row["white_psnr"]))
+    assert read(run / "best.pt")["step"] == int(best["step"])
+    fit(trained_on, tmp_path / "run", "--recipe", str(SMOKE), "name=tiny", "validated_by=filtered", "steps=20")
+    (row,) = log(tmp_path / "run")
+    assert row["filtered_psnr"] == row["validation_psnr"]
+    assert read(tmp_path / "run/best.pt")["validation_psnr"] == pytest.approx(float(row["filtered_psnr"]), abs=1e-4)
+
+
+def test_a_log_of_a_version_that_told_of_one_noise_is_gone_on_with(run, trained_on, tmp_path):
+    shutil.copy(run / "last.pt", tmp_path)
+    (tmp_path / "log.csv").write_text("step,seconds,loss,learning_rate,validation_psnr\n20,3,0.5,0.001,21.5\n")
+    fit(trained_on, tmp_path, "--resume", "steps=80")
+    first, last = log(tmp_path)
+    assert (first["step"], first["validation_psnr"], first["white_psnr"], last["step"]) == ("20", "21.5", "", "80")
+    assert float(last["filtered_psnr"]) > 0
+    fit(trained_on, tmp_path, "--resume", "steps=100")
+    assert [row["white_psnr"] != "" for row in log(tmp_path)] == [False, True, True], "its empty cells are no damage"
 
 
 def test_a_run_leaves_pictures_and_curves(run):
@@ -131,7 +155,7 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, tr
     assert "Traceback" not in told and read(folder / "last.pt")["step"] < 60
     train.main(["--folder", str(folder), "--threads", "1", "--device", "cpu", "--resume"])  # it knows its archive
     assert same(read(run / "last.pt"), read(folder / "last.pt"))
-    columns = ("step", "loss", "validation_psnr")
+    columns = ("step", "loss", "validation_psnr", "filtered_psnr", "white_psnr_2048")
     assert [[row[key] for key in columns] for row in log(run)] == [[row[key] for key in columns] for row in log(folder)]
 
 
@@ -157,6 +181,53 @@ def test_a_run_that_had_ended_is_lengthened_and_resumed_bit_for_bit(run, trained
 def test_workers_that_draw_ahead_change_nothing(run, trained_on, tmp_path):
     fit(trained_on, tmp_path / "run", "--recipe", str(SMOKE), "name=tiny", "--workers", "1")
     assert same(read(run / "last.pt"), read(tmp_path / "run/last.pt"))
+
+
+def test_a_run_that_is_fitted_to_the_time_is_one_with_as_many_steps(trained_on, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Pace, "fitted", lambda _, step, n_steps, every: n_steps)  # the same time for each step
+    fit(trained_on, tmp_path / "fitted", "--recipe", str(SMOKE), "--minutes", "0.05", "name=tiny")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "fit into the time" in line]
+    found = read(tmp_path / "fitted/last.pt")
+    n_steps, every = (found["recipe"][key] for key in ("steps", "validate_every"))
+    assert line.startswith(f"tiny: {n_steps} steps of ") and found["step"] == n_steps and f"each {every} " in line
+    assert 3 < n_steps < 1000, "of 2 s and more"
+    fit(
+        trained_on,
+        tmp_path / "told",
+        "--recipe",
+        str(SMOKE),
+        "name=tiny",
+        f"steps={n_steps}",
+        f"validate_every={every}",
+    )
+    assert same(found, read(tmp_path / "told/last.pt"))
+
+
+def test_a_run_that_goes_on_can_be_fitted_to_a_time_as_well(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    train.main(
+        ["--folder", str(tmp_path / "run"), "--threads", "1", "--device", "cpu", "--resume", "--minutes", "0.05"]
+    )
+    found = read(tmp_path / "run/last.pt")
+    assert found["step"] == found["recipe"]["steps"] > 60 and found["state"]["since"] == 60
+    rates = [float(row["learning_rate"]) for row in log(tmp_path / "run")]
+    assert rates[2] == 0 and rates[-1] == 0 and len(rates) > 3
+
+
+def test_an_interrupted_run_of_a_given_time_goes_on_with_the_steps_that_it_had(trained_on, tmp_path, monkeypatch):
+    """Each look at the rate changes the number of steps here: what follows from it is in the checkpoint."""
+    monkeypatch.setattr(Pace, "plan", lambda *_: (50, 20))
+    monkeypatch.setattr("snrtrain.run.run.SECONDS_BETWEEN_LOSSES", 0.0)
+    monkeypatch.setattr(Pace, "fitted", lambda _, step, n_steps, every: 60 if step == 11 else n_steps)
+    fit(trained_on, tmp_path / "whole", "--recipe", str(SMOKE), "--minutes", "0.01", "name=tiny")
+    trial = WARMING + LEAST_MEASURED + 1  # batches that are drawn before the first step
+    with pytest.raises(KeyboardInterrupt), stopping_at(trial + 30):
+        fit(trained_on, tmp_path / "parts", "--recipe", str(SMOKE), "--minutes", "0.01", "name=tiny")
+    stopped = read(tmp_path / "parts/last.pt")
+    assert 20 < stopped["step"] < 60 and stopped["recipe"]["steps"] == 60 and stopped["state"]["at"] == 11
+    train.main(["--folder", str(tmp_path / "parts"), "--threads", "1", "--device", "cpu", "--resume"])
+    assert same(read(tmp_path / "whole/last.pt"), read(tmp_path / "parts/last.pt"))
+    assert float(log(tmp_path / "parts")[-1]["learning_rate"]) == 0
 
 
 def test_a_run_that_gains_no_more_ends_early(trained_on, tmp_path):

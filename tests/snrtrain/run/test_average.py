@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from snrtrain.run.average import averaged
+from snrtrain.run.average import Average
 
 
 def changed(network: nn.Linear, by: float) -> nn.Linear:
@@ -16,28 +16,43 @@ def changed(network: nn.Linear, by: float) -> nn.Linear:
 
 def test_the_average_follows_closely_first_and_slowly_later():
     network = nn.Linear(2, 1)
-    average = averaged(network, 0.9)
-    average.update_parameters(changed(network, 1))
+    average = Average(network, 0.9)
+    changed(network, 1)
+    average.follow()
     assert torch.equal(average.module.weight, network.weight), "nothing of the untrained weights"
     before = network.weight.detach().clone()
-    average.update_parameters(changed(network, 1))
+    changed(network, 1)
+    average.follow()
     assert torch.allclose(average.module.weight, before + 9 / 12)  # keeps 3 / 12
-    average.n_averaged.fill_(10_000)
+    average.n = 10_000
     before = average.module.weight.clone()
-    average.update_parameters(network)
+    average.follow()
     assert torch.allclose(average.module.weight, 0.9 * before + 0.1 * network.weight)
     assert not average.module.weight.requires_grad and network.weight.requires_grad
 
 
 def test_a_restored_average_goes_on_bit_for_bit():
     torch.manual_seed(0)
-    networks = [nn.Linear(3, 2) for _ in range(8)]
-    average, resumed = averaged(networks[0], 0.5), averaged(nn.Linear(3, 2), 0.5)
-    for network in networks[:4]:
-        average.update_parameters(network)
+    network, weights = nn.Linear(3, 2), torch.randn(8, 2, 3)
+
+    def follow(average: Average, some: torch.Tensor) -> None:
+        for weight in some:
+            with torch.no_grad():
+                network.weight.copy_(weight)
+            average.follow()
+
+    average, resumed = Average(network, 0.5), Average(network, 0.5)
+    follow(average, weights[:4])
     resumed.module.load_state_dict(copy.deepcopy(average.module.state_dict()))
-    resumed.n_averaged.fill_(4)
-    for network in networks[4:]:
-        average.update_parameters(network)
-        resumed.update_parameters(network)
+    resumed.n = 4
+    follow(average, weights[4:])
+    follow(resumed, weights[4:])
     assert torch.equal(average.module.weight, resumed.module.weight)
+
+
+def test_buffers_are_the_networks_own():
+    network = nn.BatchNorm1d(2)
+    average = Average(network, 0.9)
+    network(torch.randn(5, 2, generator=torch.Generator().manual_seed(0)))
+    average.follow()
+    assert torch.equal(average.module.running_mean, network.running_mean) and not average.module.training

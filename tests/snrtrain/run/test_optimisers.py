@@ -10,7 +10,7 @@ from torch import nn
 
 from snrstream.errors import ConfigurationError
 from snrtrain.run.muon import Muon, orthogonal
-from snrtrain.run.optimisers import OPTIMISERS, build, lengthened_schedule, schedule
+from snrtrain.run.optimisers import OPTIMISERS, Course, build, schedule
 
 CURVATURES = torch.tensor([1e-2, 1.0, 1e2])
 
@@ -138,11 +138,43 @@ def test_the_schedule_is_one_cycle():
 
 
 def test_a_run_that_is_lengthened_climbs_to_the_longer_cycle_and_follows_it():
-    rates = [lengthened_schedule(step, 200, 0.1, since=100) for step in range(101, 201)]
+    rates = [Course(since=100).rate(step, 200, 0.1) for step in range(101, 201)]
     cycle = [schedule(step / 200, 0.1) for step in range(101, 201)]
     assert rates[0] == pytest.approx(cycle[0] / 20), "the run had ended at a rate of 0"
     assert rates[9] == pytest.approx(cycle[9] / 2), "the warm-up of 200 steps is 20"
     assert rates[19:] == cycle[19:]
-    unchanged = [lengthened_schedule(step, 200, 0.1, since=0) for step in range(1, 201)]
+    unchanged = [Course().rate(step, 200, 0.1) for step in range(1, 201)]
     assert unchanged == [schedule(step / 200, 0.1) for step in range(1, 201)]
-    assert lengthened_schedule(101, 200, 0.0, since=100) == schedule(101 / 200, 0.0), "no warm-up, no climb"
+    assert Course(since=100).rate(101, 200, 0.0) == schedule(101 / 200, 0.0), "no warm-up, no climb"
+
+
+def test_a_run_that_is_fitted_to_the_time_again_goes_on_at_the_rate_that_it_has():
+    first = Course()
+    again = Course(at=50, progress=first.passed(50, 200))
+    assert again.rate(50, 80, 0.1) == first.rate(50, 200, 0.1) == schedule(0.25, 0.1)
+    assert again.passed(65, 80) == pytest.approx(0.625), "half of what was left"
+    assert again.rate(80, 80, 0.1) == pytest.approx(0, abs=1e-12)
+    assert Course(at=80, progress=1.0).passed(80, 80) == 1, "that was the last one"
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_muon_moves_weights_of_one_shape_as_it_moves_each_alone(channels_last):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 3, 3, 3), (4, 3, 3, 3), (6, 4, 1, 1), (5, 9), (4, 3, 3, 3), (7,)]
+    together = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    gradients = [torch.randn(shape, generator=generator) for shape in shapes]
+    alone = [nn.Parameter(weight.detach().clone()) for weight in together]
+    if channels_last:
+        together = [nn.Parameter(w.to(memory_format=torch.channels_last) if w.ndim == 4 else w) for w in together]
+    optimisers = [
+        Muon(together, lr=0.1, weight_decay=0.1),
+        *(Muon([weight], lr=0.1, weight_decay=0.1) for weight in alone),
+    ]
+    for _ in range(3):
+        for weights in (together, alone):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(together, alone, strict=True))
+    assert not channels_last or together[0].is_contiguous(memory_format=torch.channels_last)

@@ -13,10 +13,13 @@ exports at once, also of a run that has not ended.
 """
 
 import argparse
+import functools
+import math
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -32,6 +35,7 @@ from snrtrain.methods.batch import Method
 from snrtrain.methods.sn2n import Sn2n
 from snrtrain.methods.snraware import Snraware
 from snrtrain.run import checkpoint
+from snrtrain.run.pace import Pace
 from snrtrain.run.processes import processes
 from snrtrain.run.registries import check
 from snrtrain.run.run import BEST, LAST, Run
@@ -56,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, least in (("threads", 1), ("workers", 0)):
         if not least <= getattr(options, name) <= MOST_THREADS:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; expected {least} to {MOST_THREADS}")
+    pace = None if options.minutes is None else _pace(options)
     torch.set_num_threads(options.threads)
     settings, folder = _recipe_and_archive(options)
     if options.output is not None and options.output.name != settings.name:
@@ -71,15 +76,16 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     train, held_out = Archive(folder, "train"), Archive(folder, "validation")
     method = open_method(settings, train, held_out)
-    if not options.export_only:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        with processes(options.device) as group:
+    place = options.output or options.folder / settings.name
+    with processes(options.device) as group:
+        export_to = functools.partial(_export, method, train, held_out, told, group.device)
+        if not options.export_only:
+            options.folder.mkdir(parents=True, exist_ok=True)
             run = Run(settings, options.folder, folder, group, options.weights, options.resume)
-            run.train(method, options.workers)
-            if not group.is_first:
-                return
-    if options.output is not None or options.export_only:
-        _export(options.folder / BEST, method, train, held_out, options.output or options.folder / settings.name, told)
+            rehearsal = functools.partial(_rehearse, export_to, settings.name) if options.output is not None else None
+            run.train(method, options.workers, pace, rehearsal)
+        if group.is_first and (options.output is not None or options.export_only):
+            print(export_to(place, checkpoint.read(options.folder / BEST)))
 
 
 def open_method(settings: recipe.Recipe, train: Archive, held_out: Archive) -> Method:
@@ -129,10 +135,26 @@ def _table(name: str, path: Path | None) -> str:
         raise ConfigurationError(f"--{name} {path} cannot be read: {error}; expected Markdown") from None
 
 
-def _export(path: Path, method: Method, train: Archive, held_out: Archive, output: Path, told: Told) -> None:
-    found = checkpoint.read(path)
+def _pace(options: argparse.Namespace) -> Pace:
+    """Of --minutes, from now on."""
+    if not 0 < options.minutes < math.inf:
+        raise ConfigurationError(f"--minutes is {options.minutes:g}; expected a number above 0")
+    fitted = [setting for setting in options.settings if setting.partition("=")[0] in ("steps", "validate_every")]
+    if fitted or options.export_only:
+        given = ", ".join(fitted) or "--export-only"
+        raise ConfigurationError(
+            f"got --minutes and {given}; expected one of them: --minutes fits the steps to the time"
+        )
+    return Pace(options.minutes)
+
+
+def _export(
+    method: Method, train: Archive, held_out: Archive, told: Told, device: torch.device, output: Path,
+    found: dict[str, Any],
+) -> str:  # fmt: skip
+    """Make the model folder `output` of a checkpoint; a line that tells what it is worth."""
     settings = recipe.restored(found["recipe"])
-    network = export.load(found)
+    network = export.load(found).to(device)
     facts = replace(
         facts_of(settings, train, held_out), version=told.version, evaluation=told.evaluation, ablation=told.ablation
     )  # fmt: skip
@@ -148,7 +170,14 @@ def _export(path: Path, method: Method, train: Archive, held_out: Archive, outpu
     values["mean" if levels else "validation"] = list(curve.values())
     curves(list(curve), values, "alpha, weight of the original", "PSNR in dB", output / facts.alpha_picture)
     alpha = max(curve, key=curve.__getitem__) if facts.default_alpha is None else facts.default_alpha
-    print(f"{output}: validation PSNR {curve[alpha]:.2f} dB, at alpha {alpha:g}")
+    return f"{output}: validation PSNR {curve[alpha]:.2f} dB, at alpha {alpha:g}"
+
+
+def _rehearse(export_to: Callable[[Path, dict[str, Any]], object], name: str, found: dict[str, Any]) -> None:
+    """Export to a folder that goes again: how long it takes, and whether it can, is to be known before the run."""
+    weights = {key: weight.cpu() for key, weight in found["weights"].items()}
+    with tempfile.TemporaryDirectory() as folder:
+        export_to(Path(folder) / name, {**found, "weights": weights})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -171,6 +200,9 @@ def _parser() -> argparse.ArgumentParser:
                             f"{name}, as evaluate.py writes it")  # fmt: skip
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(),
                         help="of each process (default here %(default)s; OMP_NUM_THREADS sets it)")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead, for each process")
+    parser.add_argument("--minutes", type=float, metavar="N", help="fit steps and validations to N minutes from now, "
+                        "the export of --output among them; a fraction will do")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead, for each process; "
+                        "a GPU that holds the archive draws its own, and needs none")  # fmt: skip
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     return parser

@@ -34,7 +34,8 @@ PRINCIPLES = {
 class Facts:
     """What the model's files are to tell and only its maker knows.
 
-    data: what it was trained on, each source with its licence. validated_on: what alpha was chosen on. limits: what it
+    data: what it was trained on, each source with its licence and attribution. validated_on: what alpha was chosen on,
+    joined by "; ". limits: what it
     was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
     the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
     curve that lies, or is to lie, in the model folder, or empty. default_alpha: where another than the curve's best is

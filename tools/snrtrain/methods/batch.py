@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -22,21 +23,45 @@ class Batch:
     gmap: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
+        """The same on another device; itself where it is there."""
         return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Validation:
+    """PSNR in dB on the validation data: that by which the best network is chosen, and others by their names."""
+
+    psnr: float
+    told: Mapping[str, float]
+
+    @property
+    def text(self) -> str:
+        """For people, as `PSNR 31.20 dB (filtered 29.85)`."""
+        beside = ", ".join(
+            f"{name.removesuffix('_psnr')} {value:.2f}"
+            for name, value in self.told.items()
+            if name.endswith("_psnr") and value != self.psnr
+        )
+        return f"PSNR {self.psnr:.2f} dB" + f" ({beside})" * bool(beside)
 
 
 class Method(Protocol):
     """A training method: what to learn from, and how to tell whether it helps."""
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
-        """`n_patches` independent patches of the training data."""
+        """`n_patches` independent patches of the training data, by a generator of the processor."""
+
+    def settle(self, device: torch.device) -> bool:
+        """Whether batches come to lie on `device` from now on; where not, they lie in the processor's memory."""
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Of the network's answer, a scalar."""
 
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
         """Mean PSNR in dB over the validation data, the original blended in by alpha."""
+
+    def validation(self, network: nn.Module) -> Validation:
+        """The network's own PSNR, and what else is measured of it."""
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
         """Rows of magnitude images `(e1, ro)` of validation data: noisy, denoised, reference."""

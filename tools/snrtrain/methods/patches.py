@@ -1,81 +1,115 @@
-"""Patches of noisy and clean images, drawn from the archive on the fly.
+"""Batches of patches of noisy and clean images, drawn from the archive on the fly, all patches of a batch at once.
 
-Every patch gets a place, a turn, a noise level, a g-map and a filter of its own; the only random source is the
-generator that is passed in.
+`choices` says what each patch is to be, and here that is done to the pixels, where they lie: on a GPU or a CPU. The
+only random source is the generator that is passed in. Nothing waits for a GPU's answer.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from snrstream.denoising.contracts import mirrored
-from snrstream.errors import ConfigurationError
-from snrtrain.archive.archive import Entry, sound
-from snrtrain.methods.noise_process import NoiseRange, add_noise, draw_kspace_filter, draw_sigma, resolution_filter
+from snrtrain.archive.archive import Entry
+from snrtrain.archive.windows import FromFiles, Pixels, settled
+from snrtrain.methods.choices import FILTERED, OWN, Choices, Chooser, PatchRange
+from snrtrain.methods.noise_process import NoiseRange
+from snrtrain.methods.turned import gathered, magnified
 
-Place = tuple[list[int], slice, slice]
-
-
-@dataclass(frozen=True)
-class PatchRange:
-    """Bounds and shares of what `draw_patch` draws.
-
-    size: edge in pixels. n_frames: neighbours in a patch, along an entry's axis of frames; a shorter one goes on as its
-    mirror image, as at the scanner.
-    amplitude: bright tissue in SNR units before the noise process divides it by sqrt(sigma^2 + 1), log-uniform, of
-    simulated scans; real ones keep theirs, for their own noise is 1. With sigma ~ U(0, 32), 50 to 500 give a final
-    SNR of 2 to 60 in most patches.
-    p_own: share that keeps the noise of its own reconstruction, not drawn anew, where the entry has it.
-    p_uniform_g: share of the others with g = 1. p_turned: share with a random constant phase.
-    """
-
-    size: int = 64
-    n_frames: int = 1
-    amplitude: tuple[float, float] = (50.0, 500.0)
-    p_own: float = 0.2
-    p_uniform_g: float = 0.4
-    p_turned: float = 0.15
+PLANNED = 32  # a GPU plans each number of transforms anew: so that there are few of them
 
 
 @dataclass(frozen=True)
 class Patch:
-    """noisy, clean: `(frame, e1, ro)` complex64 in SNR units; gmap: the same shape, float32."""
+    """noisy, clean: `(..., frame, e1, ro)` complex64 in SNR units; gmap: the same shape, float32."""
 
     noisy: Tensor
     clean: Tensor
     gmap: Tensor
 
 
-def draw_patch(entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange, generator: torch.Generator) -> Patch:
-    """One patch of a random entry. Raises ConfigurationError where the entry is smaller than the patch."""
-    entry = entries[draw_integer(len(entries), generator)]
-    place, turn = _draw_place(entry, patch, generator), draw_integer(8, generator)
-    clean = _turned(_part(entry.clean, place, entry.source), turn)
-    if _uniform(generator) < patch.p_turned:
-        clean = clean * _phasor(generator)
-    if entry.noise is not None and _uniform(generator) < patch.p_own:
-        return Patch(clean + _turned(_part(entry.noise, place, entry.source), turn), clean, torch.ones(clean.shape))
-    gmap = torch.ones(clean.shape[1:])
-    if _uniform(generator) >= patch.p_uniform_g:
-        gmap = _draw_gmap(entries[draw_integer(len(entries), generator)], patch.size, generator)
-    kspace_filter = draw_kspace_filter((patch.size, patch.size), noise, generator)
-    if min(entry.resolution) < 1:  # a zero-filled scan: its noise is as smooth as its signal
-        e1, ro = (resolution_filter(patch.size, share) for share in entry.resolution)
-        kspace_filter = e1[:, None] * ro
-        kspace_filter = kspace_filter.T if turn & 4 else kspace_filter
-    signal = clean
-    if not entry.own_noise:
-        low, high = (math.log(bound) for bound in patch.amplitude)
-        signal = clean * (math.exp(low + (high - low) * _uniform(generator)) / entry.snr)
-    sigma = draw_sigma(noise, generator)
-    frames = [add_noise(frame, gmap, sigma, kspace_filter, entry.own_noise, generator) for frame in signal]
-    noisy, target = (torch.stack(parts) for parts in zip(*frames, strict=True))
-    return Patch(noisy, target, gmap.expand(clean.shape))
+class Patches:
+    """Patches of entries. Raises ConfigurationError where an image is smaller than a patch."""
+
+    def __init__(self, entries: Sequence[Entry], patch: PatchRange, noise: NoiseRange) -> None:
+        self._entries, self._patch = entries, patch
+        self._chooser = Chooser(entries, patch, noise)
+        self._pixels: Pixels = FromFiles(entries)
+        self._table = self._chooser.table
+
+    def settle(self, device: torch.device, free: int | None = None) -> bool:
+        """Draw on `device` from now on, if the archive fits into its memory; whether it does. See `windows.settled`."""
+        self._pixels = settled(self._entries, device, free)
+        self._table = self._chooser.table.to(self._pixels.device)
+        return not isinstance(self._pixels, FromFiles)
+
+    def draw(self, n_patches: int, generator: torch.Generator, n_frames: int | None = None) -> Patch:
+        """A batch `(n_patches, frame, e1, ro)`, on the device on which it is drawn.
+
+        generator: of the processor; that of the device is seeded from it. n_frames: where not the range's.
+        Raises ConfigurationError that names a file which holds values that are not finite.
+        """
+        chosen = self._chooser.draw(n_patches, n_frames or self._patch.n_frames, generator)
+        seed = int(torch.randint(1 << 62, (), generator=generator))
+        n_drawn = int(np.searchsorted(chosen.kind, OWN))  # the others keep the noise of their own reconstruction
+        clean = self._images("clean", chosen, slice(n_patches))
+        clean *= self._moved(chosen.factor.astype(np.complex64))[:, None, None, None]
+        gmap = self._gmaps(chosen)[:, None]
+        noisy = torch.empty_like(clean)
+        level = self._moved(chosen.level[:n_drawn].astype(np.float32))[:, None, None, None] * gmap[:n_drawn]
+        noise = torch.view_as_real(self._unit_noise(clean[:n_drawn].shape, chosen, seed))
+        torch.addcmul(
+            torch.view_as_real(clean[:n_drawn]), noise, level[..., None], out=torch.view_as_real(noisy[:n_drawn])
+        )
+        if n_drawn < n_patches:
+            noisy[n_drawn:] = clean[n_drawn:] + self._images("noise", chosen, slice(n_drawn, n_patches))
+        return Patch(noisy, clean, gmap.expand(clean.shape))
+
+    def _images(self, name: str, chosen: Choices, which: slice) -> Tensor:
+        """Parts of the entries' images, turned; `(n, frame, size, size)` complex64."""
+        size, frames = self._patch.size, chosen.frames[which]
+        n_frames = frames.shape[1]
+        entry, top, left = (np.repeat(getattr(chosen, key)[which], n_frames) for key in ("entry", "top", "left"))
+        windows = self._pixels.windows(name, entry, frames.reshape(-1), top, left, np.full(len(entry), size))
+        places = (windows.base.reshape(frames.shape), windows.stride[::n_frames], chosen.turn[which])
+        base, stride, turn = map(self._moved, places)
+        return gathered(windows.values, base, stride, turn, size)
+
+    def _gmaps(self, chosen: Choices) -> Tensor:
+        """`(n, size, size)` float32."""
+        drawn = np.flatnonzero(chosen.map_entry >= 0)
+        keys = ("map_entry", "map_number", "map_top", "map_left", "map_edge")
+        windows = self._pixels.windows("gmaps", *(getattr(chosen, key)[drawn] for key in keys))
+        base, stride = np.full(len(chosen.map_entry), len(windows.values) - 1), np.zeros_like(chosen.map_edge)
+        edge = np.ones_like(chosen.map_edge)  # one pixel, which is 1
+        base[drawn], stride[drawn], edge[drawn] = windows.base, windows.stride, chosen.map_edge[drawn]
+        at, step, edges, turn = map(self._moved, (base, stride, edge, chosen.map_turn))
+        return magnified(windows.values, at, step, edges, turn, self._patch.size)
+
+    def _unit_noise(self, shape: torch.Size, chosen: Choices, seed: int) -> Tensor:
+        """Noise with SD 1 per part, filtered in k-space where that was chosen; complex64.
+
+        Drawn in k-space where it is filtered: the transform is unitary, and white noise is white on either side.
+        """
+        device = self._pixels.device
+        generator = torch.Generator(device).manual_seed(seed)
+        noise = torch.view_as_complex(torch.randn(*shape, 2, device=device, generator=generator))
+        n_filtered = int(np.searchsorted(chosen.kind, FILTERED, side="right"))
+        if device.type != "cpu":
+            n_filtered = min(-(-n_filtered // PLANNED) * PLANNED, len(noise))
+        if n_filtered:
+            e1, ro = self._table[self._moved(chosen.filters[:n_filtered])].prod(dim=2).unbind(dim=1)
+            # White noise through a filter w keeps mean(w^2) of its variance (Parseval).
+            e1, ro = (window / window.square().mean(dim=1, keepdim=True).sqrt() for window in (e1, ro))
+            noise[:n_filtered] *= (e1[:, :, None] * ro[:, None, :])[:, None]
+            noise[:n_filtered] = torch.fft.ifft2(noise[:n_filtered], norm="ortho")
+        return noise
+
+    def _moved(self, values: np.ndarray) -> Tensor:
+        """On the device of the pixels, which is not waited for."""
+        tensor, device = torch.from_numpy(values), self._pixels.device
+        return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def to_channels(image: Tensor) -> Tensor:
@@ -86,51 +120,6 @@ def to_channels(image: Tensor) -> Tensor:
 def from_channels(channels: Tensor) -> Tensor:
     """The inverse of `to_channels`."""
     return torch.complex(channels[:, 0], channels[:, 1])
-
-
-def _draw_place(entry: Entry, patch: PatchRange, generator: torch.Generator) -> Place:
-    n_frames, *edges = entry.clean.shape
-    if min(edges) < patch.size:
-        raise ConfigurationError(
-            f"an image of {entry.source} has {edges[0]} x {edges[1]} pixels; "
-            f"expected {patch.size} x {patch.size} or more, the recipe's patch"
-        )
-    first = draw_integer(max(1, n_frames - patch.n_frames + 1), generator)
-    top, left = (draw_integer(edge - patch.size + 1, generator) for edge in edges)
-    frames = mirrored(range(first, first + patch.n_frames), n_frames)
-    return frames, slice(top, top + patch.size), slice(left, left + patch.size)
-
-
-def _part(image: np.ndarray, place: Place, source: str) -> Tensor:
-    """A part of a mapped array."""
-    frames, e1, ro = place
-    return sound(torch.from_numpy(np.stack([image[frame, e1, ro] for frame in frames])), image, source)
-
-
-def _draw_gmap(entry: Entry, size: int, generator: torch.Generator) -> Tensor:
-    """A random part of one of an entry's g-maps, magnified up to twice, turned at random; `(size, size)`."""
-    gmaps = entry.gmaps
-    number = draw_integer(len(gmaps), generator)
-    edge = min(size // 2 + draw_integer(size // 2 + 1, generator), *gmaps.shape[1:])
-    top, left = (draw_integer(have - edge + 1, generator) for have in gmaps.shape[1:])
-    part = torch.from_numpy(np.array(gmaps[number, top : top + edge, left : left + edge]))
-    part = _turned(sound(part, gmaps, entry.source), draw_integer(8, generator))
-    return F.interpolate(part[None, None], size=(size, size), mode="bilinear", align_corners=True)[0, 0]
-
-
-def _turned(image: Tensor, turn: int) -> Tensor:
-    """One of the eight flips and transposes of a square, in its last two axes."""
-    image = image.flip(-1) if turn & 1 else image
-    image = image.flip(-2) if turn & 2 else image
-    return image.mT if turn & 4 else image
-
-
-def _phasor(generator: torch.Generator) -> Tensor:
-    return torch.polar(torch.ones(()), 2 * math.pi * torch.rand((), generator=generator))
-
-
-def _uniform(generator: torch.Generator) -> float:
-    return float(torch.rand((), generator=generator))
 
 
 def draw_integer(below: int, generator: torch.Generator) -> int:

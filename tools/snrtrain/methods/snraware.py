@@ -1,7 +1,7 @@
 """SNRAware: supervised, on clean scans with the noise of their reconstruction (arXiv 2503.18162)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from snrstream.errors import ConfigurationError
 from snrtrain import metrics
 from snrtrain.archive.archive import Entry, check_size, file_of, sound
 from snrtrain.methods import losses
-from snrtrain.methods.batch import Batch
-from snrtrain.methods.noise_process import NoiseRange, unit_noise
-from snrtrain.methods.patches import Patch, PatchRange, draw_patch, from_channels, to_channels
-from snrtrain.recipe import Recipe
+from snrtrain.methods.batch import Batch, Validation
+from snrtrain.methods.choices import PatchRange
+from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
+from snrtrain.methods.patches import Patch, Patches, from_channels, to_channels
+from snrtrain.recipe import CHOICES, Recipe
 
 VALIDATION_SNRS = (5.0, 10.0, 20.0)
+VALIDATION_NOISES = CHOICES["validated_by"]
 N_PICTURES = 3
 
 
@@ -35,18 +37,22 @@ class Snraware:
 
     def __init__(self, recipe: Recipe, train: Sequence[Entry], held_out: Sequence[Entry], divisor: int) -> None:
         self._recipe, self._divisor = recipe, divisor
-        self._train, held_out = (_with_frames(entries, recipe.frames) for entries in (train, held_out))
-        self._patch = PatchRange(
+        train, held_out = (_with_frames(entries, recipe.frames) for entries in (train, held_out))
+        patch = PatchRange(
             recipe.patch, recipe.n_frames, (recipe.amplitude_min, recipe.amplitude_max), recipe.p_own,
             recipe.p_uniform_g,
         )  # fmt: skip
-        self._noise = NoiseRange.of(recipe)
         generator = torch.Generator().manual_seed(recipe.seed + 1)
         self._scans = [self._scan(number, held_out, generator) for number in range(recipe.n_validation)]
+        self._patches = Patches(train, patch, NoiseRange.of(recipe))
 
     def batch(self, n_patches: int, generator: torch.Generator) -> Batch:
         """Patches to which noise is added, and without it."""
-        return self._batch([draw_patch(self._train, self._patch, self._noise, generator) for _ in range(n_patches)])
+        return self._batch(self._patches.draw(n_patches, generator))
+
+    def settle(self, device: torch.device) -> bool:
+        """Draw batches on `device`, if it is a GPU with room for the training data; whether it is."""
+        return self._patches.settle(device)
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Charbonnier + perpendicular + gradient L1, on images whose noise has been scaled to SD 1."""
@@ -59,35 +65,65 @@ class Snraware:
         return loss
 
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
-        """Of the magnitude in the object."""
+        """Of the magnitude in the object, under the noise that the recipe validates by."""
+        return self._psnrs(network, alpha, self._recipe.validated_by)[0]
+
+    def validation(self, network: nn.Module) -> Validation:
+        """Under white noise and under the method's own, each also with the paper's peak; chosen by the recipe's."""
+        told = {}
+        for noise in VALIDATION_NOISES:
+            told[f"{noise}_psnr"], told[f"{noise}_psnr_2048"] = self._psnrs(network, 0.0, noise)
+        return Validation(told[f"{self._recipe.validated_by}_psnr"], told)
+
+    def _psnrs(self, network: nn.Module, alpha: float, noise: str) -> tuple[float, float]:
+        """Means in dB: in the object, and over all pixels by the paper's peak."""
         values = []
-        for scan, denoised in self._denoised(network):
+        for scan, denoised in self._denoised(network, self._scans if noise == "white" else self._filtered()):
             clean, noisy = scan.patch.clean[scan.frame], scan.patch.noisy[scan.frame]
             original = noisy if denoised.is_complex() else noisy.abs()
             image = (alpha * original + (1 - alpha) * denoised).abs()
-            values.append(metrics.magnitude_psnr(image, clean.abs(), metrics.object_mask(clean.abs())))
-        return sum(values) / len(values)
+            inside = metrics.magnitude_psnr(image, clean.abs(), metrics.object_mask(clean.abs()))
+            values.append((inside, metrics.snr_units_psnr(image, clean)))
+        inside, everywhere = (sum(of_kind) / len(values) for of_kind in zip(*values, strict=True))
+        return inside, everywhere
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
         """Noisy, denoised and clean magnitudes of a few validation scans."""
         rows = []
-        for (scan, denoised), _ in zip(self._denoised(network), range(N_PICTURES), strict=False):
+        for (scan, denoised), _ in zip(self._denoised(network, self._scans), range(N_PICTURES), strict=False):
             noisy, clean = scan.patch.noisy[scan.frame], scan.patch.clean[scan.frame]
             rows.append([noisy.abs(), denoised.abs(), clean.abs()])
         return rows
 
     @torch.no_grad()
-    def _denoised(self, network: nn.Module) -> Iterator[tuple[_Scan, Tensor]]:
+    def _denoised(self, network: nn.Module, scans: Iterable[_Scan]) -> Iterator[tuple[_Scan, Tensor]]:
         """Each validation scan with its judged frame as the network has it: complex, or a magnitude."""
         device = next(network.parameters()).device
-        for scan in self._scans:
-            answer = network(self._batch([scan.patch]).input.to(device)).float().cpu()
+        for scan in scans:
+            patch = Patch(scan.patch.noisy[None], scan.patch.clean[None], scan.patch.gmap[None])
+            answer = network(self._batch(patch).input.to(device)).float().cpu()
             image = from_channels(answer)[0] if answer.shape[1] == 2 else answer[0, 0]
             yield scan, image[scan.frame]
 
-    def _batch(self, patches: list[Patch]) -> Batch:
-        noisy, clean, gmap = (torch.stack([getattr(p, key) for p in patches]) for key in ("noisy", "clean", "gmap"))
-        gmap = gmap[:, None] if self._recipe.gmap_known else torch.ones(len(patches), 1, *gmap.shape[1:])
+    def _filtered(self) -> Iterator[_Scan]:
+        """The validation scans under the recipe's noise process, all of it filtered.
+
+        Drawn anew each time, the same by its seed, so that it takes no memory.
+        """
+        limits = replace(NoiseRange.of(self._recipe), p_white=0.0)
+        generator = torch.Generator().manual_seed(self._recipe.seed + 2)
+        for scan in self._scans:
+            clean, gmap = scan.patch.clean, scan.patch.gmap[0]
+            size = (gmap.shape[0], gmap.shape[1])
+            window = draw_kspace_filter(size, limits, generator)
+            noise = [unit_noise(size, window, generator) for _ in clean]
+            yield _Scan(Patch(clean + gmap * torch.stack(noise), clean, scan.patch.gmap), scan.frame)
+
+    def _batch(self, patches: Patch) -> Batch:
+        """Of patches `(N, frame, e1, ro)`."""
+        noisy, clean, gmap = patches.noisy, patches.clean, patches.gmap[:, None].contiguous()
+        if not self._recipe.gmap_known:
+            gmap = torch.ones_like(gmap)
         if self._recipe.inputs == "magnitude_gmap":
             return Batch(torch.cat([noisy.abs()[:, None], gmap], dim=1), clean.abs()[:, None], gmap)
         return Batch(torch.cat([to_channels(noisy), gmap], dim=1), to_channels(clean), gmap)

@@ -1,23 +1,34 @@
 """The exponential moving average of a network's weights: what is validated and exported."""
 
-from collections.abc import Sequence
+import copy
 
+import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """The average of a network, torch's, in its `module` a copy that nothing trains.
+class Average:
+    """The average of a network, in its `module` a copy that nothing trains.
 
     decay: share of the average kept at each step, once the run is long. At first the average follows closely, or it
     would remember the untrained weights: after n steps it keeps min(decay, (2 + n) / (11 + n)) of itself. A run that
-    goes on sets `n_averaged` to its step; the weights are all else that is to be kept.
+    goes on sets `n` to its step; the weights are all else that is to be kept.
     """
 
-    def follow(means: Sequence[Tensor], weights: Sequence[Tensor], n_averaged: Tensor | int) -> None:
-        n = int(n_averaged)
-        get_ema_multi_avg_fn(min(decay, (2 + n) / (11 + n)))(means, weights, n_averaged)
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.module, self.n = copy.deepcopy(network).requires_grad_(False).eval(), 0
+        self._decay = decay
+        self._means: list[Tensor] = list(self.module.parameters())
+        self._weights: list[Tensor] = list(network.parameters())
+        self._buffers = list(zip(self.module.buffers(), network.buffers(), strict=True))
 
-    average = AveragedModel(network, multi_avg_fn=follow)
-    average.module.requires_grad_(False).eval()
-    return average
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take in the network's weights as they are now; its buffers as they are."""
+        if self.n:
+            kept = min(self._decay, (2 + self.n) / (11 + self.n))
+            torch._foreach_lerp_(self._means, self._weights, 1 - kept)
+        else:
+            torch._foreach_copy_(self._means, self._weights)
+        for ours, theirs in self._buffers:
+            ours.copy_(theirs)
+        self.n += 1

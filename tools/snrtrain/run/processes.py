@@ -37,13 +37,13 @@ class Processes:
             return network
         return nn.parallel.DistributedDataParallel(network)
 
-    def agreed(self, flag: bool) -> bool:
-        """What the first process says."""
+    def told(self, number: int) -> int:
+        """What the first process says. No GPU is waited for."""
         if self.n == 1:
-            return flag
-        said = torch.tensor([int(flag)], device=self.device)
+            return number
+        said = torch.tensor([number])
         dist.broadcast(said, 0)
-        return bool(said.item())
+        return int(said)
 
 
 @contextmanager
@@ -60,11 +60,13 @@ def processes(device: str | None) -> Iterator[Processes]:
         raise ConfigurationError(f"device {name} is not at hand; expected {' or '.join(sorted({'cpu', found}))}")
     chosen = torch.device("cuda", local) if name == "cuda" else torch.device("cpu")
     if chosen.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its sums have no order of their own
+        torch.backends.cudnn.deterministic = True
         torch.cuda.set_device(chosen)
     if n == 1:
         yield Processes(rank, n, chosen)
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Processes(rank, n, chosen)
     finally:

@@ -69,7 +69,7 @@ def plan(
     """`counts[split]` pairs, of the volumes `sources[split]` in turn, those that are too thin left out."""
     tasks = []
     for split, of_split in sources.items():
-        able = [source for source in of_split if _axes(source.volume())]
+        able = [source for source in of_split if source.has_neighbours() and _axes(source.volume())]
         for index in range(counts[split] if able else 0):
             source = able[index % len(able)]
             place = archive / split / source.subject / f"pair-{index:04}"
@@ -186,7 +186,7 @@ def _axes(volume: volumes.Volume) -> list[int]:
     extents = np.multiply(volume.data.shape, volume.voxel_mm)
     return [
         axis
-        for axis in volume.slice_axes()
+        for axis in volumes.stack_axes(volume)
         if volume.data.shape[axis] >= FEWEST_PARTITIONS
         and THINNEST <= extents[axis] / max(extents[other] for other in range(3) if other != axis) <= THICKEST
     ]
