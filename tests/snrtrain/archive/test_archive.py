@@ -24,8 +24,9 @@ def entry(n_frames: int = 3, e1: int = 12, ro: int = 10, noise: bool = True) -> 
 
 
 def pair(reference: bool = True) -> Pair:
-    images = np.random.default_rng(1).uniform(size=(4, 5, 12, 10)).astype(np.float32)
-    return Pair("knee", "knee.h5", *images[:3], images[3] if reference else None)
+    images = np.random.default_rng(1).uniform(size=(6, 5, 12, 10)).astype(np.float32)
+    kept = (images[3], *(images[4:] + 1j).astype(np.complex64)) if reference else (None, None, None)
+    return Pair("knee", "knee.h5", *images[:3], *kept)
 
 
 def same(one, other) -> bool:
