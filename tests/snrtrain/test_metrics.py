@@ -24,6 +24,16 @@ def test_psnr_is_its_formula() -> None:
     assert metrics.magnitude_psnr(-reference - 5, reference, mask) == pytest.approx(20.0)  # of magnitudes
 
 
+def test_the_papers_psnr_has_its_peak_and_counts_all_pixels() -> None:
+    reference = torch.full((10, 10), 50.0)
+    reference[:, 5:] = 0
+    image = torch.polar(reference + 1, torch.linspace(0, 3, 10).expand(10, 10))
+    assert metrics.snr_units_psnr(image, reference) == pytest.approx(
+        20 * np.log10(2048), abs=1e-5
+    )  # 1 noise SD everywhere
+    assert metrics.snr_units_psnr(reference + 0.5, reference) == pytest.approx(20 * np.log10(4096), abs=1e-5)
+
+
 def test_psnr_ssim_and_nrmse_are_those_of_scikit_image() -> None:
     reference, image, everywhere = noisy_discs()
     a, b, peak = image.abs().numpy(), reference.numpy(), metrics.peak(reference)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 MASK_LEVEL = 0.1  # of bright tissue: what lies above it is object
 PEAK_QUANTILE = 0.999
+SNR_UNITS_PEAK = 2048.0
 SSIM_SIGMA = 1.5  # pixels, as Wang et al. have it
 EDGE_SHARE = 0.05  # of the object's pixels: those with the steepest reference
 TISSUES = 3  # beside air, by their brightness
@@ -46,6 +47,16 @@ def magnitude_psnr(image: Tensor, reference: Tensor, mask: Tensor) -> float:
     """PSNR in dB of |image| against |reference| inside `mask`; peak: the reference's 99.9th percentile."""
     error = (image.abs() - reference.abs())[mask].double().square().mean()
     return float(10 * torch.log10(peak(reference) ** 2 / error))
+
+
+def snr_units_psnr(image: Tensor, reference: Tensor) -> float:
+    """SNRAware's PSNR in dB of |image| against |reference|, both in SNR units: its peak is 2048, whatever they hold.
+
+    Of all pixels, air included, as nothing is said of a mask (Xue et al. 2025, arXiv 2503.18162). It tells the error in
+    noise SDs: 66.2 dB is one noise SD.
+    """
+    error = (image.abs() - reference.abs()).double().square().mean()
+    return float(10 * torch.log10(SNR_UNITS_PEAK**2 / error))
 
 
 def magnitude_ssim(image: Tensor, reference: Tensor, mask: Tensor) -> float:

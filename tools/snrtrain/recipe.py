@@ -18,6 +18,7 @@ CHOICES = {
     "inputs": ("complex_gmap", "magnitude_gmap", "magnitude_slices"),
     "frames": ("none", "time", "slice", "any"),
     "precision": ("float32", "bfloat16"),
+    "validated_by": ("white", "filtered"),
 }
 POSITIVE = (
     "n_frames", "sigma_max", "amplitude_min", "amplitude_max", "patch", "batch", "steps", "learning_rate", "clip",
@@ -49,6 +50,8 @@ class Recipe:
     its root; Muon takes Adam's steps for biases and norms alone. clip: of the gradient's norm. ema: decay of the
     average of the weights. compile: network and loss into one program, by torch; for a GPU. charbonnier_epsilon: in
     noise SDs. validate_every: steps. n_validation: scans.
+    validated_by: noise under which the best network and alpha are chosen: `white`, what the scanner's pipeline leaves,
+    or `filtered`, the noise process with all of it filtered; both are told.
     patience: validations without a better one after which the run ends early; 0 never does.
     """
 
@@ -92,6 +95,7 @@ class Recipe:
     gradient_weight: float = 0.1
     validate_every: int = 250
     n_validation: int = 48
+    validated_by: str = "white"
     patience: int = 0
     format: str = "onnx"
 

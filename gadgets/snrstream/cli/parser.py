@@ -78,8 +78,8 @@ def _add_scan(command: argparse.ArgumentParser) -> None:
         "--pipeline",
         metavar="NAME|FILE",
         default=DEFAULT_PIPELINE,
-        help="grappa_snr, grappa_denoise (default), default_measurement_dependencies (keeps a noise measurement, gives "
-        "no images) or an XML file of your own",
+        help="grappa_snr, grappa_denoise (default), grappa_denoise_volume (3D scans), default_measurement_dependencies "
+        "(keeps a noise measurement, gives no images) or an XML file of your own",
     )
     command.add_argument("--output", metavar="DIR", type=Path, help="folder for the images")
     command.add_argument(

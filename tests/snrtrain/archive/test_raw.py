@@ -14,13 +14,14 @@ from snrstream.recon.lattice import Lattice
 from snrstream.recon.plan import MAPS
 from snrtrain.archive import raw
 from snrtrain.archive.archive import Archive
-from snrtrain.archive.gmaps import ALONG_E1, possible_gmaps
+from snrtrain.archive.gmaps import ALONG_E1, LARGEST_G, possible_gmaps, worth_keeping
 from snrtrain.metrics import tissue_level
 from snrtrain.simulation.phantom import shepp_logan, simulate_scan
 from snrtrain.simulation.scan_file import write as write_simulated
 from tests import scans
 from tests.recon.simulation import noisy_kspace
 from tests.snrtrain.raw_scan import write
+from tests.snrtrain.rising_g import require_rising_g
 
 
 def entries_of(path, **options):
@@ -40,7 +41,39 @@ def test_an_entry_is_the_scanners_image_over_its_g_map(raw_scan, read_scan):
     assert entry.axis == "none" and entry.own_noise and entry.noise is None and entry.resolution == (1, 1)
     assert np.allclose(entry.clean[0] * entry.gmaps[0], recon.image[0], atol=1e-4)
     assert np.array_equal(entry.gmaps[0], recon.gmap[0]) and entry.accelerations[0] == (3, 1)
-    assert entry.accelerations == ((3, 1), (2, 1), (4, 1), (5, 1))  # beyond, too little of the object is left
+    assert entry.accelerations == (
+        (3, 1),
+        *((r, 1) for r in (2, 4, 5, 6, 7)),
+    )  # 24 lines are too few for a kernel of R = 8
+
+
+@pytest.mark.parametrize(("name", "n_maps"), [("brain_16ch_r1", 8), ("brain_16ch_r3", 6)])
+def test_the_g_maps_of_an_entry_rise_with_r_beside_its_own(raw_scan, name, n_maps):
+    (entry,) = entries_of(raw_scan(name))
+    require_rising_g(entry)
+    assert len(entry.gmaps) == n_maps
+
+
+@pytest.mark.needs_data
+@pytest.mark.parametrize(
+    "name", ["brain_16ch_r2", "brain_16ch_r4", "phantom_16ch_r1", "phantom_32ch_r1", "phantom_14ch_r3_noise"]
+)
+def test_the_g_maps_of_an_entry_rise_with_r_on_other_scans(test_data, name):
+    (entry,) = entries_of(test_data / f"{name}.h5")
+    require_rising_g(entry)
+    assert len(entry.gmaps) >= 6
+
+
+def test_a_map_is_cut_where_nothing_can_be_learned_and_left_out_where_that_is_half_of_the_object():
+    inside = np.zeros((8, 8), bool)
+    inside[:, :4] = True
+    gmap = np.full((8, 8), 30.0, np.float32)
+    gmap[:5, :4] = 3.0
+    kept = worth_keeping(gmap, inside)
+    assert kept is not None and kept.dtype == np.float32 and set(np.unique(kept)) == {3.0, LARGEST_G}
+    gmap[3:, :4] = 25.0
+    assert worth_keeping(gmap, inside) is None
+    assert worth_keeping(gmap, np.zeros_like(inside)) is None, "without an object all of it counts"
 
 
 def test_g_maps_of_an_unaccelerated_scan_are_near_those_that_acceleration_gives(raw_scan):
@@ -56,16 +89,16 @@ def test_g_maps_of_an_unaccelerated_scan_are_near_those_that_acceleration_gives(
 
 @pytest.mark.parametrize("name", ["brain_16ch_r1", "brain_16ch_r3"])
 def test_g_to_train_with_rises_with_every_r_of_the_brains_calibration_lines(raw_scan, name):
-    require_rising_g(raw_scan(name))
+    require_rising_maps(raw_scan(name))
 
 
 @pytest.mark.needs_data
 @pytest.mark.parametrize("name", ["phantom_16ch_r1", "phantom_32ch_r1", "phantom_14ch_r3_noise"])
 def test_g_to_train_with_rises_with_every_r_of_a_phantoms_calibration_lines(test_data, name):
-    require_rising_g(test_data / f"{name}.h5")
+    require_rising_maps(test_data / f"{name}.h5")
 
 
-def require_rising_g(path):
+def require_rising_maps(path):
     """R = 2 to 8, or 7 with 24 lines, in the middle of the object."""
     (bucket,) = raw.buckets(path)
     acs, start = raw.calibration(bucket)

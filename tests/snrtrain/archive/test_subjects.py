@@ -1,21 +1,31 @@
-"""Subjects and splits: each in one, those of the project as they always were."""
+"""Subjects and splits: each in one."""
 
 from collections import Counter
 
 import pytest
 
 from snrstream.errors import ConfigurationError
-from snrtrain.archive import volumes
-from snrtrain.archive.subjects import assign, in_archive, keep, parse_choices, told
+from snrtrain.archive.subjects import assign, in_archive, keep, overruled, parse_choices, told
 
 MANY = [f"subject{number}" for number in range(30)]
 
 
-def test_the_projects_volumes_are_split_as_they_were():
-    splits = assign(volumes.OWN_SPLITS, {}, {}, seed=3)
-    assert splits == volumes.OWN_SPLITS
-    assert splits["prisma_t1fl2d_sag_hfs"] == "validation"
-    assert {name for name, split in splits.items() if split == "test"} == set(volumes.TEST)
+def test_what_sources_toml_says_comes_before_the_seed_and_after_a_choice():
+    said = {"subject1": "test", "subject2": "validation", "subject3": "test"}
+    splits = assign(MANY, {"subject3": "train"}, {}, 0, said)
+    assert (splits["subject1"], splits["subject2"], splits["subject3"]) == ("test", "validation", "train")
+    assert Counter(splits.values()) == {"train": 24, "validation": 3, "test": 3}
+    assert overruled(splits, said) == [
+        "subject3 goes into train by --split, against sources.toml, which keeps it for test: "
+        "nothing may be measured by it"
+    ]
+
+
+def test_an_archive_that_contradicts_sources_toml_is_told():
+    with pytest.raises(ConfigurationError, match=r"has subject subject3 in test, the archive in train; expected .*or"):
+        assign(MANY, {}, {"subject3": "train"}, 0, {"subject3": "test"})
+    chosen = assign(MANY, {"subject3": "train"}, {"subject3": "train"}, 0, {"subject3": "test"})
+    assert chosen["subject3"] == "train"
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -46,13 +56,6 @@ def test_too_few_subjects_are_told(names):
     with pytest.raises(ConfigurationError, match=rf"^{len(names)} subjects? \(.*leave none for .*test; expected 3 or"):
         assign(names, {}, {}, 0)
     assert assign(names, dict.fromkeys(names, "train"), {}, 0) == dict.fromkeys(names, "train")
-
-
-@pytest.mark.parametrize("name", volumes.TEST)
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_test_volume_is_refused_elsewhere(name, split):
-    with pytest.raises(ConfigurationError, match=f"{name} is a test volume and may not be in {split}"):
-        assign([name, *MANY], {name: split}, {}, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Volumes: found, oriented, sliced."""
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,20 @@ def test_a_stack_is_of_neighbouring_slices_and_knows_their_heights():
 def test_a_volume_of_few_slices_gives_no_stack():
     volume = volumes.Volume("flat", np.ones((100, 110, 4), np.float32), (1.0, 1.0, 2.0))
     assert volume.slice_axes() == [2] and volumes.stack_axes(volume) == []
+
+
+def test_slices_far_apart_are_no_neighbours_and_a_list_of_images_has_none(folder):
+    data = np.arange(40, dtype=np.float32) * np.ones((100, 110, 1), np.float32)
+    far, near = (volumes.Volume("ramp", data, (1.0, 1.0, edge)) for edge in (8.0, 7.5))
+    assert far.slice_axes() == [2] and volumes.stack_axes(far) == [] and volumes.stack_axes(near) == [2]
+    listed = volumes.Volume("ramp", np.ones((100, 110, 120), np.float32), (1.0, 1.0, 1.0), is_list=True)
+    assert listed.slice_axes() == [2] and volumes.stack_axes(listed) == []
+    assert len(volumes.central_stack(listed, 8).slices) == 1
+    values = {float(volumes.draw_plane(replace(near, is_list=True), np.random.default_rng(n)).mean()) for n in range(9)}
+    assert all(value == round(value) for value in values), "no two images are averaged"
+    assert not volumes.load(folder, "block").is_list
+    (folder / "sources.toml").write_text('[block]\naxis = "none"\n')
+    assert volumes.load(folder, "block").is_list
 
 
 def test_what_is_no_volume_is_named(folder):

@@ -19,6 +19,7 @@ from tests import scans
 from tests.processes import forked
 from tests.recon.simulation import noisy_kspace
 from tests.snrtrain.raw_scan import write
+from tests.snrtrain.rising_g import require_rising_g
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("anna", "bert", "carla")
@@ -31,7 +32,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("volumes")
     for number, name in enumerate(NAMES):
         data = np.repeat((100 * (number + 1) * shepp_logan(112)).numpy()[:, :, None], 6, axis=2)
-        nibabel.save(nibabel.Nifti1Image(data, np.diag([1.5, 1.5, 20.0, 1.0])), folder / f"{name}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(data, np.diag([1.5, 1.5, 7.0, 1.0])), folder / f"{name}.nii.gz")
     return folder
 
 
@@ -71,7 +72,7 @@ def test_entries_are_scans_at_r_1_with_their_noise_and_g_maps(archive):
         assert entry.accelerations[0] == (1, 1) and np.array_equal(entry.gmaps[0], np.ones_like(entry.gmaps[0]))
         assert (2, 1) in entry.accelerations
         assert any(r2 > 1 for _, r2 in entry.accelerations) == (entry.axis == "slice")
-        assert float(np.quantile(entry.gmaps, 0.99, axis=(1, 2)).max()) < simulated.LARGEST_G
+        require_rising_g(entry)
         inside = np.abs(entry.clean) > 0.7 * entry.snr
         # Thousands of values; maps of noisy data take up to some percent of the noise, as at the scanner.
         assert not entry.own_noise and float(entry.noise[inside].real.std()) == pytest.approx(1, abs=0.12)
@@ -121,6 +122,94 @@ def test_a_repeated_command_makes_the_same_of_subjects_without_entries_too(folde
     prepared(many, archive, *options)
     assert "1 made, 2 kept" in capsys.readouterr().out
     assert sorted(archive.glob("*/*/*")) == made and (place / "clean.npy").read_bytes() == clean
+
+
+@pytest.fixture
+def described(folder, tmp_path) -> Path:
+    """Two files of one subject, one that is kept for testing, one without an entry, and a series."""
+    import nibabel
+
+    described = tmp_path / "described"
+    described.mkdir()
+    for name, source in (("anna_t1", "anna"), ("anna_t2", "bert"), ("kept", "carla"), ("other", "bert")):
+        shutil.copyfile(folder / f"{source}.nii.gz", described / f"{name}.nii.gz")
+    beating = (100 * shepp_logan(112)).numpy()[:, :, None, None] * (1 + 0.3 * np.sin(np.arange(12)))
+    nibabel.save(nibabel.Nifti1Image(beating.astype(np.float32), np.eye(4)), described / "heart.nii.gz")
+    (described / "sources.toml").write_text("""
+        [anna_t1]
+        subject = "anna"
+        licence = "CC-BY-4.0"
+        attribution = "A. Author"
+        split = "train"
+        [anna_t2]
+        subject = "anna"
+        licence = "CC0"
+        [heart]
+        split = "validation"
+        licence = "Apache-2.0"
+        [kept]
+        split = "test"
+        axis = "none"
+        [gone]
+        split = "test"
+    """)
+    return described
+
+
+def test_a_folders_sources_toml_says_split_subject_licence_and_attribution(described, tmp_path, capsys):
+    options = ("--images", "4", "--stacks", "1", "--series", "0", "--split=other=train", "--no-synthetic")
+    archive = prepared(described, tmp_path / "a", *options)
+    told = capsys.readouterr().out
+    assert "has no entry for other: taken for subjects of their own" in told
+    assert "has entries without a file, which are left out: gone" in told
+    assert "train: 2 subjects: anna, other\nvalidation: 1 subject: heart\ntest: 1 subject: kept\n" in told
+    assert "single images alone, for lack of 5 neighbouring slices at most 7.5 mm apart: kept\n" in told
+    found = {split: Archive(archive, split).entries for split in ("train", "validation", "test")}
+    whose = {(entry.subject, entry.source) for entry in found["train"]}
+    terms = {"anna_t1": "CC-BY-4.0, A. Author", "anna_t2": "CC0", "other": "CC0"}
+    assert whose <= {(name.partition("_")[0], f"{name}.nii.gz ({text})") for name, text in terms.items()}
+    assert len(whose) > 1
+    assert {entry.source for entry in found["validation"]} == {"heart.nii.gz (Apache-2.0)"}
+    assert {entry.source for entry in found["test"]} == {"kept.nii.gz (CC0)"}, "--licence, where nobody says another"
+    assert [len([e for e in found[split] if e.axis == "slice"]) for split in found] == [1, 0, 0]
+
+
+def test_a_series_gives_series_that_keep_its_motion_and_single_images(described, tmp_path):
+    archive = prepared(
+        described, tmp_path / "a", "--images", "2", "--stacks", "0", "--series", "2", "--split=other=train"
+    )
+    entries = Archive(archive, "validation").entries
+    assert {entry.axis for entry in entries} == {"none", "time"} and {entry.subject for entry in entries} == {"heart"}
+    for entry in entries:
+        if entry.axis == "time":
+            assert 8 <= len(entry.clean) <= 12 and entry.clean.shape == entry.noise.shape
+            inside = np.abs(entry.clean).mean(axis=0) > 0.3 * entry.snr
+            course = np.abs(entry.clean)[:, inside].mean(axis=1)
+            assert course.max() / course.min() > 1.1, "it beats"
+
+
+def test_what_is_kept_for_testing_is_trained_on_only_by_a_choice_that_is_told(described, tmp_path, capsys):
+    options = ("--images", "1", "--stacks", "0", "--series", "0", "--split=other=test", "--no-synthetic")
+    prepared(described, tmp_path / "a", *options, "--split=kept=train")
+    told = capsys.readouterr().out
+    assert "kept goes into train by --split, against sources.toml, which keeps it for test: nothing may be" in told
+    with pytest.raises(ConfigurationError, match=r"has subject kept in test, the archive in train; expected another"):
+        prepared(described, tmp_path / "a", *options)
+
+
+def test_pairs_leave_series_and_lists_out(described, tmp_path):
+    with pytest.raises(ConfigurationError, match="no volume in .* is thick enough"):
+        prepare.main(["pairs", str(described), "--archive", str(tmp_path / "a"), "--split=other=train"])
+
+
+def test_a_mistake_in_sources_toml_ends_it_before_anything_is_made(described, tmp_path):
+    (described / "sources.toml").write_text('[kept]\nsplits = "test"\n')
+    for command in ("volumes", "pairs"):
+        with pytest.raises(
+            ConfigurationError, match=r"sources\.toml: \[kept\] has a key 'splits'; expected some of what"
+        ):
+            prepare.main([command, str(described), "--archive", str(tmp_path / "a")])
+    assert not (tmp_path / "a").exists()
 
 
 def test_the_seed_matters(folder, archive, tmp_path):

@@ -78,6 +78,29 @@ def test_the_loss_falls_and_the_gain_rises(run, trained_on):
     assert method.psnr(train.networks.build(settings), alpha=1.0) == pytest.approx(untrained, abs=1e-3)
 
 
+def test_a_run_tells_of_white_and_of_filtered_noise_and_chooses_by_the_recipes(run, trained_on, tmp_path):
+    rows = log(run)
+    for row in rows:
+        assert row["white_psnr"] == row["validation_psnr"] != row["filtered_psnr"]
+    best = max(rows, key=lambda row: float(row["white_psnr"]))
+    assert read(run / "best.pt")["step"] == int(best["step"])
+    fit(trained_on, tmp_path / "run", "--recipe", str(SMOKE), "name=tiny", "validated_by=filtered", "steps=20")
+    (row,) = log(tmp_path / "run")
+    assert row["filtered_psnr"] == row["validation_psnr"]
+    assert read(tmp_path / "run/best.pt")["validation_psnr"] == pytest.approx(float(row["filtered_psnr"]), abs=1e-4)
+
+
+def test_a_log_of_a_version_that_told_of_one_noise_is_gone_on_with(run, trained_on, tmp_path):
+    shutil.copy(run / "last.pt", tmp_path)
+    (tmp_path / "log.csv").write_text("step,seconds,loss,learning_rate,validation_psnr\n20,3,0.5,0.001,21.5\n")
+    fit(trained_on, tmp_path, "--resume", "steps=80")
+    first, last = log(tmp_path)
+    assert (first["step"], first["validation_psnr"], first["white_psnr"], last["step"]) == ("20", "21.5", "", "80")
+    assert float(last["filtered_psnr"]) > 0
+    fit(trained_on, tmp_path, "--resume", "steps=100")
+    assert [row["white_psnr"] != "" for row in log(tmp_path)] == [False, True, True], "its empty cells are no damage"
+
+
 def test_a_run_leaves_pictures_and_curves(run):
     pictures = sorted((run / "pictures").iterdir())
     assert [path.name for path in pictures] == ["0000020.png", "0000040.png", "0000060.png"]
@@ -132,7 +155,7 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_one(run, tr
     assert "Traceback" not in told and read(folder / "last.pt")["step"] < 60
     train.main(["--folder", str(folder), "--threads", "1", "--device", "cpu", "--resume"])  # it knows its archive
     assert same(read(run / "last.pt"), read(folder / "last.pt"))
-    columns = ("step", "loss", "validation_psnr")
+    columns = ("step", "loss", "validation_psnr", "filtered_psnr", "white_psnr_2048")
     assert [[row[key] for key in columns] for row in log(run)] == [[row[key] for key in columns] for row in log(folder)]
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from snrstream.errors import ConfigurationError, ModelError
 from snrtrain.archive.archive import Pair, write_pair
 from snrtrain.commands import evaluate
-from snrtrain.evaluation import sn2n
+from snrtrain.evaluation import scores, sn2n
 from snrtrain.evaluation.undersampled import scan_volume
 from snrtrain.metrics import object_mask
 
@@ -50,11 +50,11 @@ def test_a_model_that_does_nothing_gains_nothing(volume_folder, model_folder, ou
 
 def test_p_is_of_the_paired_t_test_over_volumes() -> None:
     before, change = np.arange(4.0), np.array([1.0, 2.0, 1.0, 2.0])
-    assert sn2n.paired_p(before, before) == 1.0
+    assert scores.paired_p(before, before) == 1.0
     # t = mean / (SD / sqrt(n)) = 1.5 / (0.577 / 2) with 3 degrees of freedom.
     t = 1.5 / (change.std(ddof=1) / 2)
-    assert sn2n.paired_p(before, before + change) == pytest.approx(2 * stats.t.sf(t, 3))
-    assert np.isnan(sn2n.paired_p(before[:1], before[:1] + 1)), "one volume proves nothing"
+    assert scores.paired_p(before, before + change) == pytest.approx(2 * stats.t.sf(t, 3))
+    assert np.isnan(scores.paired_p(before[:1], before[:1] + 1)), "one volume proves nothing"
 
 
 def test_each_volume_is_one_sample(volume_folder, model_folder, outputs) -> None:

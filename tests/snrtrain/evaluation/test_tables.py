@@ -51,6 +51,24 @@ def test_a_csv_of_other_rows_is_told(tmp_path, text: str) -> None:
         tables.read_csv(Row, tmp_path / "rows.csv")
 
 
+@dataclass(frozen=True)
+class LaterRow(Row):
+    more: float = tables.column("more", default=7.0)
+
+
+def test_a_csv_of_an_earlier_version_lacks_columns_that_have_a_default(tmp_path) -> None:
+    tables.write_csv(ROWS[:2], tmp_path / "rows.csv")
+    assert tables.read_csv(LaterRow, tmp_path / "rows.csv") == [
+        LaterRow("a", "noisy", 20.04),
+        LaterRow("a", "ours", 25.0),
+    ]
+    tables.write_csv([LaterRow("a", "noisy", 20.04, 1.0)], tmp_path / "rows.csv")
+    assert tables.read_csv(LaterRow, tmp_path / "rows.csv") == [LaterRow("a", "noisy", 20.04, 1.0)]
+    (tmp_path / "rows.csv").write_text("scene,method,psnr,other\na,b,1,2\n")
+    with pytest.raises(ConfigurationError, match="is no table of these rows"):
+        tables.read_csv(LaterRow, tmp_path / "rows.csv")
+
+
 def test_pictures_are_written(tmp_path) -> None:
     image = np.linspace(0, 1, 64).reshape(8, 8)
     pictures.montage({"a": {"one": image, "two": image}, "b": {"one": image}}, tmp_path / "montage.png")

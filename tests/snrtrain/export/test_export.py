@@ -18,6 +18,7 @@ from snrtrain.export import export as exporting
 from snrtrain.export.card import Facts
 from snrtrain.export.export import export, noise_reduction
 from snrtrain.export.formats import FILES, agreement, to_torchscript
+from snrtrain.export.notice import notice
 from snrtrain.export.receptive_field import receptive_field
 from snrtrain.networks import build, divisor
 from snrtrain.recipe import Recipe
@@ -114,7 +115,7 @@ def test_the_manifest_tells_what_was_measured_and_given(models, kind):
     assert raw["training"]["data"] == list(FACTS.data) and raw["training"]["steps"] == 27
     assert raw["training"]["commit"] == "0123abc" and raw["training"]["seed"] == 3
     files = sorted(file.name for file in (models / kind).iterdir())
-    assert files == sorted(["README.md", "manifest.json", "test_vector.npz", FILES[FORMATS[kind]]])
+    assert files == sorted(["NOTICE", "README.md", "manifest.json", "test_vector.npz", FILES[FORMATS[kind]]])
 
 
 @pytest.mark.parametrize(("kind", "method"), [("unet2d", "SNRAware"), ("unet25d", "MR-self Noise2Noise")])
@@ -140,6 +141,15 @@ def test_the_card_tells_what_a_user_must_know(models, kind, method):
     n_weights = sum(weight.numel() for weight in checkpoint(kind)["weights"].values())
     assert f"({n_weights:,} weights)" in text, "fewer than a million, to the last one"
     assert "Ablation" not in bare and "Evaluation" not in bare and "![" not in bare
+
+
+@pytest.mark.parametrize("kind", ["unet2d", "unet25d"])
+def test_the_notice_lists_licence_and_attribution_of_every_source(models, kind):
+    text = (models / kind / "NOTICE").read_text()
+    assert text.startswith(f"{kind} 1.0.0\n") and text.endswith("Validated on: another subject\n")
+    assert "\nvolume a\n    licence: CC0\n\nphantoms\n    licence: not stated\n" in text
+    several = notice("m", "2.0.0", ("a (1).nii.gz (CC-BY, A. Author, B. (Bo) Other)",), "b.nii.gz (MIT)")
+    assert "\na (1).nii.gz\n    licence: CC-BY\n    attribution: A. Author, B. (Bo) Other\n" in several
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,5 @@ def test_alpha_is_the_best_on_average_that_does_no_harm_at_the_least_noise() -> 
     assert noisy_labels.chosen(harms) == 1.0, "the original alone harms nothing"
     harmless = {0.25: {0.0: 32.0, 0.5: 33.0, 1.0: 32.0}, 2.0: {0.0: 29.0, 0.5: 27.0, 1.0: 25.0}}
     assert noisy_labels.chosen(harmless) == 0.0, "the best on average, not at the least noise"
+    alike = {0.25: {0.0: 32.0, 0.1: 31.99, 0.2: 31.5, 1.0: 30.0}}
+    assert noisy_labels.chosen(alike) == 0.1, "what is as good keeps more of the original"

@@ -128,9 +128,23 @@ def write_pair(place: Path, pair: Pair) -> None:
     _write(place, facts, arrays)
 
 
+def parts_of(source: str) -> tuple[str, str, str]:
+    """File or generator, licence and attribution of an entry's `FILE (LICENCE)` or `FILE (LICENCE, ATTRIBUTION)`.
+
+    Empty where there is none. Both may hold parentheses that are closed, the file's name any.
+    """
+    open_ones = 0
+    for place in range(len(source) - 1, -1, -1) if source.endswith(")") else ():
+        open_ones += {")": 1, "(": -1}.get(source[place], 0)
+        if open_ones == 0:
+            licence, _, attribution = source[place + 1 : -1].partition(", ")
+            return source[:place].rstrip(), licence, attribution
+    return source, "", ""
+
+
 def file_in(source: str) -> str:
     """The file's name in an entry's `FILE (LICENCE)`."""
-    return source.rpartition(" (")[0] or source
+    return parts_of(source)[0]
 
 
 def sound(part: Tensor, image: np.ndarray, source: str) -> Tensor:

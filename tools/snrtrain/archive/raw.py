@@ -19,9 +19,9 @@ from snrstream.recon.sampling import central_block, central_window
 from snrstream.wire.header import cartesian_encoding, parse_header
 from snrstream.wire.scan_file import ScanFile
 from snrtrain.archive.archive import DONE, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G, possible_gmaps
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, possible_gmaps, worth_keeping
 from snrtrain.archive.production import write, writing
-from snrtrain.metrics import tissue_level
+from snrtrain.metrics import object_mask, tissue_level
 
 MOST_OF_ENTRY = 16  # of one entry
 MOST_ACS_LINES = 32  # taken from the centre of a scan without calibration lines
@@ -206,9 +206,10 @@ def _gmaps(frame: _Frame) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     acs, start = calibration(bucket)
     wanted = [r for r in (OF_VOLUMES if n_e2 > 1 else ALONG_E1) if r != own]
     kept = [(frame.gmap.astype(np.float32), own)]
+    inside = object_mask(torch.from_numpy(np.abs(frame.clean))).numpy()
     for acceleration, gmap in possible_gmaps(acs, start, (n_e2, n_e1), wanted, MAPS.step).items():
-        here = gmap[frame.partition].cpu().numpy()
-        if np.quantile(here, 0.99) < LARGEST_G:
+        here = worth_keeping(gmap[frame.partition].cpu().numpy(), inside)
+        if here is not None:
             kept.append((here, acceleration))
     return np.stack([gmap for gmap, _ in kept]), tuple(r for _, r in kept)
 

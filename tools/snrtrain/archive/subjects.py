@@ -8,18 +8,19 @@ import numpy as np
 from snrstream.errors import ConfigurationError
 from snrtrain.archive.archive import SPLITS
 from snrtrain.archive.production import writing
-from snrtrain.archive.volumes import OWN_SPLITS, TEST
 
 SPLIT_SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, str], seed: int) -> dict[str, str]:
+def assign(
+    names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, str], seed: int, said: Mapping[str, str] = {}
+) -> dict[str, str]:  # fmt: skip
     """The split of each subject in `names`.
 
-    In the order of their names, by `chosen`, what the user says; else as in the archive already (`known`), or in the
-    table of `volumes`; the others by `seed`, so that each split has one and the shares come near to `SPLIT_SHARES`.
-    Raises ConfigurationError for a choice that contradicts another or the archive, a test volume elsewhere than in
-    test, and where subjects that nobody chose for leave a split empty.
+    In the order of their names, by `chosen`, what the user says; else as in the archive already (`known`), and as the
+    volumes' sources.toml has it (`said`); the others by `seed`, so that each split has one and the shares come near to
+    `SPLIT_SHARES`. Raises ConfigurationError for a choice that contradicts another or the archive, where the archive
+    contradicts sources.toml and no choice says so, and where subjects that nobody chose for leave a split empty.
     """
     subjects = sorted(set(names))
     for name, split in chosen.items():
@@ -27,14 +28,16 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
             raise ConfigurationError(f"--split names {name!r}; the subjects are: {', '.join(subjects)}")
         if split not in SPLITS:
             raise ConfigurationError(f"--split {name}={split}; expected one of {', '.join(SPLITS)}")
-        if name in TEST and split != "test":
-            raise ConfigurationError(
-                f"{name} is a test volume and may not be in {split}; expected none of {', '.join(TEST)}"
-            )
         if known.get(name, split) != split:
             raise ConfigurationError(f"--split {name}={split}; the archive has that subject in {known[name]} already")
-    said = {name: chosen.get(name) or known.get(name) or OWN_SPLITS.get(name) for name in subjects}
-    splits = {name: split for name, split in said.items() if split}
+    for name in set(subjects) & set(known) & set(said) - set(chosen):
+        if known[name] != said[name]:
+            raise ConfigurationError(
+                f"sources.toml has subject {name} in {said[name]}, the archive in {known[name]}; expected another "
+                f"archive, or --split {name}={known[name]}"
+            )
+    wanted = {name: chosen.get(name) or known.get(name) or said.get(name) for name in subjects}
+    splits = {name: split for name, split in wanted.items() if split}
     free = [name for name in subjects if name not in splits]
     everyone = {**known, **splits}
     total = len(everyone) + len(free)
@@ -44,7 +47,7 @@ def assign(names: Iterable[str], chosen: Mapping[str, str], known: Mapping[str, 
         split = empty[0] if empty else max(SPLITS, key=lambda name: SPLIT_SHARES[name] * total - counts[name])
         everyone[free[index]] = splits[free[index]] = split
     lacking = [split for split in SPLITS if split not in everyone.values()]
-    if lacking and not set(subjects) <= set(chosen) | set(known):
+    if lacking and not set(subjects) <= set(chosen) | set(known) | set(said):
         raise ConfigurationError(
             f"{total} subject{'s' if total > 1 else ''} ({', '.join(sorted(everyone))}) leave none for "
             f"{' and '.join(lacking)}; expected 3 or more, or --split NAME=SPLIT for each"
@@ -63,6 +66,16 @@ def told(splits: Mapping[str, str], known: Mapping[str, str]) -> str:
             f"{split}: {len(names)} subject{'' if len(names) == 1 else 's'}{more}: {', '.join(names) or 'none'}"
         )
     return "\n".join(lines)
+
+
+def overruled(splits: Mapping[str, str], said: Mapping[str, str]) -> list[str]:
+    """A line for each subject that is in another split than sources.toml has it in; those of test first."""
+    return [
+        f"{name} goes into {splits[name]} by --split, against sources.toml, which keeps it for {said[name]}"
+        + ": nothing may be measured by it" * (said[name] == "test")
+        for name in sorted(said, key=lambda name: (said[name] != "test", name))
+        if splits.get(name, said[name]) != said[name]
+    ]
 
 
 def keep(folder: Path, splits: Mapping[str, str]) -> None:

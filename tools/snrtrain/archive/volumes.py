@@ -6,7 +6,9 @@ A slice is a float32 numpy array `(e1, ro)` whose bright tissue lies near 1. The
 
 import os
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +17,33 @@ from numpy.random import Generator
 from scipy import ndimage
 
 from snrstream.errors import ConfigurationError
+from snrtrain.archive import sources
 
-TEST = ("sag_anon_mprage_skyra3T", "a_t2", "spine_t2star", "ge_irspgr_1p5")  # never trained or tuned on
-# Of the volumes that this project's own models were made with; all others are split by seed.
-OWN_SPLITS = {
-    "datalad_T1w_0p67mm": "train",
-    "uih_t1gre3d_a": "train",
-    "b_t2": "train",
-    "prisma_t1fl2d_sag_hfs": "validation",
-    **dict.fromkeys(TEST, "test"),
-}
-LICENCES = {
-    "datalad_T1w_0p67mm": "PDDL",
-    "uih_t1gre3d_a": "BSD-2-Clause",
-    "b_t2": "MIT",
-    "prisma_t1fl2d_sag_hfs": "BSD-2-Clause",
-    "sag_anon_mprage_skyra3T": "MIT",
-    "a_t2": "MIT",
-    "spine_t2star": "MIT",
-    "ge_irspgr_1p5": "BSD-2-Clause",
-}
 ENDING = ".nii.gz"
 MOST_ANISOTROPIC = 2.1  # ratio of voxel edges up to which a reformatted slice is worth training on
 SMALLEST_PLANE = 96  # pixels
 SLAB_MM = 4.0  # of a test slice, where the volume's slices are thinner
 FEWEST_SLICES = 5  # of a stack
+FARTHEST_MM = 7.5  # from slice to slice in a stack: beyond, neighbours share little, and may be no neighbours at all
 MOST_SLICES = 16
 
 
 @dataclass(frozen=True)
 class Volume:
-    """name; data `(x, y, z)` float32, bright tissue near 1; edges of a voxel in mm."""
+    """name; data `(x, y, z)` float32, bright tissue near 1; edges of a voxel in mm.
+
+    is_list: whether the third axis is no direction, its slices images without a place in common.
+    """
 
     name: str
     data: np.ndarray
     voxel_mm: tuple[float, float, float]
+    is_list: bool = False
 
     def slice_axes(self) -> list[int]:
         """Axes along which slices may be taken: those whose plane is large, its pixels nearly square."""
         axes = []
-        for axis in range(3):
+        for axis in (2,) if self.is_list else range(3):
             others = [other for other in range(3) if other != axis]
             edges = [self.voxel_mm[other] for other in others]
             large = min(self.data.shape[other] for other in others) >= SMALLEST_PLANE
@@ -87,11 +76,30 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
     import nibabel
 
     path = volume_path(folder, name)
-    try:
-        image: Any = nibabel.load(path)  # its own types are those of any image, voxels or none
+    with reading(path) as image:
+        if is_series(image):
+            raise ConfigurationError(f"volume {path} is a series of {image.shape[3]} images; expected (x, y, z)")
         image = nibabel.as_closest_canonical(image)
         data = np.asarray(image.dataobj).astype(np.float32)
         edges = tuple(float(edge) for edge in image.header.get_zooms()[:3])
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
+    if data.ndim != 3 or data.size == 0 or not all(edge > 0 for edge in edges):
+        raise ConfigurationError(f"volume {path} has shape {data.shape}, voxels {edges} mm; expected (x, y, z)")
+    data, _ = levelled(data, path, floor)
+    origin = sources.read(folder).get(name)
+    return Volume(name, data, (edges[0], edges[1], edges[2]), origin is not None and origin.axis == "none")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Any]:
+    """The NIfTI image of a file, its voxels unread. Raises ConfigurationError for what of it cannot be read."""
+    import nibabel
+
+    image: Any = None  # its own types are those of any image, voxels or none
+    try:
+        image = nibabel.load(path)
+        yield image
     except MemoryError:
         raise ConfigurationError(f"volume {path} has {image.shape} voxels; expected what memory can hold") from None
     except (
@@ -99,24 +107,57 @@ def load(folder: Path, name: str, floor: bool = False) -> Volume:
         nibabel.spatialimages.HeaderDataError,
     ) as error:  # fmt: skip
         raise ConfigurationError(f"volume {path} cannot be read: {' '.join(str(error).split())}") from None
-    if data.ndim == 4 and data.shape[3] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or data.size == 0 or not all(edge > 0 for edge in edges):
-        raise ConfigurationError(f"volume {path} has shape {data.shape}, voxels {edges} mm; expected (x, y, z)")
-    data = np.clip(data if np.isfinite(data).all() else np.nan_to_num(data, posinf=0, neginf=0), 0, None)
+
+
+def is_series(image: Any) -> bool:
+    """Whether a NIfTI image has a fourth axis, of several images."""
+    return bool(len(image.shape) == 4 and image.shape[3] > 1)
+
+
+def cleaned(data: np.ndarray) -> np.ndarray:
+    """Finite values of 0 and more."""
+    finite = data if np.isfinite(data).all() else np.nan_to_num(data, posinf=0, neginf=0)
+    return np.asarray(np.clip(finite, 0, None))
+
+
+@dataclass(frozen=True)
+class Level:
+    """What makes bright tissue 1: values over 2^exponent, the noise floor `air` taken away, over `bright`."""
+
+    exponent: int
+    air: float
+    bright: float
+
+    def applied(self, data: np.ndarray) -> np.ndarray:
+        """To other data of the same scan."""
+        return np.asarray(self._above_air(data) / self.bright)
+
+    def _above_air(self, data: np.ndarray) -> np.ndarray:
+        data = np.ldexp(cleaned(data), -self.exponent)  # exact, and no square overflows
+        return np.sqrt(np.clip(data**2 - self.air**2, 0, None)) if self.air else data
+
+
+def levelled(data: np.ndarray, path: Path, floor: bool) -> tuple[np.ndarray, Level]:
+    """Data with bright tissue near 1, and how they came to it. floor: take the air's noise floor away.
+
+    Raises ConfigurationError where the data of the file `path` show nothing.
+    """
+    data = cleaned(data)
     if not data.any():
         raise ConfigurationError(f"volume {path} is empty: no finite value is above 0; expected an object")
-    data = np.ldexp(data, -np.frexp(data.max())[1])  # exact, and no square overflows
+    level = Level(int(np.frexp(data.max())[1]), 0.0, 1.0)
+    data = level._above_air(data)
     if floor:
-        air = 1.5 * np.percentile(data, 25)
-        data = np.sqrt(np.clip(data**2 - air**2, 0, None))
+        level = replace(level, air=1.5 * np.percentile(data, 25))
+        data = np.sqrt(np.clip(data**2 - level.air**2, 0, None))
     inside = data[data > 0.1 * np.percentile(data, 99)]
     if inside.size == 0:
         raise ConfigurationError(
             f"volume {path} shows nothing above the noise of its air, for which 1.5 times the lower quartile of its "
             "values is taken; expected an object in air"
         )
-    return Volume(name, data / np.percentile(inside, 90), (edges[0], edges[1], edges[2]))
+    level = replace(level, bright=np.percentile(inside, 90))
+    return data / level.bright, level
 
 
 def volume_path(folder: Path, name: str) -> Path:
@@ -170,8 +211,12 @@ class Stack:
 
 
 def stack_axes(volume: Volume) -> list[int]:
-    """Axes along which a stack of `FEWEST_SLICES` can be taken."""
-    return [axis for axis in volume.slice_axes() if volume.data.shape[axis] >= FEWEST_SLICES]
+    """Axes along which a stack of `FEWEST_SLICES` neighbours can be taken."""
+    return [
+        axis
+        for axis in volume.slice_axes()
+        if volume.data.shape[axis] >= FEWEST_SLICES and volume.voxel_mm[axis] <= FARTHEST_MM and not volume.is_list
+    ]
 
 
 def draw_stack(volume: Volume, rng: Generator) -> Stack:
@@ -201,9 +246,12 @@ def central_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> St
 
     Those thinner than `slab_mm` are averaged to it (0: none): in a 1 mm volume the reference's own noise
     would be half of what is added to it at SNR 10, and no denoiser could be told from a perfect one.
-    Neighbours, so that a method that uses the third dimension (BM4D) gets what it can use.
+    Neighbours, so that a method that uses the third dimension (BM4D) gets what it can use; of a list of images, which
+    has none, the middle one alone.
     """
     axis = int(np.argmax(volume.voxel_mm))
+    if volume.is_list:
+        axis, n_slices, slab_mm = 2, 1, 0.0
     thickness = max(1, round(slab_mm / volume.voxel_mm[axis]))
     n_slices = max(1, min(n_slices, volume.data.shape[axis] // thickness))
     start = (volume.data.shape[axis] - n_slices * thickness) // 2
@@ -213,5 +261,7 @@ def central_stack(volume: Volume, n_slices: int, slab_mm: float = SLAB_MM) -> St
 
 
 def _draw_thickness(volume: Volume, axis: int, most: int, rng: Generator) -> int:
-    """1 to 5 mm in slices, no more than `most`."""
+    """1 to 5 mm in slices, no more than `most`; one of a list of images."""
+    if volume.is_list:
+        return 1
     return max(1, min(most, round(rng.uniform(1, 5) / volume.voxel_mm[axis])))

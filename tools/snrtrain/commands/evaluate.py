@@ -4,6 +4,7 @@
     python tools/evaluate.py montecarlo SCAN.h5 --reference FULL.h5           SNR and CNR by pseudo-replicas
     python tools/evaluate.py sn2n --model MODEL --volumes FOLDER              noise added to k-space, Dice, p-values
     python tools/evaluate.py alpha --model MODEL --archive ARCHIVE            chosen on noisy labels, for sN2N
+    python tools/evaluate.py vesselwall --model MODEL                         another contrast, R = 2 x 2 CAIPIRINHA
     python tools/evaluate.py dynamic --volumes FOLDER                         beside MPPCA and BM4D x-y-t
     python tools/evaluate.py ablation FULL OTHER ... --volumes FOLDER         several models, the same noise
     python tools/evaluate.py regularisation FULL.h5 --volumes FOLDER          lines dropped, GRAPPA's lambda
@@ -18,7 +19,7 @@ import importlib
 from snrtrain.commands.parser import Parser
 from snrtrain.evaluation import outputs
 
-COMMANDS = ("snraware", "montecarlo", "sn2n", "alpha", "dynamic", "ablation", "regularisation")
+COMMANDS = ("snraware", "montecarlo", "sn2n", "alpha", "vesselwall", "dynamic", "ablation", "regularisation")
 
 
 def main(arguments: list[str] | None = None) -> None:

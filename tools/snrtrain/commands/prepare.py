@@ -7,16 +7,18 @@
 `volumes` scans them in simulation (coils, phase, noise); `raw` reconstructs ISMRMRD files with the code that runs at
 the scanner; `pairs` makes the volumes of sN2N, two images each out of disjoint halves of k-space. Several commands may
 fill one archive. What is finished is kept: an interrupted command goes on where it was. A subject, which is a file
-unless --subject joins some, goes into one split: by --split, else by --seed, 8 to 1 to 1, and stays there.
+unless --subject or the folder's sources.toml joins some, goes into one split: by --split, else by sources.toml, else by
+--seed, 8 to 1 to 1, and stays there.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from snrstream.errors import ConfigurationError
 from snrstream.system.resources import LONGEST_NAME, is_plain_name
-from snrtrain.archive import production, raw, subjects, volumes
+from snrtrain.archive import production, raw, series, sources, subjects, volumes
 from snrtrain.archive.archive import SPLITS
 from snrtrain.commands.parser import Parser
 from snrtrain.methods import pairs
@@ -41,12 +43,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _volumes(options: argparse.Namespace) -> None:
     folder = volumes.volume_folder(options.folder)
-    splits = _splits(options, volumes.names_in(folder))
-    sources = _checked(options, folder, splits)
+    origins = _origins(folder)
+    splits = _splits(
+        options, [origin.subject for origin in origins.values()], sources.splits_of(origins.values(), folder)
+    )
+    made_of = _checked(options, folder, origins, splits)
     wanted = {"none": options.images, "slice": options.stacks, "time": options.series}
     counts = {split: {axis: _count(n, split) for axis, n in wanted.items()} for split in SPLITS}
     subjects.keep(options.archive, splits)
-    tasks = simulated.plan(options.archive, sources, counts, options.seed, not options.no_synthetic)
+    tasks = simulated.plan(options.archive, made_of, counts, options.seed, not options.no_synthetic)
     _say(options, len(tasks), production.complete(tasks, simulated.make, options.workers, "scans"))
 
 
@@ -63,14 +68,16 @@ def _pairs(options: argparse.Namespace) -> None:
     folders = [Path(source) for source in options.sources if Path(source).is_dir()]
     files = _subjects([Path(s) for s in options.sources if Path(s) not in folders], options.subject)
     patients = {path: raw.check(path) for path in files}
-    names = [name for folder in folders for name in volumes.names_in(folder)]
-    splits = _splits(options, [*files.values(), *names])
+    origins = {folder: _origins(folder) for folder in folders}
+    every = [origin for of_folder in origins.values() for origin in of_folder.values()]
+    said = sources.splits_of(every, " and ".join(map(str, folders)))
+    splits = _splits(options, [*files.values(), *(origin.subject for origin in every)], said)
     _check_patients(options, files, patients, splits)
     tasks = []
     for folder in folders:
-        here = {name: splits[name] for name in volumes.names_in(folder)}
         counts = {split: _count(options.count, split) for split in SPLITS}
-        tasks += simulated_pairs.plan(options.archive, _checked(options, folder, here), counts, options.seed)
+        of_folder = _checked(options, folder, origins[folder], splits)
+        tasks += simulated_pairs.plan(options.archive, of_folder, counts, options.seed)
     if folders and not tasks:
         raise ConfigurationError(
             f"no volume in {folders[0]} is thick enough to be split; expected "
@@ -83,15 +90,34 @@ def _pairs(options: argparse.Namespace) -> None:
         _store_raw(options, files, splits, "pairs")
 
 
-def _checked(options: argparse.Namespace, folder: Path, splits: dict[str, str]) -> dict[str, list[Source]]:
-    """The volumes of each split, all of them read once before anything is simulated."""
-    sources: dict[str, list[Source]] = {split: [] for split in SPLITS}
-    for name, split in splits.items():
-        licence = options.licence or volumes.LICENCES.get(name, UNKNOWN_LICENCE)
-        source = Source(name, "volume", licence, folder, floor=split != "test")
+def _origins(folder: Path) -> dict[str, sources.Origin]:
+    """The origin of each file in a folder; where sources.toml and the folder do not agree, that is told."""
+    known, names = sources.read(folder), volumes.names_in(folder)
+    for line in sources.told(folder, known, names):
+        print(line, flush=True)
+    return sources.of_names(known, names)
+
+
+def _checked(
+    options: argparse.Namespace, folder: Path, origins: dict[str, sources.Origin], splits: dict[str, str]
+) -> dict[str, list[Source]]:
+    """The volumes and series of each split, all of them read once before anything is simulated."""
+    checked: dict[str, list[Source]] = {split: [] for split in SPLITS}
+    apart: list[str] = []
+    for name, origin in origins.items():
+        split, terms = splits[origin.subject], origin.terms(options.licence or UNKNOWN_LICENCE)
+        kind: Literal["series", "volume"] = "series" if series.is_series(folder, name) else "volume"
+        source = Source(origin.subject, kind, terms, folder, floor=split != "test", name=name)
         source.check()
-        sources[split].append(source)
-    return sources
+        checked[split].append(source)
+        apart += [name] * (kind == "volume" and not source.has_neighbours())
+    if apart:
+        print(
+            f"single images alone, for lack of {volumes.FEWEST_SLICES} neighbouring slices at most "
+            f"{volumes.FARTHEST_MM:g} mm apart: {', '.join(apart)}",
+            flush=True,
+        )
+    return checked
 
 
 def _subjects(files: list[Path], subject: str | None) -> dict[Path, str]:
@@ -135,11 +161,14 @@ def _store_raw(options: argparse.Namespace, files: dict[Path, str], splits: dict
     _say(options, len(tasks), len(missing))
 
 
-def _splits(options: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
-    """The split of each subject, which is also printed: what a model learns from must not be what it is judged by."""
+def _splits(options: argparse.Namespace, names: Iterable[str], said: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The split of each subject, which is also printed: what a model learns from must not be what it is judged by.
+
+    said: by sources.toml.
+    """
     known = subjects.in_archive(options.archive)
-    splits = subjects.assign(names, subjects.parse_choices(options.split), known, options.seed)
-    print(subjects.told(splits, known), flush=True)
+    splits = subjects.assign(names, subjects.parse_choices(options.split), known, options.seed, said or {})
+    print("\n".join([*subjects.overruled(splits, said or {}), subjects.told(splits, known)]), flush=True)
     return splits
 
 
@@ -157,9 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     of_volumes = commands.add_parser(
         "volumes",
-        help="scan magnitude volumes in simulation: single images, stacks and series",
-        description="Scan magnitude volumes in simulation. Single images, stacks and series are all made, unless their "
-        "number is 0: as many as given to train on; to validate and to test on a tenth of that each, two at least.",
+        help="scan magnitude volumes and series in simulation: single images, stacks and series",
+        description="Scan magnitude volumes (x, y, z) and series (x, y, slice, phase) in simulation. Single images, "
+        "stacks and series are all made, unless their number is 0: as many as given to train on; to validate and to "
+        "test on a tenth of that each, two at least.",
     )
     of_volumes.add_argument("folder", nargs="?", help="of .nii.gz files; default: $SNRSTREAM_TEST_DATA/volumes")
     of_volumes.add_argument("--images", type=int, default=60, help="single images to train on (%(default)s)")
@@ -176,14 +206,17 @@ def _parser() -> argparse.ArgumentParser:
     of_raw.add_argument("files", nargs="+", metavar="SCAN.h5")
     of_pairs = commands.add_parser("pairs", help="make pairs for sN2N of raw scans in 3D or of simulated ones")
     of_pairs.add_argument("sources", nargs="+", metavar="FOLDER|SCAN.h5", help="folder of .nii.gz files; raw scan")
-    of_pairs.add_argument("--count", type=int, default=8, help="simulated ones to train on (%(default)s)")
+    of_pairs.add_argument("--count", type=int, default=24, help="simulated ones to train on (%(default)s)")
     for command, run in ((of_volumes, _volumes), (of_raw, _raw), (of_pairs, _pairs)):
         command.set_defaults(run=run)
         command.add_argument("--archive", type=Path, required=True, help="folder, made where there is none")
         command.add_argument(
             "--split", action="append", default=[], metavar="NAME=SPLIT", help="where a subject goes; repeatable"
         )
-        command.add_argument("--licence", help="of files that this tool does not know, for the model's card")
+        command.add_argument(
+            "--licence", metavar="'LICENCE[, ATTRIBUTION]'",
+            help="of files for which no sources.toml tells it, for the model's card",
+        )  # fmt: skip
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
     for command in (of_raw, of_pairs):

@@ -27,7 +27,7 @@ WHITE, FILTERED = "white", "filtered"
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One model; white: its PSNR under white noise, the other figures under the method's."""
+    """One model; white: its PSNR under white noise, the other figures under the method's. psnr_2048: see `Scores`."""
 
     model: str = tables.column("model")
     input: str = tables.column("input")
@@ -36,6 +36,7 @@ class AblationRow:
     ssim: float = tables.column("SSIM", ".4f")
     nrmse: float = tables.column("NRMSE", ".4f")
     white: float = tables.column("PSNR, white noise", ".2f")
+    psnr_2048: float = tables.column("PSNR, peak 2048", ".2f")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +103,7 @@ def row(name: str, kind: str, found: dict[tuple[str, str], list[Scores]]) -> Abl
     psnr = mean(name, FILTERED, "psnr")
     return AblationRow(
         name, kind, psnr, psnr - mean("noisy", FILTERED, "psnr"), mean(name, FILTERED, "ssim"),
-        mean(name, FILTERED, "nrmse"), mean(name, WHITE, "psnr"),
+        mean(name, FILTERED, "nrmse"), mean(name, WHITE, "psnr"), mean(name, FILTERED, "psnr_2048"),
     )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 As `train.py` chooses it when it exports, for a model that is there: the validation pairs of an archive that `prepare.py
 pairs` has made are given 0.25, 1, 2 and 3 sigma more noise, and the blends of original and denoised image are compared
 with images of the same scan whose noise is independent of the input's. The truth is not asked for: real scans do. The
-default is the alpha that is best on average, of those that are no worse than the original at 0.25 sigma. Pairs of
+default is the alpha that is best on average, of those that are no worse than the original at 0.25 sigma; within 0.05 dB
+the largest. Pairs of
 volumes that the model was trained on are left out, where others remain. Beside it, where a pair has a reference: the
 same by the truth, which sees the aliasing of R = 2 too.
 """

@@ -27,7 +27,7 @@ PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One method on one scene; gain: over noisy, in dB; ms: a frame."""
+    """One method on one scene; gain: over noisy, in dB; ms: a frame. psnr_2048: see `Scores`."""
 
     volume: str = tables.column("volume")
     slices: str = tables.column("slices")
@@ -39,6 +39,7 @@ class ComparisonRow:
     ssim: float = tables.column("SSIM", ".4f")
     nrmse: float = tables.column("NRMSE", ".4f")
     ms: float = tables.column("ms", ".0f")
+    psnr_2048: float = tables.column("PSNR, peak 2048", ".2f", default=math.nan)
 
 
 def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
@@ -134,7 +135,7 @@ def measure(
     before = scores[NOISY].psnr
     place = (scene.name, scene.slices, acceleration, snr)
     rows = [
-        ComparisonRow(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1])
+        ComparisonRow(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1], s.psnr_2048)
         for name, s in scores.items()
     ]
     most = ceiling(before, clean, snr * own_noise(scene.truth, scene.mask), scene.mask)
@@ -155,6 +156,7 @@ def text(rows: Sequence[ComparisonRow], model: str, trained: Sequence[str]) -> s
     parts = [f"Model: {model}{training_data.note(trained)}"]
     for title, value in (
         ("PSNR in dB", "psnr"), ("PSNR gain over noisy in dB", "gain"), ("SSIM", "ssim"), ("NRMSE", "nrmse"),
+        ("PSNR in dB as SNRAware has it: whole image, peak 2048 in SNR units", "psnr_2048"),
         ("Time in ms a frame", "ms"),
     ):  # fmt: skip
         kept = [row for row in rows if not (value == "gain" and row.method == NOISY)]

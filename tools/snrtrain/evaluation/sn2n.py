@@ -17,36 +17,23 @@ Beside the outputs: the curve's values as ..._alpha.csv, those of regions as ...
 
 import argparse
 import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from scipy import stats
 from torch import Tensor
 
-from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
-from snrtrain.archive import volumes
-from snrtrain.archive.archive import Archive, file_in
-from snrtrain.archive.volumes import ENDING
-from snrtrain.metrics import dice, magnitude_nrmse, magnitude_psnr, magnitude_ssim, object_mask
-from snrtrain.work import progress
+from snrtrain.metrics import dice, object_mask
 
-from . import network, outputs, pictures, selection, tables, tissues, training_data
-from .undersampled import scan_volume
+from . import labelled_regions, network, noise_levels, outputs, pictures, selection, tables, tissues, training_data
+from .scores import paired_p
 
 ALPHAS = tuple(n / 10 for n in range(11))
 LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 # Of the test volumes those in 3D: two of 1 mm, two contrasts of one head with slices of 3 mm.
 VOLUMES = ("sag_anon_mprage_skyra3T", "ge_irspgr_1p5", "ms_p04_t1w", "ms_p04_flair")
 MEASURES = ("PSNR", "SSIM", "NRMSE", "Dice")
-Measure = Callable[[Tensor, Tensor, Tensor], float]
-SCORES: tuple[Measure, ...] = (magnitude_psnr, magnitude_ssim, magnitude_nrmse)
-PSNR_ALONE = SCORES[:1]
-ROUNDING = 1e-5  # of a figure
 LEAST_OBJECT = 0.01  # of the pixels of a slice that counts
 LEAST_GAIN = 0.005  # dB, which the table shows as 0
 
@@ -73,45 +60,6 @@ class AlphaRow:
     psnr: float = tables.column("PSNR", ".2f")
 
 
-@dataclass(frozen=True)
-class RegionRow:
-    """One labelled region of one volume. off: by how much its mean differs from the reference's."""
-
-    added: float = tables.column("added noise, sigma", "g")
-    label: int = tables.column("label")
-    voxels: int = tables.column("voxels")
-    original: float = tables.column("Dice, original", ".4f")
-    denoised: float = tables.column("Dice, denoised", ".4f")
-    original_off: float = tables.column("mean off, original", "+.2%")
-    denoised_off: float = tables.column("mean off, denoised", "+.2%")
-
-
-@dataclass(frozen=True)
-class Case:
-    """original, denoised (alpha 0): complex64 `(slice, e1, ro)` in units of the magnitude `reference`, float32.
-
-    file: that it was made of.
-    """
-
-    name: str
-    file: str
-    added: float
-    original: Tensor
-    denoised: Tensor
-    reference: Tensor
-
-    def blend(self, alpha: float) -> Tensor:
-        """The original with the weight alpha, the denoised with the rest."""
-        return alpha * self.original + (1 - alpha) * self.denoised
-
-    def scores(self, images: Tensor, masks: Tensor, kept: Tensor, measures: Sequence[Measure] = SCORES) -> list[float]:
-        """Means over the `kept` slices of images `(slice, e1, ro)`, inside their masks."""
-        places = kept.nonzero().flatten().tolist()
-        return [
-            float(np.mean([measure(images[n], self.reference[n], masks[n]) for n in places])) for measure in measures
-        ]
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the sub-command its options."""
     selection.add_options(parser, VOLUMES)
@@ -133,12 +81,12 @@ def run(options: argparse.Namespace) -> None:
     if options.labels is not None and (options.archive is not None or len(options.names or ()) != 1):
         raise ConfigurationError("--labels is of one volume; expected --names with that one, and no --archive")
     model = network.open_model(options.model)
-    made = simulated(model, options) if options.archive is None else archived(model, options.archive)
+    made = noise_levels.cases(model, options)
     scores: dict[tuple[bool, float, str], list[list[float]]] = {}  # bool: whether the model was trained on it
     curves: dict[tuple[bool, float, float], list[float]] = {}
     trained: list[str] = []
     shown: dict[str, dict[str, np.ndarray]] = {}
-    region_rows: list[RegionRow] = []
+    region_rows: list[labelled_regions.RegionRow] = []
     alpha = model.manifest.default_alpha
     known: dict[str, Tensor] = {}  # tissues of each volume's reference
     for case in made:
@@ -155,10 +103,11 @@ def run(options: argparse.Namespace) -> None:
             values = [*case.scores(images, masks, kept), dice(classes[name], expected)]
             scores.setdefault((seen, case.added, name), []).append(values)
         for weight in ALPHAS:
-            value = case.scores(case.blend(weight), masks, kept, PSNR_ALONE)[0]
+            value = case.scores(case.blend(weight), masks, kept, noise_levels.PSNR_ALONE)[0]
             curves.setdefault((seen, case.added, weight), []).append(value)
         if options.labels is not None:
-            region_rows += of_regions(options, case, alpha, classes, expected)
+            folder = selection.chosen(options)[0]
+            region_rows += labelled_regions.rows(options.labels, folder, case, alpha, classes, expected)
         middle = len(case.reference) // 2
         shown[f"{case.name}, {case.added:g} sigma"] = {
             name: image[middle].abs().numpy()
@@ -184,59 +133,6 @@ def run(options: argparse.Namespace) -> None:
     outputs.finish(options, text, rows, lines, n_judged, beside)
 
 
-def of_regions(
-    options: argparse.Namespace, case: "Case", alpha: float, classes: dict[str, Tensor], expected: Tensor
-) -> Iterator[RegionRow]:
-    """Raises ConfigurationError where the labels cannot be read, are of another grid, or have no region."""
-    volume = volumes.load(selection.chosen(options)[0], case.name)
-    labels = tissues.load_labels(options.labels, volume, len(case.reference), tuple(case.reference.shape[1:]))
-    pairs = zip(
-        tissues.regions(labels, case.original, classes["original"], case.reference, expected),
-        tissues.regions(labels, case.blend(alpha), classes["denoised"], case.reference, expected),
-        strict=True,
-    )
-    n_found = 0
-    for before, after in pairs:
-        n_found += 1
-        yield RegionRow(
-            case.added, before.label, before.n_voxels, before.dice, after.dice, before.bias, after.bias
-        )  # fmt: skip
-    if not n_found:
-        raise ConfigurationError(
-            f"--labels {options.labels} has no region of {tissues.FEWEST_VOXELS} voxels in the object of the middle "
-            f"{len(case.reference)} slices; expected some"
-        )
-
-
-def simulated(model: Model, options: argparse.Namespace) -> Iterator[Case]:
-    """One volume after the other, at each noise level."""
-    (folder, names), denoise = selection.chosen(options), network.denoiser(model, "slice")
-    scans = (scan_volume(folder, name, options.n_slices, options.snr, options.seed) for name in names)
-    pairs = ((scan, level) for scan in scans for level in sorted(options.added))
-    for scan, level in progress(pairs, total=len(names) * len(options.added), desc="reconstructions"):
-        image, gmap, unit = scan.image(level)
-        yield Case(scan.name, f"{scan.name}{ENDING}", level, image * unit, denoise(image, gmap) * unit, scan.reference)
-
-
-def archived(model: Model, folder: Path) -> Iterator[Case]:
-    """The pairs of the test split that have a reference. Raises ConfigurationError where there are none."""
-    if model.manifest.input != "magnitude_slices":
-        raise ConfigurationError(
-            f"model {model.manifest.name} takes {model.manifest.input}; an archive's pairs are for magnitude_slices"
-        )
-    denoise, n_found = network.denoiser(model, "slice"), 0
-    pairs = Archive(folder, "test").pairs
-    for pair in progress(pairs, desc="pairs"):
-        if pair.reference is not None:
-            n_found += 1
-            image = torch.from_numpy(np.array(pair.plain)).to(torch.complex64)
-            denoised = denoise(image, torch.ones(image.shape))
-            name, file = f"{pair.subject} {n_found}", file_in(pair.source)
-            yield Case(name, file, 0.0, image, denoised, torch.from_numpy(np.array(pair.reference)))
-    if not n_found:
-        raise ConfigurationError(f"archive {folder} has no pair with a reference in test/; expected some")
-
-
 def level_rows(added: float, original: list[list[float]], denoised: list[list[float]]) -> list[LevelRow]:
     """A row for each measure, of lists `[volume][measure]`."""
     rows = []
@@ -244,13 +140,6 @@ def level_rows(added: float, original: list[list[float]], denoised: list[list[fl
         means = float(before.mean()), float(after.mean())
         rows.append(LevelRow(added, measure, *means, means[1] - means[0], paired_p(before, after), len(before)))
     return rows
-
-
-def paired_p(before: np.ndarray, after: np.ndarray) -> float:
-    """Of the paired t-test, two-sided; 1 where all are equal but for rounding, NaN of a single pair."""
-    if np.allclose(before, after, rtol=ROUNDING, atol=0):
-        return 1.0
-    return float(stats.ttest_rel(before, after).pvalue) if len(before) > 1 else math.nan
 
 
 def missed(rows: list[LevelRow]) -> tuple[list[str], int]:

@@ -11,9 +11,9 @@ from snrstream.errors import ConfigurationError
 Row = TypeVar("Row")
 
 
-def column(title: str, shown: str = "") -> Any:
-    """A field of a row. title: of its column; shown: format of its values."""
-    return dataclasses.field(metadata={"title": title, "shown": shown})
+def column(title: str, shown: str = "", default: Any = dataclasses.MISSING) -> Any:
+    """A field of a row. title: of its column; shown: format of its values. default: in files of before it was there."""
+    return dataclasses.field(default=default, metadata={"title": title, "shown": shown})
 
 
 def markdown(rows: Sequence[Any]) -> str:
@@ -44,17 +44,19 @@ def write_csv(rows: Sequence[Any], path: Path) -> None:
 
 
 def read_csv(kind: type[Row], path: Path) -> list[Row]:
-    """What `write_csv` wrote, of a dataclass whose fields are texts and numbers.
+    """What `write_csv` wrote, of a dataclass whose fields are texts and numbers; the last may lack that have a default.
 
     Raises ConfigurationError where it is no table of such rows.
     """
     fields: dict[str, Callable[[str], Any]] = get_type_hints(kind)
+    n_needed = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))  # type: ignore[arg-type]
     try:
         with path.open(newline="", encoding="utf-8") as file:
             names, *lines = csv.reader(file)
-            if names != list(fields):
+            if len(names) < n_needed or names != list(fields)[: len(names)]:
                 raise ValueError(names)
-            return [kind(*(of(x) for of, x in zip(fields.values(), line, strict=True))) for line in lines]
+            there = [fields[name] for name in names]
+            return [kind(*(of(x) for of, x in zip(there, line, strict=True))) for line in lines]
     except (OSError, ValueError):
         raise ConfigurationError(f"{path} is no table of these rows; expected a CSV file of an earlier run") from None
 

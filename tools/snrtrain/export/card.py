@@ -40,7 +40,8 @@ PRINCIPLES = {
 class Facts:
     """What the model's files are to tell and only its maker knows.
 
-    data: what it was trained on, each source with its licence. validated_on: what alpha was chosen on. limits: what it
+    data: what it was trained on, each source with its licence and attribution. validated_on: what alpha was chosen on,
+    joined by "; ". limits: what it
     was not trained or tested for, whole sentences. snr_range, gfactor_range: in training, as in `Manifest`. version: of
     the model. ablation, evaluation: Markdown, mostly tables, or empty. alpha_picture: name of a picture of the alpha
     curve that lies, or is to lie, in the model folder, or empty. default_alpha: where another than the curve's best is
@@ -160,7 +161,8 @@ def blending_by_level(default_alpha: float, curve: Mapping[float, float], facts:
 
 `alpha * original + (1 - alpha) * network`: magnitude PSNR in dB on {facts.validated_on}, told from noisy
 labels without the truth, by the noise that was added to the scan. The default alpha, {default_alpha:g}, is the best on
-average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma.
+average of those that are no worse than the original (alpha 1) at {levels[0]:g} sigma; of those as good to 0.05 dB, the
+largest.
 
 | alpha |{heads} mean |
 |{"---|" * (len(levels) + 2)}

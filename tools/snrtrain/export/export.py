@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder: the model file, manifest.json, test_vector.npz and the card README.md.
+"""From a checkpoint to a model folder: model file, manifest.json, test_vector.npz, the card README.md and NOTICE.
 
 The manifest is all that the runtime gets to know; what it states is measured here.
 """
@@ -22,6 +22,7 @@ from snrstream.denoising.recorded import record_test_vector
 from snrstream.errors import ModelError
 from snrtrain.export.card import Facts, card
 from snrtrain.export.formats import FILES, agreement, example_input, to_onnx, to_torchscript
+from snrtrain.export.notice import NAME, notice
 from snrtrain.export.receptive_field import receptive_field
 from snrtrain.networks import build, divisor, remembered
 from snrtrain.recipe import restored
@@ -69,6 +70,8 @@ def export(
         _write(place, manifest)
         manifest["test_vector"] = asdict(record_test_vector(place))
         (place / "README.md").write_text(card(manifest, checkpoint, curve, facts), encoding="utf-8")
+        text = notice(recipe.name, facts.version, facts.data, facts.validated_on)
+        (place / NAME).write_text(text, encoding="utf-8")
         shutil.copytree(place, output, dirs_exist_ok=True)
         (output / unused).unlink(missing_ok=True)
     return manifest

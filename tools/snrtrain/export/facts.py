@@ -22,7 +22,7 @@ def facts_of(recipe: Recipe, train: Archive, held_out: Archive) -> Facts:
     simulated = "" if slices or any(entry.own_noise for entry in train.entries) else " No real scan was among them."
     return Facts(
         data=sources,
-        validated_on=", ".join(judged),
+        validated_on="; ".join(judged),
         limits=f"Trained on what is listed above and on nothing else.{simulated} No pathology was tested.",
         snr_range=None if slices else _snr_range(recipe, train.entries),
         gfactor_range=None if slices or not recipe.gmap_known else _gfactor_range(train.entries),

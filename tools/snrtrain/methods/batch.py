@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -24,13 +25,32 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device; itself where it is there."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in parts))
+        input_, target, gmap = (part.to(device, non_blocking=True) for part in (self.input, self.target, self.gmap))
+        causal = None if self.causal is None else self.causal.to(device, non_blocking=True)
+        return Batch(input_, target, gmap, causal)
 
     def answer(self, network: nn.Module) -> Tensor:
         """What the network makes of it."""
         answer: Tensor = network(self.input) if self.causal is None else network(self.input, self.causal)
         return answer
+
+
+@dataclass(frozen=True)
+class Validation:
+    """PSNR in dB on the validation data: that by which the best network is chosen, and others by their names."""
+
+    psnr: float
+    told: Mapping[str, float]
+
+    @property
+    def text(self) -> str:
+        """For people, as `PSNR 31.20 dB (filtered 29.85)`."""
+        beside = ", ".join(
+            f"{name.removesuffix('_psnr')} {value:.2f}"
+            for name, value in self.told.items()
+            if name.endswith("_psnr") and value != self.psnr
+        )
+        return f"PSNR {self.psnr:.2f} dB" + f" ({beside})" * bool(beside)
 
 
 class Method(Protocol):
@@ -50,6 +70,9 @@ class Method(Protocol):
 
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
         """Mean PSNR in dB over the validation data, the original blended in by alpha."""
+
+    def validation(self, network: nn.Module) -> Validation:
+        """The network's own PSNR, and what else is measured of it."""
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
         """Rows of magnitude images `(e1, ro)` of validation data: noisy, denoised, reference."""

@@ -30,6 +30,7 @@ from snrtrain.metrics import PEAK_QUANTILE, object_mask
 
 LEVELS = (0.25, 1.0, 2.0, 3.0)  # sigma that are added
 LEAST_SHARE = 0.01  # of the input's error: what is left of it, where chance makes it none
+ALIKE = 0.05  # dB, less than other validation scans would change
 LEAST_OBJECT = 0.01  # of the pixels of a slice that counts
 Curves = dict[float, dict[float, float]]  # PSNR in dB by added noise and alpha
 
@@ -100,11 +101,13 @@ def averaged(curves: Mapping[float, Mapping[float, float]]) -> dict[float, float
 def chosen(curves: Mapping[float, Mapping[float, float]]) -> float:
     """The alpha that is best on average, of those that do no harm at the least noise.
 
-    Harm: a smaller PSNR than that of alpha 1, the original, which is always among them.
+    Harm: a smaller PSNR than that of alpha 1, the original, which is always among them. Of those within `ALIKE` of the
+    best the largest is taken, which keeps most of the original.
     """
     lowest, mean = curves[min(curves)], averaged(curves)
     harmless = [alpha for alpha, value in lowest.items() if value >= lowest[max(lowest)]]
-    return max(harmless, key=mean.__getitem__)
+    best = max(mean[alpha] for alpha in harmless)
+    return max(alpha for alpha in harmless if mean[alpha] >= best - ALIKE)
 
 
 def _smoothed(whole: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from snrstream.denoising.contracts import mirrored
 from snrstream.errors import ConfigurationError
 from snrtrain.archive.archive import Pair, check_size, file_of, sound
 from snrtrain.methods import noisy_labels
-from snrtrain.methods.batch import Batch
+from snrtrain.methods.batch import Batch, Validation
 from snrtrain.methods.patches import draw_integer
 from snrtrain.recipe import Recipe
 
@@ -49,6 +49,10 @@ class Sn2n:
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
         """The mean over `noisy_labels.LEVELS`; see `curves`."""
         return noisy_labels.averaged(self.curves(network, (alpha,)))[alpha]
+
+    def validation(self, network: nn.Module) -> Validation:
+        """See `psnr`."""
+        return Validation(self.psnr(network), {})
 
     def curves(self, network: nn.Module, alphas: Sequence[float]) -> noisy_labels.Curves:
         """PSNR in dB by added noise and alpha, the mean over held-out slices: told from noisy labels, no truth."""

@@ -1,7 +1,7 @@
 """SNRAware: supervised, on clean scans with the noise of their reconstruction (arXiv 2503.18162)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,13 +13,14 @@ from snrstream.errors import ConfigurationError
 from snrtrain import metrics
 from snrtrain.archive.archive import Entry, check_size, file_of, sound
 from snrtrain.methods import losses
-from snrtrain.methods.batch import Batch
-from snrtrain.methods.choices import PatchRange
-from snrtrain.methods.noise_process import NoiseRange, unit_noise
+from snrtrain.methods.batch import Batch, Validation
+from snrtrain.methods.choices import PatchRange, neighbours
+from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
 from snrtrain.methods.patches import Patch, Patches, from_channels, to_channels
-from snrtrain.recipe import Recipe
+from snrtrain.recipe import CHOICES, Recipe
 
 VALIDATION_SNRS = (5.0, 10.0, 20.0)
+VALIDATION_NOISES = CHOICES["validated_by"]
 N_PICTURES = 3
 
 
@@ -76,32 +77,60 @@ class Snraware:
         return loss
 
     def psnr(self, network: nn.Module, alpha: float = 0.0) -> float:
-        """Of the magnitude in the object."""
+        """Of the magnitude in the object, under the noise that the recipe validates by."""
+        return self._psnrs(network, alpha, self._recipe.validated_by)[0]
+
+    def validation(self, network: nn.Module) -> Validation:
+        """Under white noise and under the method's own, each also with the paper's peak; chosen by the recipe's."""
+        told = {}
+        for noise in VALIDATION_NOISES:
+            told[f"{noise}_psnr"], told[f"{noise}_psnr_2048"] = self._psnrs(network, 0.0, noise)
+        return Validation(told[f"{self._recipe.validated_by}_psnr"], told)
+
+    def _psnrs(self, network: nn.Module, alpha: float, noise: str) -> tuple[float, float]:
+        """Means in dB: in the object, and over all pixels by the paper's peak."""
         values = []
-        for scan, denoised in self._denoised(network):
+        for scan, denoised in self._denoised(network, self._scans if noise == "white" else self._filtered()):
             clean, noisy = scan.patch.clean[scan.frame], scan.patch.noisy[scan.frame]
             original = noisy if denoised.is_complex() else noisy.abs()
             image = (alpha * original + (1 - alpha) * denoised).abs()
-            values.append(metrics.magnitude_psnr(image, clean.abs(), metrics.object_mask(clean.abs())))
-        return sum(values) / len(values)
+            inside = metrics.magnitude_psnr(image, clean.abs(), metrics.object_mask(clean.abs()))
+            values.append((inside, metrics.snr_units_psnr(image, clean)))
+        inside, everywhere = (sum(of_kind) / len(values) for of_kind in zip(*values, strict=True))
+        return inside, everywhere
 
     def pictures(self, network: nn.Module) -> list[list[Tensor]]:
         """Noisy, denoised and clean magnitudes of a few validation scans."""
         rows = []
-        for (scan, denoised), _ in zip(self._denoised(network), range(N_PICTURES), strict=False):
+        for (scan, denoised), _ in zip(self._denoised(network, self._scans), range(N_PICTURES), strict=False):
             noisy, clean = scan.patch.noisy[scan.frame], scan.patch.clean[scan.frame]
             rows.append([noisy.abs(), denoised.abs(), clean.abs()])
         return rows
 
     @torch.no_grad()
-    def _denoised(self, network: nn.Module) -> Iterator[tuple[_Scan, Tensor]]:
+    def _denoised(self, network: nn.Module, scans: Iterable[_Scan]) -> Iterator[tuple[_Scan, Tensor]]:
         """Each validation scan with its judged frame as the network has it: complex, or a magnitude."""
         device = next(network.parameters()).device
-        for scan in self._scans:
+        for scan in scans:
             patch = Patch(scan.patch.noisy[None], scan.patch.clean[None], scan.patch.gmap[None])
             answer = self._batch(patch, scan.causal).to(device).answer(network).float().cpu()
             image = from_channels(answer)[0] if answer.shape[1] == 2 else answer[0, 0]
             yield scan, image[scan.frame]
+
+    def _filtered(self) -> Iterator[_Scan]:
+        """The validation scans under the recipe's noise process, all of it filtered.
+
+        Drawn anew each time, the same by its seed, so that it takes no memory.
+        """
+        limits = replace(NoiseRange.of(self._recipe), p_white=0.0)
+        generator = torch.Generator().manual_seed(self._recipe.seed + 2)
+        for scan in self._scans:
+            clean, gmap = scan.patch.clean, scan.patch.gmap[0]
+            size = (gmap.shape[0], gmap.shape[1])
+            window = draw_kspace_filter(size, limits, generator)
+            noise = [unit_noise(size, window, generator) for _ in clean]
+            noisy = clean + gmap * torch.stack(noise)
+            yield replace(scan, patch=Patch(noisy, clean, scan.patch.gmap))
 
     def _batch(self, patches: Patch, causal: bool = False) -> Batch:
         """Of patches `(N, frame, e1, ro)`; causal: whether a network that can is to see no frame after another."""
@@ -118,7 +147,7 @@ class Snraware:
         entry = held_out[number % len(held_out)]
         n_frames = len(entry.clean)
         at = int(torch.randint(n_frames, (), generator=generator))
-        wanted = min(self._recipe.n_frames, n_frames) if self._recipe.frames == "any" else self._recipe.n_frames
+        wanted = min(self._recipe.n_frames, neighbours(entry)) if self._recipe.frames == "any" else self._recipe.n_frames
         causal = entry.axis == "time" and self._recipe.p_causal > 0  # as in a stream
         first = max(0, min(at - wanted // 2, n_frames - wanted))
         frames = mirrored(range(first, first + wanted), n_frames)
@@ -151,5 +180,5 @@ def _with_frames(entries: Sequence[Entry], frames: str) -> Sequence[Entry]:
 
 def _lengths(entries: Sequence[Entry], most: int) -> list[int]:
     """Numbers of frames of which there are patches: powers of 2, few enough for a GPU to plan for each."""
-    most = min(most, max(len(entry.clean) for entry in entries))
+    most = min(most, max(map(neighbours, entries)))
     return [1 << power for power in range(most.bit_length())]

@@ -14,8 +14,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from snrstream.errors import ConfigurationError
+from snrtrain.methods.batch import Validation
 
-COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_psnr")
+MEASURED = ("step", "seconds", "loss", "learning_rate", "validation_psnr")
+BESIDE = ("white_psnr", "white_psnr_2048", "filtered_psnr", "filtered_psnr_2048")  # empty where they are not measured
+COLUMNS = MEASURED + BESIDE
 TITLES = {"snraware": ("noisy", "network", "clean"), "sn2n": ("original", "denoised", "reference")}
 TITLE_HEIGHT = 14  # pixels
 WHITE_QUANTILE = 0.995  # of the reference
@@ -53,12 +56,16 @@ class Report:
         """Of a run at a step, by the time that its steps have taken since it began, or went on."""
         return (n_steps - step) * (time.monotonic() - self._started) / max(1, step - self._step)
 
-    def validated(self, step: int, loss: float, learning_rate: float, psnr: float, rows: list[list[Tensor]]) -> None:
+    def validated(
+        self, step: int, loss: float, learning_rate: float, found: Validation, rows: list[list[Tensor]]
+    ) -> None:  # fmt: skip
         """One validation. rows: of images, noisy, denoised, reference."""
         seconds = self._seconds_before + time.monotonic() - self._started
-        values: tuple[Any, ...] = (step, f"{seconds:.0f}", f"{loss:.6f}", f"{learning_rate:.3g}", f"{psnr:.4f}")
-        self._log.writerow(dict(zip(COLUMNS, values, strict=True)))
-        for name, value in (("loss", loss), ("learning_rate", learning_rate), ("validation_psnr", psnr)):
+        values: tuple[Any, ...] = (step, f"{seconds:.0f}", f"{loss:.6f}", f"{learning_rate:.3g}", f"{found.psnr:.4f}")
+        beside = {name: f"{value:.4f}" for name, value in found.told.items()}
+        self._log.writerow(dict(zip(MEASURED, values, strict=True)) | beside)
+        curves = {"loss": loss, "learning_rate": learning_rate, "validation_psnr": found.psnr, **found.told}
+        for name, value in curves.items():
             self._curves.add_scalar(name, value, step)
         picture = contact_sheet(rows, self._titles)
         (self._folder / "pictures").mkdir(exist_ok=True)
@@ -74,12 +81,12 @@ def read_log(folder: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            if tuple(reader.fieldnames or ()) not in (COLUMNS, MEASURED):  # these, before BESIDE was told
                 raise ValueError("other columns")
         for row in rows:
             int(row["step"])
-            for name in COLUMNS:
-                float(row[name])
+            for name in reader.fieldnames or ():
+                float(row[name] or "nan" if name in BESIDE else row[name])
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, csv.Error) as error:

@@ -101,36 +101,35 @@ class Run:
         feed = functools.partial(batches, method, self.recipe.seed, self.recipe.batch, processes=processes,
                                  n_workers=n_workers, settled=method.settle(processes.device))  # fmt: skip
         loss_of = self._descent.loss_of(method)
-        with _stopping() as asked:
-            if pace is not None:
-                self._fit(pace, method, loss_of, feed(first=state.step + 1), rehearsal)
-            with self._report() as report, self._bar() as bar:
-                read = time.monotonic()
-                for batch in feed(first=state.step + 1):
-                    rate = self._step(loss_of, batch)
-                    last, n_steps = state.step >= self.recipe.steps, self.recipe.steps
-                    due = last or state.step % self.recipe.validate_every == 0
-                    if due or asked or time.monotonic() - read > SECONDS_BETWEEN_LOSSES:
-                        self._read_losses()
-                        read = time.monotonic()
-                        bar.set_postfix(loss=f"{state.loss:.4f}", psnr=f"{state.best:.2f}", refresh=False)
-                        if pace is not None and not due:
-                            n_steps = pace.fitted(state.step, n_steps, self.recipe.validate_every)
-                    if due:
-                        if report is not None:
-                            self._validate(method, report, rate, quiet=not bar.disable)
-                        if pace is not None:
-                            pace.validated(time.monotonic() - read)
-                        last = last or bool(processes.told(int(0 < self.recipe.patience <= state.stale)))
-                    bar.update()
-                    n_steps = processes.told(0 if asked else n_steps)
-                    if not n_steps:
-                        self._read_losses()
-                        self._save(LAST, None)
-                        raise KeyboardInterrupt
-                    if last:
-                        break
-                    bar.total = self._lengthen(n_steps)
+        if pace is not None:
+            self._fit(pace, method, loss_of, feed(first=state.step + 1), rehearsal)
+        with _stopping() as asked, self._report() as report, self._bar() as bar:
+            read = time.monotonic()
+            for batch in feed(first=state.step + 1):
+                rate = self._step(loss_of, batch)
+                last, n_steps = state.step >= self.recipe.steps, self.recipe.steps
+                due = last or state.step % self.recipe.validate_every == 0
+                if due or asked or time.monotonic() - read > SECONDS_BETWEEN_LOSSES:
+                    self._read_losses()
+                    read = time.monotonic()
+                    bar.set_postfix(loss=f"{state.loss:.4f}", psnr=f"{state.best:.2f}", refresh=False)
+                    if pace is not None and not due:
+                        n_steps = pace.fitted(state.step, n_steps, self.recipe.validate_every)
+                if due:
+                    if report is not None:
+                        self._validate(method, report, rate, quiet=not bar.disable)
+                    if pace is not None:
+                        pace.validated(time.monotonic() - read)
+                    last = last or bool(processes.told(int(0 < self.recipe.patience <= state.stale)))
+                bar.update()
+                n_steps = processes.told(0 if asked else n_steps)
+                if not n_steps:
+                    self._read_losses()
+                    self._save(LAST, None)
+                    raise KeyboardInterrupt
+                if last:
+                    break
+                bar.total = self._lengthen(n_steps)
         if processes.is_first:
             print(f"{self.recipe.name}: best validation PSNR {state.best:.2f} dB, of {self.folder / BEST}", flush=True)
 
@@ -155,7 +154,7 @@ class Run:
         step_seconds = (pace.clock() - begun) / n_timed
         if processes.is_first:
             then = pace.clock()
-            method.psnr(descent.average.module)
+            method.validation(descent.average.module)
             method.pictures(descent.average.module)
             pace.validation = pace.clock() - then
             if rehearsal is not None:
@@ -206,23 +205,26 @@ class Run:
         return Report(self.folder, self._state.step, self.recipe.method)
 
     def _validate(self, method: Method, report: Report, rate: float, quiet: bool) -> None:
-        """Tell the PSNR, and keep the network if it is the best. quiet: on a terminal, which has a bar."""
+        """Tell the PSNR, and keep the network if it is the best. quiet: on a terminal, whose bar has the time."""
         state, network = self._state, self._descent.average.module
-        psnr = method.psnr(network)
+        found = method.validation(network)
+        psnr = found.psnr
         if math.isnan(psnr):
             raise ConfigurationError(
                 f"the validation PSNR is nan at step {state.step}; expected a smaller learning_rate or sound data"
             )
-        report.validated(state.step, state.loss or 0.0, rate, psnr, method.pictures(network))
+        report.validated(state.step, state.loss or 0.0, rate, found, method.pictures(network))
         state.stale += 1
         if psnr > state.best:
             state.best, state.stale = psnr, 0
             self._save(BEST, psnr)
         self._save(LAST, psnr)
-        if not quiet:
+        told = f"{self.recipe.name}: step {state.step} of {self.recipe.steps}, loss {state.loss:.4f}, {found.text}"
+        if quiet:
+            tqdm.write(told, file=sys.stderr)
+        else:
             left = report.seconds_left(state.step, self.recipe.steps)
-            told = f"step {state.step} of {self.recipe.steps}, loss {state.loss:.4f}, PSNR {psnr:.2f} dB"
-            print(f"{self.recipe.name}: {told}, {left:.0f} s left", file=sys.stderr, flush=True)
+            print(f"{told}, {left:.0f} s left", file=sys.stderr, flush=True)
 
     def _described(self, psnr: float | None) -> dict[str, Any]:
         """A checkpoint of which a model can be made."""

@@ -1,4 +1,4 @@
-"""Archive entries of objects that are scanned in simulation: volumes, pictures, phantoms, textures.
+"""Archive entries of objects that are scanned in simulation: volumes, series, pictures, phantoms, textures.
 
 Every entry has a seed of its own, so an archive does not depend on how many processes made it, nor on interruptions.
 """
@@ -18,9 +18,10 @@ from torch import Tensor
 
 from snrstream.errors import ConfigurationError
 from snrstream.recon.plan import MAPS
-from snrtrain.archive import volumes
+from snrtrain.archive import series, volumes
 from snrtrain.archive.archive import AXES, SPLITS, Entry
-from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, LARGEST_G
+from snrtrain.archive.gmaps import ALONG_E1, IN_BOTH, worth_keeping
+from snrtrain.metrics import object_mask
 from snrtrain.simulation import dynamic, objects, scanner
 from snrtrain.simulation.coils import loop_sensitivities, stack_sensitivities
 
@@ -34,22 +35,41 @@ Maps = dict[tuple[int, int], np.ndarray]  # g-maps `(e1, ro)` by acceleration (R
 
 @dataclass(frozen=True)
 class Source:
-    """What an entry shows: a volume, its air's noise floor removed for training, or a generator of `objects`."""
+    """What an entry shows: a volume or a series, its air's noise floor removed for training, or what `objects` draws.
+
+    licence: with the attribution, where there is one. name: of the file, without its ending; the subject's where empty.
+    """
 
     subject: str
-    kind: Literal["volume", "pictures", "phantoms", "textures"]
+    kind: Literal["volume", "series", "pictures", "phantoms", "textures"]
     licence: str
     folder: Path | None = None
     floor: bool = True
+    name: str = ""
 
     def volume(self) -> volumes.Volume:
         """The volume's data. Raises ConfigurationError where it cannot be read, ValueError for what is no volume."""
-        if self.folder is None:
-            raise ValueError(f"{self} is drawn; expected a volume")
-        return _loaded(self.folder, self.subject, self.floor)
+        if self.folder is None or self.kind != "volume":
+            raise ValueError(f"{self} is no volume; expected one")
+        return _loaded(self.folder, self.name or self.subject, self.floor)
+
+    def series(self) -> series.Series:
+        """The series of images. Raises as `volume`."""
+        if self.folder is None or self.kind != "series":
+            raise ValueError(f"{self} is no series; expected one")
+        return _loaded_series(self.folder, self.name or self.subject, self.floor)
+
+    def has_neighbours(self) -> bool:
+        """Whether stacks of neighbouring slices can be taken. Raises ConfigurationError where it cannot be read."""
+        return self.kind == "volume" and bool(volumes.stack_axes(self.volume()))
 
     def check(self) -> None:
-        """Raises ConfigurationError where the volume cannot be read, or has no plane large enough to learn from."""
+        """Raises ConfigurationError where the file cannot be read, or has no plane large enough to learn from."""
+        if self.kind == "series":
+            found = self.series()
+            for number in range(found.shape[2]):
+                found.slice(number)
+            return
         volume = self.volume()
         if not volume.slice_axes():
             raise ConfigurationError(
@@ -58,7 +78,8 @@ class Source:
             )
 
     def __str__(self) -> str:
-        return f"{self.subject}{volumes.ENDING if self.kind == 'volume' else ''} ({self.licence})"
+        ending = volumes.ENDING if self.kind in ("volume", "series") else ""
+        return f"{self.name or self.subject}{ending} ({self.licence})"
 
 
 @dataclass(frozen=True)
@@ -72,7 +93,7 @@ class Task:
 
 
 GENERATORS = (
-    Source("pictures", "pictures", "scikit-image, public domain, CC0 or BSD"),
+    Source("pictures", "pictures", "public domain or CC0 or BSD, scikit-image"),
     Source("phantoms", "phantoms", "generated"),
     Source("textures", "textures", "generated"),
 )
@@ -89,7 +110,7 @@ def plan(
     tasks = []
     for split, of_split in sources.items():
         for axis, count in counts[split].items():
-            able = [s for s in of_split if count and (axis != "slice" or volumes.stack_axes(s.volume()))]
+            able = [source for source in of_split if count and (axis != "slice" or source.has_neighbours())]
             shares = SYNTHETIC if synthetic and split == "train" and axis != "slice" else {}
             for index in range(count if able else 0):
                 number = (seed, SPLITS.index(split), AXES.index(axis), index)
@@ -106,24 +127,38 @@ def make(task: Task) -> Entry:
     if task.axis == "slice":
         scan, maps = _scan_stack(task.source.volume(), rng, snr, n_channels)
     else:
-        image = draw_object(task.source, rng)
-        frames = dynamic.draw_series(image, rng) if task.axis == "time" else image[None]
+        if task.axis == "time" and task.source.kind == "series":
+            frames = draw_frames(task.source.series(), rng)
+            image = frames[0]
+        else:
+            image = draw_object(task.source, rng)
+            frames = dynamic.draw_series(image, rng) if task.axis == "time" else image[None]
         sensitivities = loop_sensitivities(n_channels, tuple(image.shape), rng)
         step = 1 if task.axis == "none" else MAPS.step
         scan = scanner.scan_frames(frames, sensitivities[:, None], rng, snr, CROP, step=step)
         maps = _gmaps_of_slice(sensitivities * image, scan.place, rng)
     kept = [(np.ones((CROP, CROP), np.float32), (1, 1))]
-    kept += [(gmap, r) for r, gmap in maps.items() if np.quantile(gmap, 0.99) < LARGEST_G]
+    inside = object_mask(scan.clean[len(scan.clean) // 2 if task.axis == "slice" else 0].abs()).numpy()
+    found = [(worth_keeping(gmap, inside), r) for r, gmap in maps.items()]
+    kept += [(gmap, r) for gmap, r in found if gmap is not None]
     return Entry(
         task.source.subject, str(task.source), task.axis, scan.clean.numpy(), False, scan.noise.numpy(),
         np.stack([gmap for gmap, _ in kept]), tuple(r for _, r in kept), scan.snr, scan.resolution,
     )  # fmt: skip
 
 
+def draw_frames(source: series.Series, rng: Generator) -> Tensor:
+    """Complex frames `(frame, e1, ro)` of a series, in one contrast, sized as by `draw_object`."""
+    magnitude = objects.remap(series.draw_frames(source, rng), rng)
+    return sized(scanner.complex_object(np.ascontiguousarray(magnitude, dtype=np.float32), rng), rng)[0]
+
+
 def draw_object(source: Source, rng: Generator) -> Tensor:
     """A complex object `(e1, ro)` at a random matrix size, air included, at least 128 pixels an edge."""
     if source.kind == "volume":
         magnitude = objects.remap(volumes.draw_plane(source.volume(), rng), rng)
+    elif source.kind == "series":
+        magnitude = objects.remap(series.draw_image(source.series(), rng), rng)
     elif source.kind == "pictures":
         pictures = _pictures()
         magnitude = 1.3 * pictures[rng.integers(len(pictures))]
@@ -211,6 +246,11 @@ def _draw_source(able: Sequence[Source], shares: Mapping[str, float], rng: Gener
 @functools.lru_cache(maxsize=8)
 def _loaded(folder: Path, name: str, floor: bool) -> volumes.Volume:
     return volumes.load(folder, name, floor)
+
+
+@functools.lru_cache(maxsize=64)
+def _loaded_series(folder: Path, name: str, floor: bool) -> series.Series:
+    return series.load(folder, name, floor)
 
 
 @functools.lru_cache(maxsize=1)

@@ -69,7 +69,7 @@ def plan(
     """`counts[split]` pairs, of the volumes `sources[split]` in turn, those that are too thin left out."""
     tasks = []
     for split, of_split in sources.items():
-        able = [source for source in of_split if _axes(source.volume())]
+        able = [source for source in of_split if source.has_neighbours() and _axes(source.volume())]
         for index in range(counts[split] if able else 0):
             source = able[index % len(able)]
             place = archive / split / source.subject / f"pair-{index:04}"
@@ -83,13 +83,7 @@ def draw_coil_images(volume: volumes.Volume, rng: Generator) -> Tensor:
 
     Raises ConfigurationError where the volume is too thin.
     """
-    axes = _axes(volume)
-    if not axes:
-        raise ConfigurationError(
-            f"volume {volume.name} has {volume.data.shape} voxels of {volume.voxel_mm} mm; expected "
-            f"{FEWEST_PARTITIONS} slices that are {THINNEST:g} of their plane's edge thick together"
-        )
-    axis = int(rng.choice(axes))
+    axis = int(rng.choice(able_axes(volume)))
     fine = _of_block(volume, axis)
     slices, heights = _block(volume, axis, fine, rng) if fine and rng.random() < 0.5 else _whole(volume, axis, rng)
     magnitude = np.ascontiguousarray(objects.remap(slices, rng), dtype=np.float32)
@@ -115,6 +109,29 @@ def scanned(clean: Tensor, rng: Generator, lattice: Lattice = LATTICE) -> pairs.
     _, (one, other) = pairs.halves(volume)
     noisy *= (one | other)[..., None]
     return volume
+
+
+def whole(volume: volumes.Volume, rng: Generator) -> tuple[np.ndarray, list[float]]:
+    """Slices `(e2, e1, ro)` float32 over all of an axis, coarse ones, and their heights, at its own contrast.
+
+    Raises ConfigurationError where the volume is too thin.
+    """
+    slices, heights = _whole(volume, int(rng.choice(able_axes(volume))), rng)
+    coarse = min(1.0, LARGEST_PLANE / max(slices.shape[1:]))
+    size = [max(2, round(coarse * n)) for n in slices.shape[1:]]
+    made = torch.nn.functional.interpolate(torch.from_numpy(slices)[None], size=size, mode="area")[0]
+    return made.numpy(), heights
+
+
+def able_axes(volume: volumes.Volume) -> list[int]:
+    """Along which the volume may be scanned in 3D. Raises ConfigurationError where it is too thin."""
+    axes = _axes(volume)
+    if not axes:
+        raise ConfigurationError(
+            f"volume {volume.name} has {volume.data.shape} voxels of {volume.voxel_mm} mm; expected "
+            f"{FEWEST_PARTITIONS} slices that are {THINNEST:g} to {THICKEST:g} of their plane's edge thick together"
+        )
+    return axes
 
 
 def _whole(volume: volumes.Volume, axis: int, rng: Generator) -> tuple[np.ndarray, list[float]]:
@@ -169,7 +186,7 @@ def _axes(volume: volumes.Volume) -> list[int]:
     extents = np.multiply(volume.data.shape, volume.voxel_mm)
     return [
         axis
-        for axis in volume.slice_axes()
+        for axis in volumes.stack_axes(volume)
         if volume.data.shape[axis] >= FEWEST_PARTITIONS
         and THINNEST <= extents[axis] / max(extents[other] for other in range(3) if other != axis) <= THICKEST
     ]
