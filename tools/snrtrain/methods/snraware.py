@@ -147,7 +147,9 @@ class Snraware:
         entry = held_out[number % len(held_out)]
         n_frames = len(entry.clean)
         at = int(torch.randint(n_frames, (), generator=generator))
-        wanted = min(self._recipe.n_frames, neighbours(entry)) if self._recipe.frames == "any" else self._recipe.n_frames
+        wanted = (
+            min(self._recipe.n_frames, neighbours(entry)) if self._recipe.frames == "any" else self._recipe.n_frames
+        )
         causal = entry.axis == "time" and self._recipe.p_causal > 0  # as in a stream
         first = max(0, min(at - wanted // 2, n_frames - wanted))
         frames = mirrored(range(first, first + wanted), n_frames)
