@@ -78,7 +78,7 @@ def use(monkeypatch):
     """A function that has the gadget load a model object."""
 
     def put(model: FrameMean) -> FrameMean:
-        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: model)
+        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s, backend: model)
         return model
 
     return put

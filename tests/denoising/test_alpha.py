@@ -152,7 +152,7 @@ def test_strength_multiplies_what_the_network_sees_and_divides_what_it_says(monk
             size = np.abs(image)
             return (image * np.maximum(0, 1 - 1 / np.maximum(size, 1e-6))).astype(np.complex64)
 
-    monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: Shrinking(frames="none"))
+    monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s, backend: Shrinking(frames="none"))
     recon = recon_image()
     size = np.abs(recon.image)
     for strength in (0.5, 1.0, 2.0):
@@ -201,7 +201,9 @@ def test_the_residual_is_a_series_of_its_own_for_consoles_dicom_and_the_preview(
 
 def test_every_denoised_image_tells_how_it_was_made(monkeypatch) -> None:
     fallbacks = ("no GPU \N{RIGHTWARDS ARROW} CPU", "tiles of 64")
-    monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean(n_frames=1, fallbacks=fallbacks))
+    monkeypatch.setattr(
+        denoise, "load_model", lambda name, timeout_s, backend: FrameMean(n_frames=1, fallbacks=fallbacks)
+    )
     properties = {"alpha_by_g": TABLE, "strength": 0.8, "residual": True}
     finish = image_finish.Parameters(gmap=False)
     images = list(run_gadget(image_finish, run(recon_image(), **properties), NO_HEADER, finish))
@@ -237,7 +239,7 @@ def test_every_denoised_image_tells_how_it_was_made(monkeypatch) -> None:
 def test_other_strength_or_frames_are_another_series_of_dicom(monkeypatch) -> None:
     uids, identity = [], ScanIdentity.of(None)
     for properties in ({}, {}, {"strength": 0.5}, {"frames": "series"}, {"alpha_by_g": TABLE}):
-        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s: FrameMean())
+        monkeypatch.setattr(denoise, "load_model", lambda name, timeout_s, backend: FrameMean())
         finish = image_finish.Parameters(gmap=False)
         _, image = run_gadget(image_finish, run(recon_image(), **properties), NO_HEADER, finish)
         (dataset,) = to_dicom(image, None, identity)

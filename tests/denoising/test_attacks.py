@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 from snrstream.errors import ModelError, ModelTimeout, ScanError
 from snrstream.gadgets import denoise, image_finish
 from snrstream.gadgets.gadget import Scan, stream

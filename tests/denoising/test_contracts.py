@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snrstream.denoising.contracts import mirrored
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 
 from .images import random_image
 from .networks import Magnitude, Neighbours, torchscript

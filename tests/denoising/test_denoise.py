@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from snrstream.denoising.blending import blend
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 from snrstream.errors import ModelError
 from snrstream.gadgets import denoise
 from snrstream.gadgets.gadget import run as run_gadget

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 from snrstream.errors import ModelError
 
 

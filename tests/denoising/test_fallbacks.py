@@ -9,8 +9,9 @@ import pytest
 import torch
 from onnx import helper
 
+from snrstream.denoising.loaded import load_model
 from snrstream.denoising.manifest import load_manifest
-from snrstream.denoising.model import Model, load_model
+from snrstream.denoising.model import Model
 from snrstream.denoising.torchscript_backend import TorchScriptBackend
 from snrstream.errors import ModelError
 

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 from snrstream.denoising.recorded import deviation, read_test_vector, record_test_vector
 from snrstream.errors import ModelError
 

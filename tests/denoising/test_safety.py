@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from snrstream.denoising.loaded import load_model
 from snrstream.denoising.manifest_fields import Manifest
-from snrstream.denoising.model import load_model
 from snrstream.denoising.safety import check_input, check_output
 from snrstream.errors import ModelError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from snrstream.denoising.loaded import load_model
 from snrstream.denoising.manifest_fields import Manifest
-from snrstream.denoising.model import load_model
 from snrstream.denoising.seam import measure_seam
 from snrstream.denoising.tiling import PIXELS_AT_ONCE, plan_tiles
 

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 from snrstream.errors import ModelError, ModelTimeout
 from snrstream.system import time_limit
 from snrstream.system.time_limit import within

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snrstream.denoising.model import load_model
+from snrstream.denoising.loaded import load_model
 from snrstream.errors import ModelError
 
 from .networks import Endless, Magnitude, Published, Smoothing, onnx_file, torchscript
@@ -81,7 +81,7 @@ CHILD = """
     from pathlib import Path
     import numpy as np
     from snrstream.denoising import manifest
-    from snrstream.denoising.model import load_model
+    from snrstream.denoising.loaded import load_model
     from snrstream.errors import ModelError
     from snrstream.system.time_limit import leave
 

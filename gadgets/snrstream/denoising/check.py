@@ -8,10 +8,13 @@ import numpy as np
 from ..errors import ModelError
 from ..system.numbers import three_digits
 from ..system.threads import limit_threads
+from .backend_choice import candidates, measured
+from .loaded import load_model
 from .manifest import file_and_size, problem_of
 from .manifest_fields import Manifest
-from .model import Model, load_model
+from .model import Model
 from .recorded import deviation
+from .runs import TIMEOUT_S
 from .seam import measure_seam
 
 EDGE = 256  # of the test image, along e1 and ro
@@ -41,6 +44,7 @@ def check_model(name: str) -> Iterator[tuple[str, str]]:
         yield "file", f"{file_and_size(model.path)}, matches its hash"
         yield from _compared(model)
         yield from _measured(model)
+        yield from _backends(model)
         for fallback in model.fallbacks:
             yield "fallback", fallback
     except (ModelError, MemoryError) as exc:
@@ -108,6 +112,17 @@ def _compared(model: Model) -> Iterator[tuple[str, str]]:
             FAILED,
             f"its answer differs from the recorded one by {found:.3g}; expected {recorded.tolerance:g} at most",
         )
+
+
+def _backends(model: Model) -> Iterator[tuple[str, str]]:
+    """What else could run it: time, and difference to the recorded answer."""
+    bare = Model(model.manifest, model.path)
+    others = candidates(bare, TIMEOUT_S)
+    for n, found in enumerate(measured([bare, *others], TIMEOUT_S, EDGE) if others else ()):
+        off = "" if found.rms is None else f", off by {found.rms:.2g} (RMS), {found.largest:.2g} at most"
+        used = ", in use" * ((found.model.backend, found.model.device) == (model.backend, model.device))
+        name = f"{found.model.backend} on {found.model.device}"
+        yield "" if n else "backends", f"{name}: {three_digits(found.ms)} ms a frame{off}{used}"
 
 
 def _measured(model: Model) -> Iterator[tuple[str, str]]:

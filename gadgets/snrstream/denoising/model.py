@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ModelError, ModelTimeout
-from . import onnx_backend, torchscript_backend
-from .backend import Backend
-from .manifest import load_manifest, read_checked
+from ..errors import ModelError
+from . import onnx_backend, openvino_backend, torchscript_backend
+from .backend import Backend, Opening
+from .manifest import read_checked
 from .manifest_fields import Manifest
 from .runs import TIMEOUT_S, Failure, limited, run_tiles
 from .safety import check_input, check_output
@@ -40,8 +40,8 @@ class Model:
     timeout_s
         For the loading, in seconds.
     devices
-        `tensorrt`, `cuda`, `cpu` in the order in which they are tried; those at hand where it is not given. One that
-        fails, or has too little memory, is named in `fallbacks`.
+        `tensorrt`, `cuda`, `cpu`, and of `openvino_backend`, in the order in which they are tried; where it is not
+        given, those at hand but OpenVINO's. One that fails, or has too little memory, is named in `fallbacks`.
 
     Raises
     ------
@@ -55,14 +55,20 @@ class Model:
         self, manifest: Manifest, path: Path, timeout_s: float = TIMEOUT_S, devices: tuple[str, ...] = ()
     ) -> None:
         self.manifest, self.path = manifest, path
-        self.backend, self._module = BACKENDS[manifest.format]
+        self._backend, self._module = BACKENDS[manifest.format]
         self._devices = devices or self._module.devices(manifest)
         self._lock = threading.Lock()
         self._setup = self._open(0, (), timeout_s)
 
     @property
+    def backend(self) -> str:
+        """What runs the network: `onnxruntime`, `openvino` or `torchscript`."""
+        on_openvino = self._devices[self._setup.n_device] in openvino_backend.PRECISIONS
+        return "openvino" if on_openvino else self._backend
+
+    @property
     def device(self) -> str:
-        """The device in use, such as `CPUExecutionProvider` or `cpu`."""
+        """The device in use, such as `CPUExecutionProvider`, `cpu` or `CPU bf16`."""
         return self._setup.backend.device
 
     @property
@@ -123,7 +129,7 @@ class Model:
     def _open(self, n_device: int, fallbacks: tuple[str, ...], timeout_s: float) -> _Setup:
         """The first device from `n_device` on that loads the network."""
         while True:
-            load, cancel = self._module.opening(self._data(), self.manifest, self._devices[n_device])
+            load, cancel = self._opening(self._devices[n_device])
             try:
                 failure = f"{self.path.name} cannot be loaded"
                 return _Setup(limited(self.manifest, timeout_s, failure, load, cancel), n_device, fallbacks=fallbacks)
@@ -132,6 +138,11 @@ class Model:
                     raise
                 fallbacks += (f"{self._devices[n_device]} to {self._devices[n_device + 1]}: {exc}",)
                 n_device += 1
+
+    def _opening(self, device: str) -> Opening:
+        if device in openvino_backend.PRECISIONS:
+            return openvino_backend.opening(self._data(), device)
+        return self._module.opening(self._data(), self.manifest, device)
 
     def _data(self) -> bytes:
         try:
@@ -155,49 +166,3 @@ class Model:
             raise failure
         text = f"{setup.backend.device} to {self._devices[setup.n_device + 1]}: {failure}"
         return self._open(setup.n_device + 1, (*setup.fallbacks, text), timeout_s)
-
-
-_loaded: dict[str, Model] = {}
-_loading: dict[str, threading.Lock] = {}  # by name
-
-
-def load_model(name: str, timeout_s: float = TIMEOUT_S) -> Model:
-    """A model, loaded once and shared.
-
-    Its manifest and its file's hash are read at every call: a model whose folder has changed is loaded anew, and one
-    that could not be loaded is tried again.
-
-    Parameters
-    ----------
-    name
-        Of a folder in `models/`.
-    timeout_s
-        For the loading, in seconds.
-
-    Raises
-    ------
-    ModelTimeout
-        Loading takes longer, here or in another thread that began it.
-    ModelError
-        As `load_manifest` and `Model`.
-    """
-    manifest, path = load_manifest(name)
-    model = _at_hand(name, manifest, path)
-    if model is not None:
-        return model
-    lock = _loading.setdefault(name, threading.Lock())
-    if not lock.acquire(timeout=timeout_s):
-        raise ModelTimeout(f"model {name}: another scan has been loading it for {timeout_s:g} s (timeout_s)")
-    try:
-        model = _at_hand(name, manifest, path)
-        if model is None:
-            model = _loaded[name] = Model(manifest, path, timeout_s)
-        return model
-    finally:
-        lock.release()
-
-
-def _at_hand(name: str, manifest: Manifest, path: Path) -> Model | None:
-    """The loaded model, unless its folder has changed."""
-    model = _loaded.get(name)
-    return model if model is not None and (model.manifest, model.path) == (manifest, path) else None

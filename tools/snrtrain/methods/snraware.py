@@ -129,8 +129,7 @@ class Snraware:
             size = (gmap.shape[0], gmap.shape[1])
             window = draw_kspace_filter(size, limits, generator)
             noise = [unit_noise(size, window, generator) for _ in clean]
-            noisy = clean + gmap * torch.stack(noise)
-            yield replace(scan, patch=Patch(noisy, clean, scan.patch.gmap))
+            yield _Scan(Patch(clean + gmap * torch.stack(noise), clean, scan.patch.gmap), scan.frame, scan.causal)
 
     def _batch(self, patches: Patch, causal: bool = False) -> Batch:
         """Of patches `(N, frame, e1, ro)`; causal: whether a network that can is to see no frame after another."""
