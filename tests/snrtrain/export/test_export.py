@@ -139,7 +139,7 @@ def test_the_card_tells_what_a_user_must_know(models, kind, method):
         Facts(("a",), "b", "c."),
     )  # fmt: skip
     n_weights = sum(weight.numel() for weight in checkpoint(kind)["weights"].values())
-    assert f"({n_weights:,} weights)" in text, "fewer than a million, to the last one"
+    assert f"({n_weights:,} weights, " in text, "fewer than a million, to the last one"
     assert "Ablation" not in bare and "Evaluation" not in bare and "![" not in bare
 
 
