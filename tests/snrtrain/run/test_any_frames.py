@@ -1,12 +1,15 @@
 """A run on single images, a series and a stack together, and the files of its network."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from snrstream.denoising.manifest import read_manifest
+from snrstream.denoising.manifest_fields import Manifest
+from snrstream.denoising.model import Model
 from snrtrain import networks, recipe
 from snrtrain.archive.archive import Archive, write_entry
 from snrtrain.commands.train import open_method
@@ -23,9 +26,9 @@ ANY = ("frames=any", "n_frames=4", "window=3", "p_causal=0.5", "cells=conv,conv,
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory) -> Path:
-    """An archive of single images, series of 5 frames and stacks of 2."""
+    """An archive of single images (once 8 that are no neighbours), series of 5 frames and stacks of 2."""
     folder = tmp_path_factory.mktemp("mixed")
-    for axis, frames in (("none", 1), ("time", 5), ("slice", 2)):
+    for axis, frames in (("none", 8), ("time", 5), ("slice", 2)):
         made = small_archive.make(folder / axis, frames, axis)
         for split in ("train", "validation"):
             for number, entry in enumerate(Archive(made, split).entries):
@@ -115,6 +118,24 @@ def test_a_run_for_any_frames_begins_with_the_answers_of_a_single_image_network(
         assert not torch.allclose(alone(x), x[:, :2], atol=1e-4), "it does something"
 
 
+RUNTIME = {"past", "window"} <= {field.name for field in fields(Manifest)}
+
+
+@pytest.mark.skipif(not RUNTIME, reason="the runtime takes no network for any frames yet")
+def test_the_runtime_takes_the_model_of_a_run(trained, tmp_path):
+    pytest.importorskip("onnxruntime")
+    found, facts = checkpoint.read(trained), export.Facts(("a",), "b", "c.")
+    export.export(found, tmp_path / "smoke", {0.0: 30.0}, facts)
+    model = Model(*read_manifest(tmp_path / "smoke"))
+    x = example_input(recipe.restored(found["recipe"]), (1, 5, 4, 4), torch.Generator().manual_seed(0))
+    image, gmap = torch.complex(x[0, 0], x[0, 1]), x[0, 2]
+    with torch.no_grad():
+        for n_frames in (1, 5):
+            answer = export.load(found)(x[:, :, :n_frames])[0]
+            denoised = torch.from_numpy(model.denoise(image[:n_frames].numpy(), gmap[:n_frames].numpy()))
+            assert torch.allclose(denoised, torch.complex(answer[0], answer[1]), atol=1e-4)
+
+
 def test_the_manifest_and_the_card_tell_of_the_frames_and_the_cost(trained, tmp_path):
     found = checkpoint.read(trained)
     (tmp_path / "model.onnx").write_bytes(b"")
@@ -125,7 +146,7 @@ def test_the_manifest_and_the_card_tell_of_the_frames_and_the_cost(trained, tmp_
     assert manifest["receptive_field"][0] == 5, "two frames on either side"
     assert json.loads(json.dumps(manifest)) == manifest
     text = export.card(manifest, found, {0.0: 30.0}, facts)
-    assert "weights, 0.198 GFLOP a frame of 256 x 256)" in text and "A stream runs each of its frames once" in text
+    assert "weights, 0.174 GFLOP a frame of 256 x 256)" in text and "A stream runs each of its frames once" in text
 
 
 @pytest.mark.parametrize(("name", "most"), [("snraware", 22), ("snraware_large", 80)])

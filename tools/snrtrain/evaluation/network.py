@@ -1,6 +1,7 @@
 """The model under test, run as the scanner runs it."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +47,20 @@ def denoiser(model: Model, axis: str) -> Denoiser:
 
     Where the network's frames are others, or none, it sees each image alone, as on the scanner.
     """
-    frames = "slice" if model.manifest.frames == "depth" else model.manifest.frames
+    together = axis in stacks_of(model.manifest.frames)
 
     def denoised(images: Tensor, gmap: Tensor) -> Tensor:
         image, g = images.numpy(), np.ascontiguousarray(gmap.expand(images.shape).numpy())
-        stacks = [slice(None)] if frames == axis else [slice(n, n + 1) for n in range(len(image))]
+        stacks = [slice(None)] if together else [slice(n, n + 1) for n in range(len(image))]
         return torch.from_numpy(np.concatenate([denoise(model, image[s], g[s], TIMEOUT_S) for s in stacks]))
 
     return denoised
+
+
+def stacks_of(frames: str | Sequence[str]) -> set[str]:
+    """What a network with a manifest's `frames` sees together, `slice` (also the partitions of a volume) or `time`."""
+    names = {frames} if isinstance(frames, str) else set(frames)
+    return {"slice" if name == "depth" else name for name in names} - {"none"}
 
 
 def title(model: Model) -> str:

@@ -4,13 +4,14 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from snrstream.errors import ModelError
 from snrtrain.networks import PARTS, divisor, remembered
+from snrtrain.networks.whitened import WhitenedUNet
 from snrtrain.recipe import Recipe
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
@@ -24,14 +25,13 @@ _Ask = Callable[[Tensor, Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]  # 
 class Remembering(nn.Module):
     """A network for any frames, with all that its file takes and gives: `WhitenedUNet.remembering` by another name."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: WhitenedUNet) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor, causal: Tensor, past: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Answer and present of frames, causal or not, and the past."""
-        answer: tuple[Tensor, list[Tensor]] = self.network.remembering(x, causal, past)
-        return answer
+        return self.network.remembering(x, causal, past)
 
 
 def to_onnx(
@@ -57,7 +57,7 @@ def to_onnx(
     if past:
         earlier = dim("p", min=0, max=4096)
         of_cells = [{0: shape[0], 1: earlier, 3: divisor // d * h, 4: divisor // d * w} for _, d in past]
-        network = Remembering(network)
+        network = Remembering(cast(WhitenedUNet, network))
         given = (example, torch.zeros(1), nothing(past, example, N_EARLIER))
         shapes = (shape, None, of_cells)
         inputs = ["x", "causal", *(f"past_{n}" for n in range(len(past)))]
@@ -96,7 +96,7 @@ def to_torchscript(network: nn.Module, path: Path, remembering: bool = False) ->
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", JIT_OF_ITSELF)
-        torch.jit.save(torch.jit.script(Remembering(network) if remembering else network), path)
+        torch.jit.save(torch.jit.script(Remembering(cast(WhitenedUNet, network)) if remembering else network), path)
 
 
 def example_input(recipe: Recipe, size: tuple[int, int, int, int], generator: torch.Generator) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -25,8 +25,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device; itself where it is there."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in parts))
+        input_, target, gmap = (part.to(device, non_blocking=True) for part in (self.input, self.target, self.gmap))
+        causal = None if self.causal is None else self.causal.to(device, non_blocking=True)
+        return Batch(input_, target, gmap, causal)
 
     def answer(self, network: nn.Module) -> Tensor:
         """What the network makes of it."""

@@ -98,6 +98,7 @@ class Chooser:
                 windows += [resolution_filter(patch.size, share) for share in entry.resolution]
             facts.append((n_frames, *edges, len(entry.gmaps), entry.own_noise, entry.noise is not None, *rows))
         self._facts = np.array(facts, np.int64).T
+        self._neighbours = np.array([neighbours(entry) for entry in entries])
         self._snr = np.array([entry.snr for entry in entries])
         self.table = torch.fft.ifftshift(torch.stack(windows), dim=-1)  # k = 0 first
 
@@ -109,7 +110,7 @@ class Chooser:
         """
         patch, noise, size = self._patch, self._noise, self._patch.size
         u = iter(torch.rand(N_UNIFORM, n_patches, generator=generator, dtype=torch.float64).numpy())
-        among = np.flatnonzero(self._facts[0] >= n_frames) if patch.whole else np.arange(len(self._snr))
+        among = np.flatnonzero(self._neighbours >= n_frames) if patch.whole else np.arange(len(self._snr))
         entry = among[_below(next(u), len(among))]
         n_there, height, width, _, own_noise, has_noise, *own_rows = self._facts[:, entry]
         first = _below(next(u), np.maximum(1, n_there - n_frames + 1))
@@ -171,6 +172,11 @@ class Chooser:
             *partial, *(window.flip(0) for window in partial),
             *(resolution_filter(size, share) for share in RESOLUTION),
         ]  # fmt: skip
+
+
+def neighbours(entry: Entry) -> int:
+    """How many frames of an entry are neighbours; images whose axis is none are not."""
+    return 1 if entry.axis == "none" else len(entry.clean)
 
 
 def _below(uniform: np.ndarray, bound: int | np.ndarray) -> np.ndarray:

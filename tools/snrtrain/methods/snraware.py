@@ -14,7 +14,7 @@ from snrtrain import metrics
 from snrtrain.archive.archive import Entry, check_size, file_of, sound
 from snrtrain.methods import losses
 from snrtrain.methods.batch import Batch, Validation
-from snrtrain.methods.choices import PatchRange
+from snrtrain.methods.choices import PatchRange, neighbours
 from snrtrain.methods.noise_process import NoiseRange, draw_kspace_filter, unit_noise
 from snrtrain.methods.patches import Patch, Patches, from_channels, to_channels
 from snrtrain.recipe import CHOICES, Recipe
@@ -146,7 +146,9 @@ class Snraware:
         entry = held_out[number % len(held_out)]
         n_frames = len(entry.clean)
         at = int(torch.randint(n_frames, (), generator=generator))
-        wanted = min(self._recipe.n_frames, n_frames) if self._recipe.frames == "any" else self._recipe.n_frames
+        wanted = (
+            min(self._recipe.n_frames, neighbours(entry)) if self._recipe.frames == "any" else self._recipe.n_frames
+        )
         causal = entry.axis == "time" and self._recipe.p_causal > 0  # as in a stream
         first = max(0, min(at - wanted // 2, n_frames - wanted))
         frames = mirrored(range(first, first + wanted), n_frames)
@@ -179,5 +181,5 @@ def _with_frames(entries: Sequence[Entry], frames: str) -> Sequence[Entry]:
 
 def _lengths(entries: Sequence[Entry], most: int) -> list[int]:
     """Numbers of frames of which there are patches: powers of 2, few enough for a GPU to plan for each."""
-    most = min(most, max(len(entry.clean) for entry in entries))
+    most = min(most, max(map(neighbours, entries)))
     return [1 << power for power in range(most.bit_length())]
