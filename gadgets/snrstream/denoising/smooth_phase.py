@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .local_means import keep_local_means
 from .model import Model
 
 WINDOW = 15  # pixels an edge; by measurement, docs/adr/0004-phase-of-the-coil-maps.md
@@ -46,7 +47,8 @@ def _window_sums(values: torch.Tensor, axis: int) -> torch.Tensor:
 def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float) -> np.ndarray:
     """The network's own answer to images of any phase.
 
-    A network for complex images sees each frame without its slowly varying phase, which its answer is given back.
+    A network for complex images sees each frame without its slowly varying phase, which its answer is given back, and
+    so are local means: see `keep_local_means`.
 
     Parameters
     ----------
@@ -65,5 +67,4 @@ def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float)
     with np.errstate(invalid="ignore"):  # which the model refuses
         phase = smooth_phase(image, gmap)
         flat = image * phase.conj()
-    answer: np.ndarray = model.denoise(flat, gmap, timeout_s) * phase
-    return answer
+    return keep_local_means(image, model.denoise(flat, gmap, timeout_s) * phase, gmap)
