@@ -13,14 +13,22 @@ from ..items import Bucket, Item
 from ..recon.device import find_device
 from ..recon.lattice import Lattice
 from ..recon.noise import HOT, louder_than_measured
-from ..sorting.calibrations import Calibrations, Key
+from ..sorting.calibrations import Calibrations
 from ..sorting.interleaved import Interleaved
+from ..sorting.keys import Key, makes_image
 from ..sorting.oversampling import has_oversampling
 from ..sorting.parallel_lines import ParallelLines
 from ..sorting.placement import Placer
 from ..sorting.references import References, encoding_of
-from ..sorting.scan_image import BOTH, CALIBRATION, ScanImage
-from ..wire.acquisitions import NOISE_FLAG, NOT_IMAGE_FLAGS, acquisition_of, head_of, mask_of
+from ..sorting.scan_image import ScanImage
+from ..wire.acquisitions import (
+    LAST_FLAGS,
+    LAST_IN_SLICE,
+    NOISE_FLAG,
+    NOT_IMAGE_FLAGS,
+    acquisition_of,
+    head_of,
+)
 from ..wire.header import Encoding, cartesian_encoding
 from ..wire.multiband import require_single_band
 from ..wire.trapezoid import is_epi
@@ -31,8 +39,6 @@ log = logging.getLogger(__name__)
 MOST_OPEN_IMAGES = 65536
 MOST_WAITING_BYTES = 2 << 30
 MOST_BYTES = 12 << 30  # of images under way, as of one
-LAST_IN_SLICE = mask_of(ismrmrd.ACQ_LAST_IN_SLICE)
-LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 
 
 @dataclass(frozen=True)
@@ -60,17 +66,6 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     and for lines that make no image.
     """
     return _Images(scan, parameters)
-
-
-def key_of(head: ismrmrd.AcquisitionHeader) -> Key:
-    """Tell the image that a line belongs to: its encoding, slice, contrast, phase, set and repetition."""
-    idx = head.idx
-    return head.encoding_space_ref, idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
-
-
-def makes_image(flags: int) -> bool:
-    """Tell whether a line is one of an image, and not of its calibration alone, or a navigator."""
-    return not flags & NOT_IMAGE_FLAGS and (not flags & CALIBRATION or bool(flags & BOTH))
 
 
 class _Space:

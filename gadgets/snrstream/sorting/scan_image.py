@@ -14,7 +14,7 @@ from ..recon.combine import Grid
 from ..recon.fft import acquired_share
 from ..recon.lattice import Lattice
 from ..recon.sampling import find_lattice, is_block, missing_lines, on_lattice, require_steps, steps_of
-from ..wire.acquisitions import head_of, mask_of
+from ..wire.acquisitions import BOTH, CALIBRATION, head_of
 from ..wire.header import Encoding
 from .calibration_block import copied_block, find_calibration_block
 from .line_store import LineStore
@@ -23,8 +23,6 @@ from .placement import MOST_LINES, Placement, Placer
 
 log = logging.getLogger(__name__)
 
-CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
-BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 MOST_LISTED = 20
 LEAST_SHARE = 0.02  # of the lines that the header lets expect
 LEAST_GAPS = 0.1  # lines that lack, of those that came, where the header's acceleration may be too low
