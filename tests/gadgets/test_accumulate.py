@@ -12,7 +12,7 @@ from snrstream.gadgets import accumulate
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket
 from snrstream.recon.combine import Grid
-from snrstream.sorting import scan_image
+from snrstream.sorting import image_kspace
 
 from .. import scans
 from ..scans import random_complex
@@ -386,7 +386,7 @@ def test_matrices_beyond_memory(monkeypatch) -> None:
         accumulated(scans.header((65535, 65535, 8)), lines)
     with pytest.raises(ScanError, match="16 of 8099.* image lines came; expected at least 2 % of them"):
         accumulated(scans.header((16, 65535, 65535)), lines)
-    monkeypatch.setattr(scan_image, "LEAST_SHARE", 0)
+    monkeypatch.setattr(image_kspace, "LEAST_SHARE", 0)
     with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):
         accumulated(scans.header((16, 65535, 65535)), lines)
 

@@ -1,6 +1,11 @@
 """Lines into images: where each line lies, what calibrates, and when an image is whole.
 
 - `scan_image`: one image while its lines come in. `line_store`: the readouts of its lines.
+- `image_lattice`, `settling`: the sampling that its lines follow, where they contradict the header's acceleration, too.
+- `missing`: the lines that lack. `image_kspace`: those that came, put in place.
+- `line_warnings`, `line_names`: what people are told of lines, and what these are called.
+- `keys`: which image a line belongs to.
+- `embedded_calibration`: calibration lines without a flag.
 - `calibration_block`, `interleaved`: calibration lines of one image, and of several repetitions.
 - `oversampling`: of the readout, and whether it is still there.
 """
