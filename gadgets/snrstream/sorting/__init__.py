@@ -4,7 +4,7 @@
 - `image_lattice`, `settling`: the sampling that its lines follow, where they contradict the header's acceleration, too.
 - `missing`: the lines that lack. `image_kspace`: those that came, put in place.
 - `line_warnings`, `line_names`: what people are told of lines, and what these are called.
-- `keys`: which image a line belongs to.
+- `keys`: which image a line belongs to. `leaving`: when an image leaves. `spaces`: the encodings of images.
 - `embedded_calibration`: calibration lines without a flag.
 - `calibration_block`, `interleaved`: calibration lines of one image, and of several repetitions.
 - `oversampling`: of the readout, and whether it is still there.
