@@ -1,6 +1,7 @@
 """Lines into images: where each line lies, what calibrates, and when an image is whole.
 
 - `scan_image`: one image while its lines come in. `line_store`: the readouts of its lines.
+- `readout_echo`, `readout_blocks`: which sample of them holds k = 0, and how they are stored.
 - `image_lattice`, `settling`: the sampling that its lines follow, where they contradict the header's acceleration, too.
 - `missing`: the lines that lack. `image_kspace`: those that came, put in place.
 - `line_warnings`, `line_names`: what people are told of lines, and what these are called.
