@@ -11,8 +11,8 @@ import ismrmrd
 from ..errors import ScanError
 from ..items import Bucket, Item
 from ..recon.device import find_device
-from ..recon.noise import HOT, louder_than_measured
 from ..sorting.calibrations import Calibrations
+from ..sorting.channels import Channels
 from ..sorting.keys import Key, makes_image
 from ..sorting.leaving import Leaving
 from ..sorting.parallel_lines import ParallelLines
@@ -65,8 +65,7 @@ class _Images(Gadget):
         self.leaving = Leaving(self.spaces.n_averages)
         self.calibrations = Calibrations()
         self.is_told_of_averages = False
-        self.is_noise_checked = False
-        self.n_channels = 0
+        self.channels = Channels()
         self.n_images = 0
         self.n_left_out = 0
 
@@ -142,7 +141,7 @@ class _Images(Gadget):
                 image = yield from self._begun(key, acquisition)
             if image is not None:
                 image.add(acquisition)
-                self._require_channels(acquisition)
+                self.channels.require(acquisition)
                 image.n_acquired += 1
                 leaving.n_lines += 1
                 if key in leaving.whole:
@@ -230,27 +229,15 @@ class _Images(Gadget):
         if self.scan.sample_sd is not None:
             bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
         space.lattice = bucket.lattice
-        if not self.is_noise_checked and bucket.snr_units:
-            bucket = self._with_noise_checked(bucket)
+        for text in self.channels.told_if_loud(bucket):
+            self._warn(text)
+            bucket = dataclasses.replace(bucket, warnings=(*bucket.warnings, text))
         if space.interleaved is not None:
             yield from space.interleaved.add(bucket)
         elif bucket.lattice.acceleration != (1, 1) and bucket.calibration is None:
             self.calibrations.wait(key, bucket)
         else:
             yield bucket
-
-    def _with_noise_checked(self, bucket: Bucket) -> Bucket:
-        """The first image tells of channels whose noise is not what was measured."""
-        self.is_noise_checked = True
-        loud = louder_than_measured(bucket.kspace, bucket.line_sd, bucket.sample_sd)
-        if not loud:
-            return bucket
-        text = (
-            f"channels {loud} hold more than {HOT:g} times the noise that was measured of them, next to the others: "
-            "expect errors in images and SNR"
-        )
-        self._warn(text)
-        return dataclasses.replace(bucket, warnings=(*bucket.warnings, text))
 
     def _learn(self, key: Key, size: tuple[int, int]) -> Iterator[Bucket]:
         """Look for calibration lines of the slice that came with other counters, or in another encoding.
@@ -270,12 +257,3 @@ class _Images(Gadget):
     def _warn(self, text: str) -> None:
         log.warning(text)
         self.scan.warn(text)
-
-    def _require_channels(self, acquisition: ismrmrd.Acquisition) -> None:
-        n_channels = len(acquisition.data)
-        self.n_channels = self.n_channels or n_channels
-        if n_channels != self.n_channels:
-            raise ScanError(
-                f"acquisition {acquisition.scan_counter} has {n_channels} channels; the scan began with "
-                f"{self.n_channels}"
-            )
