@@ -4,7 +4,7 @@
 #   docker run -p 9002:9002 -v snrstream:/data snrstream
 FROM debian:bookworm-slim
 
-ARG EXTRA=cpu
+ARG EXTRA=cpu,openvino
 
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv \

@@ -58,7 +58,7 @@ def test_the_python_of_the_readme_runs(
     (tmp_path / "readme.py").write_text(block)
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(tmp_path / "readme.py"))
-    assert "snraware_unet2d" in capsys.readouterr().out
+    assert "snraware" in capsys.readouterr().out
 
 
 def _python_blocks(page: Path) -> list[str]:

@@ -50,12 +50,16 @@ def test_the_shipped_models_are_listed(models) -> None:
     status, lines, _ = models("list")
     assert status == 0
     assert [row for row in map(str.split, lines[1:]) if row[0] in shipped.MODELS] == [
-        ["sn2n_unet25d", "1.0.0", "onnx", "magnitude_slices", "slice", "0.1", "MIT", str(MODELS)],
+        ["sn2n_unet25d", "1.0.1", "onnx", "magnitude_slices", "slice", "0.2", "MIT", str(MODELS)],
+        ["snraware", "1.0.0", "onnx", "complex_gmap", "none", "0", "MIT", str(MODELS)],
         ["snraware_unet2d", "1.2.0", "onnx", "complex_gmap", "none", "0", "MIT", str(MODELS)],
     ]
 
 
-@pytest.mark.parametrize(("name", "size", "seam"), [("sn2n_unet25d", "1.8", 0.5), ("snraware_unet2d", "6.1", 0.05)])
+@pytest.mark.parametrize(
+    ("name", "size", "seam"),
+    [("sn2n_unet25d", "1.8", 0.5), ("snraware", "11.4", 0.05), ("snraware_unet2d", "6.1", 0.05)],
+)
 def test_a_shipped_model_is_shown_and_passes_its_check(models, name, size, seam) -> None:
     status, lines, _ = models("show", name)
     assert status == 0 and "matches the file" in lines[6] and only(lines, "file") == f"model.onnx, {size} MiB"

@@ -195,7 +195,7 @@ def real_mean(install) -> None:
 @pytest.mark.usefixtures("real_mean")
 def test_a_real_model_that_mixes_frames_denoises_a_series_in_time() -> None:
     images = [recon_image(n, repetition=n) for n in range(6)]
-    phases = [smooth_phase(image.image) for image in images]  # which the network does not see
+    phases = [smooth_phase(image.image, image.gmap) for image in images]  # which the network does not see
     flat = [image.image * phase.conj() for image, phase in zip(images, phases, strict=True)]
     seconds = run(images, alpha=0.0)[1::2]
     for n in range(2, 6):

@@ -72,7 +72,7 @@ def chain(properties: str):
     return parse_chain(text, "test")
 
 
-OF_UNET = "<property name='model' value='snraware_unet2d'/>"
+OF_UNET = "<property name='model' value='snraware'/>"
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_a_pipeline_s_alpha_belongs_to_its_model(named, alpha) -> None:
     assert after(model=other) == denoise.Parameters(model=other), "whose alpha is the manifest's"
     assert after(model=other, alpha=0.4) == after(alpha=0.4, model=other) == denoise.Parameters(model=other, alpha=0.4)
     assert after(alphabyg="1:0.2", model=other) == denoise.Parameters(model=other, alpha_by_g="1:0.2")
-    assert after(model="snraware_unet2d") == before, "no other model"
+    assert after(model="snraware") == before, "no other model"
     assert after(strength=2.0).alpha == before.alpha

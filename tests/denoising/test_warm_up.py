@@ -52,7 +52,7 @@ def images() -> list[ismrmrd.Image]:
 
 
 def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplog) -> None:
-    runs, kind = [], type(denoise.load_model("snraware_unet2d"))
+    runs, kind = [], type(denoise.load_model("snraware"))
     real = kind.denoise
     forget(loads)
 
@@ -70,10 +70,10 @@ def test_the_first_scan_finds_its_model_loaded_and_run(loads, monkeypatch, caplo
 
 
 def test_a_model_that_fails_is_a_warning_and_the_server_goes_on(install, caplog) -> None:
-    install(b"no model at all", name="snraware_unet2d")
+    install(b"no model at all", name="snraware")
     warm_up()
     (warning,) = warnings_of(caplog)
-    assert warning.startswith("not ready: model snraware_unet2d: model.onnx cannot be loaded")
+    assert warning.startswith("not ready: model snraware: model.onnx cannot be loaded")
 
 
 def test_a_pipeline_that_cannot_be_read_is_a_warning_too(tmp_path, loads, monkeypatch, caplog) -> None:

@@ -21,8 +21,8 @@ def pipeline(tmp_path) -> Path:
     """`grappa_denoise` with a model that is not there."""
     path = tmp_path / "missing.xml"
     text = (folder("pipelines") / "grappa_denoise.xml").read_text()
-    assert text.count('value="snraware_unet2d"') == 1
-    path.write_text(text.replace('value="snraware_unet2d"', 'value="not_there"'))
+    assert text.count('value="snraware"') == 1
+    path.write_text(text.replace('value="snraware"', 'value="not_there"'))
     return path
 
 

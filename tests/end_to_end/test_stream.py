@@ -39,7 +39,7 @@ def assert_identical(left: dict, right: dict) -> None:
 def test_the_models_are_ready_before_the_server_listens(server) -> None:
     _, _, log = server
     before, listening, _ = log.read_text().partition("server: listening on")
-    assert listening and "model snraware_unet2d 1.2.0 is ready on " in before
+    assert listening and "model snraware 1.0.0 is ready on " in before
 
 
 @pytest.mark.parametrize("pipeline", ["grappa_snr", "grappa_denoise"])

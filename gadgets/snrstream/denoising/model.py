@@ -142,7 +142,8 @@ class Model:
     def _opening(self, device: str) -> Opening:
         if device in openvino_backend.PRECISIONS:
             return openvino_backend.opening(self._data(), device)
-        return self._module.opening(self._data(), self.manifest, device)
+        opening: Opening = self._module.opening(self._data(), self.manifest, device)
+        return opening
 
     def _data(self) -> bytes:
         try:

@@ -4,42 +4,51 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .local_means import keep_local_means
 from .model import Model
 
-WINDOW = 7  # pixels, as of the coil maps by Inati, whose images the networks learn from
+WINDOW = 15  # pixels an edge; by measurement, docs/adr/0004-phase-of-the-coil-maps.md
 
 
-def smooth_phase(image: np.ndarray) -> np.ndarray:
-    """That of the mean over a pixel's neighbourhood.
+def smooth_phase(image: np.ndarray, gmap: np.ndarray) -> np.ndarray:
+    """That of the mean over a pixel's neighbourhood, each pixel divided by its noise.
 
     Multiplied by its conjugate, an image is nearly real and positive, its noise as white as before; multiplied by it
-    again, it is what it was.
+    again, it is what it was. In a narrow window a pixel's own noise counts: it is turned towards the positive, and a
+    network takes it for signal.
 
     Parameters
     ----------
     image : ndarray
         `(frame, e1, ro)` complex64.
+    gmap : ndarray
+        The same shape, float32; 0 counts as 1.
 
     Returns
     -------
     ndarray
         The same shape, complex64 of magnitude 1.
-
-    References
-    ----------
-    Inati, Hansen and Kellman, ISMRM 2013, 2672, for the phase of coil maps.
     """
-    source, edge = torch.from_numpy(image), WINDOW // 2
-    parts = F.pad(torch.stack([source.real, source.imag]), (edge,) * 4)
-    real, imag = parts.unfold(-1, WINDOW, 1).sum(-1).unfold(-2, WINDOW, 1).sum(-1)
-    phase = torch.complex(real, imag).sgn()
+    white = torch.from_numpy(image / np.where(gmap > 0, gmap, np.float32(1)))
+    means = torch.stack([white.real, white.imag])
+    for axis in (-1, -2):
+        means = _window_sums(means, axis)
+    phase = torch.complex(*means).sgn()
     return torch.where(phase == 0, 1, phase).numpy()
+
+
+def _window_sums(values: torch.Tensor, axis: int) -> torch.Tensor:
+    """Over `WINDOW` neighbours along an axis, 0 beyond its ends."""
+    n, reach = values.shape[axis], WINDOW // 2
+    sums = F.pad(values.movedim(axis, -1), (reach + 1, reach)).cumsum(-1)
+    return (sums[..., WINDOW:] - sums[..., :n]).movedim(-1, axis)
 
 
 def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float) -> np.ndarray:
     """The network's own answer to images of any phase.
 
-    A network for complex images sees each frame without its slowly varying phase, which its answer is given back.
+    A network for complex images sees each frame without its slowly varying phase, which its answer is given back, and
+    so are local means: see `keep_local_means`.
 
     Parameters
     ----------
@@ -56,7 +65,6 @@ def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float)
     if model.manifest.input != "complex_gmap":
         return model.denoise(image, gmap, timeout_s)
     with np.errstate(invalid="ignore"):  # which the model refuses
-        phase = smooth_phase(image)
+        phase = smooth_phase(image, gmap)
         flat = image * phase.conj()
-    answer: np.ndarray = model.denoise(flat, gmap, timeout_s) * phase
-    return answer
+    return keep_local_means(image, model.denoise(flat, gmap, timeout_s) * phase, gmap)

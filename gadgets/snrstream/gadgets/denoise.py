@@ -43,7 +43,7 @@ class Parameters:
     """
 
     model: Annotated[str, "name of the model: a folder in models/"] = field(
-        default="snraware_unet2d", metadata={"instead_of": ("alpha", "alpha_by_g")}
+        default="snraware", metadata={"instead_of": ("alpha", "alpha_by_g")}
     )
     alpha: Annotated[
         float | None,

@@ -29,7 +29,7 @@ from . import denoise_peers, stream
 from .denoise_peers import NoisyFrame, noisy_frame
 from .timing import Row, Run, rested_ratio, seconds
 
-MODEL, SIZE, N_CHANNELS = "snraware_unet2d", 256, 16
+MODEL, SIZE, N_CHANNELS = "snraware", 256, 16
 PIPELINE = "grappa_denoise"
 N_ROUNDS, N_SERVERS, N_LATER = 3, 5, 4
 ALPHA_BY_G = "1:0.5 2:0.3 4:0.1"

@@ -21,7 +21,7 @@ TIMEOUT_S = 3600.0  # a slow model is to be measured, not refused
 
 def add_option(parser: argparse.ArgumentParser) -> None:
     """Give a sub-command the option that names the model."""
-    parser.add_argument("--model", default="snraware_unet2d", help="folder, or name in models/ (default %(default)s)")
+    parser.add_argument("--model", default="snraware", help="folder, or name in models/ (default %(default)s)")
 
 
 def open_model(place: str) -> Model:

@@ -38,7 +38,7 @@ MOST_SHARE = 0.1  # of the mean diagonal, that `noise` adds
 N_REPLICAS = 4  # all pixels of an object: SD/g to better than 1 %
 MOST_PARTITIONS = 8  # of a volume, the middle ones: so many are denoised
 NOISE = "noise"
-MODEL, ALPHA = "snraware_unet2d", 0.3  # of the pipeline grappa_denoise
+MODEL, ALPHA = "snraware", 0.3  # of the pipeline grappa_denoise
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,13 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from snrstream.denoising.smooth_phase import WINDOW, smooth_phase
+from snrstream.denoising.smooth_phase import smooth_phase
 from snrtrain.metrics import PEAK_QUANTILE, object_mask
 
 LEVELS = (0.25, 1.0, 2.0, 3.0)  # sigma that are added
 LEAST_SHARE = 0.01  # of the input's error: what is left of it, where chance makes it none
 ALIKE = 0.05  # dB, less than other validation scans would change
+WINDOW = 7  # pixels an edge, by which an object shows through the noise
 LEAST_OBJECT = 0.01  # of the pixels of a slice that counts
 Curves = dict[float, dict[float, float]]  # PSNR in dB by added noise and alpha
 
@@ -43,7 +44,8 @@ def noisier(whole: np.ndarray, noise: np.ndarray, added: float) -> np.ndarray:
 def label(whole: np.ndarray, noise: np.ndarray, added: float) -> np.ndarray:
     """What an image made of `noisier` is held against: `(slice, e1, ro)` float32, of either sign."""
     other = whole - noise / np.float32(added)
-    return np.asarray((other * smooth_phase(noisier(whole, noise, added)).conj()).real, np.float32)
+    seen = noisier(whole, noise, added)
+    return np.asarray((other * smooth_phase(seen, np.ones(seen.shape, np.float32)).conj()).real, np.float32)
 
 
 def psnr(
