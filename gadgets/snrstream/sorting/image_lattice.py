@@ -28,7 +28,7 @@ class Sampling(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CameLines:
+class ArrivedLines:
     """The lines of an image that are there: pairs (e2, e1).
 
     Attributes

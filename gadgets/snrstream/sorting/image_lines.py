@@ -6,7 +6,7 @@ from ..errors import ScanError
 from ..recon.lattice import Lattice
 from ..wire.acquisitions import BOTH, CALIBRATION, head_of
 from ..wire.header import Encoding
-from .image_lattice import CameLines, Sampling
+from .image_lattice import ArrivedLines, Sampling
 from .line_names import LineNames
 from .line_store import LineStore
 from .missing import ExpectedLines
@@ -97,11 +97,11 @@ class ImageLines:
     def _names(self) -> LineNames:
         return LineNames(self.size, self.shift)
 
-    def _came(self) -> CameLines:
-        return CameLines(self._image.lines, self._calibration.lines, self._both, self._known_lattice, self._names)
+    def _arrived(self) -> ArrivedLines:
+        return ArrivedLines(self._image.lines, self._calibration.lines, self._both, self._known_lattice, self._names)
 
     def _sampling(self) -> Sampling:
-        return self._came().sampling(self.encoding.acceleration)
+        return self._arrived().sampling(self.encoding.acceleration)
 
     def _expected(self) -> ExpectedLines:
         return ExpectedLines.of(self.encoding, self._placement, self._placer.kept, self._names)

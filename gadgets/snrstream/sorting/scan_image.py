@@ -65,7 +65,7 @@ class ScanImage(ImageLines):
         told = self.encoding
         if not self.has_lines or told.interleaved:
             return ""
-        acceleration, text = settled(self._came(), told.acceleration, self._expected())
+        acceleration, text = settled(self._arrived(), told.acceleration, self._expected())
         if text:
             self.encoding = dataclasses.replace(told, acceleration=acceleration)
             self._reckon()

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ScanError
 from ..recon.sampling import on_lattice, steps_of
-from .image_lattice import CameLines
+from .image_lattice import ArrivedLines
 from .line_names import named_acceleration
 from .missing import ExpectedLines
 
@@ -16,12 +16,12 @@ MOST_ACCELERATION = 64
 Acceleration = tuple[int, int]
 
 
-def settled(came: CameLines, told: Acceleration, expected: ExpectedLines) -> tuple[Acceleration, str]:
+def settled(arrived: ArrivedLines, told: Acceleration, expected: ExpectedLines) -> tuple[Acceleration, str]:
     """The steps in which all lines came, where these are not of the acceleration that the header tells.
 
     Parameters
     ----------
-    came : CameLines
+    arrived : ArrivedLines
         Of which there are some.
     told : tuple of int
         (R1, R2) of the header.
@@ -35,34 +35,34 @@ def settled(came: CameLines, told: Acceleration, expected: ExpectedLines) -> tup
     text : str
         A warning where it is not what is told; empty where there is no need, or no acceleration fits.
     """
-    likely, is_guess = _likely(came, told, expected)
+    likely, is_guess = _likely(arrived, told, expected)
     for acceleration in likely:
         try:
-            sampling = came.sampling(acceleration)
+            sampling = arrived.sampling(acceleration)
         except ScanError:
             continue
         n_missing = len(expected.missing(sampling))
         if sampling.lattice.acceleration == (1, 1):  # most lines came, or there is no pattern
             if acceleration != (1, 1) or n_missing >= LEAST_GAPS * len(sampling.lines):
                 continue
-        elif is_guess and (n_missing or on_lattice(came.image, sampling.lattice, sampling.first).all()):
+        elif is_guess and (n_missing or on_lattice(arrived.image, sampling.lattice, sampling.first).all()):
             continue
         names = named_acceleration(told), named_acceleration(acceleration)
         return acceleration, f"the header tells {names[0]}, the lines are of {names[1]}: that was taken"
     return told, ""
 
 
-def _likely(came: CameLines, told: Acceleration, expected: ExpectedLines) -> tuple[list[Acceleration], bool]:
+def _likely(arrived: ArrivedLines, told: Acceleration, expected: ExpectedLines) -> tuple[list[Acceleration], bool]:
     """Accelerations to try; none where the header's may be true. And whether they are no more than guesses."""
-    image = came.image
+    image = arrived.image
     try:
-        sampling = came.sampling(told)
+        sampling = arrived.sampling(told)
     except ScanError:
-        only = came.image_only()
+        only = arrived.image_only()
         steps = steps_of(image[only] if only.any() else image)
         found = max(1, steps[0]), max(1, steps[1])
         return [] if found == told or math.prod(found) > MOST_ACCELERATION else [found], False
-    if told != (1, 1) or len(came.calibration):
+    if told != (1, 1) or len(arrived.calibration):
         return [], False
     if len(expected.missing(sampling)) < LEAST_GAPS * len(sampling.lines):
         return [], False
