@@ -64,7 +64,7 @@ def test_the_shipped_model_of_slices_tells_it_in_the_image_s_meta() -> None:
     original, _, second = run_gadget(image_finish, images, NO_HEADER, image_finish.Parameters())
     assert meta_values(original, "SNRSTREAM_warning") == []
     assert any("made for 7 slices, and there is 1" in text for text in meta_values(second, "SNRSTREAM_warning"))
-    assert second.meta["SNRSTREAM_alpha"] == "0.1", "the model's own"
+    assert second.meta["SNRSTREAM_alpha"] == "0.2", "the model's own"
 
 
 def chain(properties: str):
