@@ -34,10 +34,10 @@ class Parameters:
 
     output: Annotated[
         str,
-        "complex, or some of magnitude, real, imaginary and phase, with blanks between; complex sends complex images "
-        "and float maps, unscaled; all else is uint16: magnitudes times scale as series 1 and 2; real and imaginary "
-        "parts times scale, plus 32768, as series 401, 402 and 501, 502; phases times 2048 / pi, plus 2048, as series "
-        "601, 602; g-maps times gmap_scale",
+        "complex, for complex images and float maps, unscaled; or some of magnitude, real, imaginary and phase, with "
+        "blanks between, for uint16. Magnitudes are multiplied by scale, as series 1 and 2; real and imaginary parts "
+        "too, plus 32768, as series 401, 402 and 501, 502; phases by 2048 / pi, plus 2048, as series 601, 602; g-maps "
+        "by gmap_scale",
     ] = "magnitude"
     scale: Annotated[float, "pixel value of a magnitude, a part or an SNR map that stands for 1; 1e-6 to 1e6"] = 10.0
     gmap_scale: Annotated[float, "pixel value of a g-map of uint16 that stands for 1; 1e-6 to 1e6"] = 100.0
