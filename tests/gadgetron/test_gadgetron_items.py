@@ -20,7 +20,7 @@ from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket, ReconImage
 from snrstream.output.image_values import meta_values
 from snrstream.recon.spectrum import Spectrum
-from snrstream.wire.acquisitions import head_of
+from snrstream.wire.acquisitions import LAST_IN_SLICE, head_of
 from snrstream.wire.decoder import Decoder
 from snrstream.wire.encoder import encode
 from snrtrain.benchmarks import gadgetron_objects
@@ -423,7 +423,7 @@ def test_the_items_of_gadgetron_stay_as_they_were(brain) -> None:
     item = gadgetron_objects.recon_data(white, 1, 128)
     before = [bytes(head) for head in item[0].data.headers.ravel()]
     lines = list(adapted([item], Scan(header), ismrmrd.Acquisition))
-    assert head_of(lines[-1]).flags & accumulate.LAST_IN_SLICE
+    assert head_of(lines[-1]).flags & LAST_IN_SLICE
     assert [bytes(head) for head in item[0].data.headers.ravel()] == before
 
 

@@ -12,7 +12,7 @@ from snrstream.gadgets import accumulate
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket
 from snrstream.recon.combine import Grid
-from snrstream.sorting import scan_image
+from snrstream.sorting import image_kspace, leaving, spaces
 
 from .. import scans
 from ..scans import random_complex
@@ -386,13 +386,13 @@ def test_matrices_beyond_memory(monkeypatch) -> None:
         accumulated(scans.header((65535, 65535, 8)), lines)
     with pytest.raises(ScanError, match="16 of 8099.* image lines came; expected at least 2 % of them"):
         accumulated(scans.header((16, 65535, 65535)), lines)
-    monkeypatch.setattr(scan_image, "LEAST_SHARE", 0)
+    monkeypatch.setattr(image_kspace, "LEAST_SHARE", 0)
     with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):
         accumulated(scans.header((16, 65535, 65535)), lines)
 
 
 def test_calibration_lines_without_end_ahead_of_the_first_image_line(monkeypatch) -> None:
-    monkeypatch.setattr(accumulate, "MOST_WAITING_BYTES", 2**12)
+    monkeypatch.setattr(spaces, "MOST_WAITING_BYTES", 2**12)
     kspace = random_complex(2, 1, 16, 32)
     header = scans.header((1, 16, 32), recon=(16, 16, 1))
     with pytest.raises(ScanError, match="MiB of calibration lines and navigators came ahead of the first image line"):
@@ -401,7 +401,7 @@ def test_calibration_lines_without_end_ahead_of_the_first_image_line(monkeypatch
 
 def test_images_that_never_end_are_bounded_in_memory(monkeypatch) -> None:
     """Those that began first leave without the lines that they lack; where they hold few, there is no telling."""
-    monkeypatch.setattr(accumulate, "MOST_BYTES", 2**16)
+    monkeypatch.setattr(leaving, "MOST_BYTES", 2**16)
     kspace = random_complex(2, 1, 16, 16)
     lines = [a for n in range(40) for a in scans.acquisitions(kspace, every(1, 15), end=False, repetition=n)]
     taken = []
@@ -419,7 +419,7 @@ def test_images_that_never_end_are_bounded_in_memory(monkeypatch) -> None:
     few = [a for n in range(40) for a in scans.acquisitions(kspace, every(1, 8), end=False, repetition=n)]
     with pytest.raises(ScanError, match="33 incomplete images hold .*expected at most 0 MiB, and flags that end"):
         accumulated(scans.header((1, 16, 16)), few)
-    monkeypatch.setattr(accumulate, "MOST_OPEN_IMAGES", 20)
+    monkeypatch.setattr(leaving, "MOST_OPEN_IMAGES", 20)
     with pytest.raises(ScanError, match="more than 20 images are incomplete; expected flags that end them"):
         accumulated(scans.header((1, 16, 16)), few)
 

@@ -15,6 +15,7 @@ from snrstream.gadgets import accumulate
 from snrstream.gadgets.gadget import Scan, stream
 from snrstream.gadgets.gadget import run as run_gadget
 from snrstream.items import Bucket
+from snrstream.sorting import leaving
 from snrstream.wire.messages import Pause
 
 from .. import scans
@@ -126,7 +127,7 @@ def test_images_without_flags_leave_as_they_are_whole() -> None:
 
 
 def test_images_that_are_acquired_side_by_side_leave_in_the_last_round(monkeypatch) -> None:
-    monkeypatch.setattr(accumulate, "MOST_OPEN_IMAGES", 30)
+    monkeypatch.setattr(leaving, "MOST_OPEN_IMAGES", 30)
     rounds = [a for y in range(N) for s in range(6) for n in range(5) for a in lines([y], slice=s, set=n)]
     buckets, after, _ = left(scans.header((1, N, 8)), rounds)
     assert counters(buckets, "slice", "set") == [(s, n) for s in range(6) for n in range(5)]

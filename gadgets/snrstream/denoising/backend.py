@@ -1,4 +1,4 @@
-"""What runs a network: ONNX Runtime or TorchScript, on one device."""
+"""What runs a network: ONNX Runtime, OpenVINO or TorchScript, on one device."""
 
 import re
 from collections.abc import Callable

@@ -42,9 +42,10 @@ def check_model(name: str) -> Iterator[tuple[str, str]]:
         manifest = model.manifest
         yield "version", manifest.version
         yield "file", f"{file_and_size(model.path)}, matches its hash"
-        yield from _compared(model)
+        bare = Model(manifest, model.path)  # on the backend by which the answer was recorded
+        yield from _compared(bare)
         yield from _measured(model)
-        yield from _backends(model)
+        yield from _backends(model, bare)
         for fallback in model.fallbacks:
             yield "fallback", fallback
     except (ModelError, MemoryError) as exc:
@@ -114,9 +115,8 @@ def _compared(model: Model) -> Iterator[tuple[str, str]]:
         )
 
 
-def _backends(model: Model) -> Iterator[tuple[str, str]]:
+def _backends(model: Model, bare: Model) -> Iterator[tuple[str, str]]:
     """What else could run it: time, and difference to the recorded answer."""
-    bare = Model(model.manifest, model.path)
     others = candidates(bare, TIMEOUT_S)
     for n, found in enumerate(measured([bare, *others], TIMEOUT_S, EDGE) if others else ()):
         off = "" if found.rms is None else f", off by {found.rms:.2g} (RMS), {found.largest:.2g} at most"

@@ -59,7 +59,7 @@ class Cancellation:
 
 
 class OpenVinoBackend:
-    """A compiled network. device: OpenVINO's, and its precision. Runs of several threads do not wait for each other."""
+    """A compiled network. device: OpenVINO's, and its precision. It may be run by several threads."""
 
     def __init__(self, compiled: openvino.CompiledModel, precision: str) -> None:
         self._compiled = compiled

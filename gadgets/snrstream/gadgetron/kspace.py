@@ -15,7 +15,8 @@ from ..errors import ScanError
 from ..gadgets import accumulate
 from ..gadgets.gadget import Scan, stream
 from ..items import Item
-from ..wire.acquisitions import head_of
+from ..sorting.keys import key_of
+from ..wire.acquisitions import LAST_FLAGS, LAST_IN_SLICE, head_of
 from ..wire.messages import Pause
 
 
@@ -78,9 +79,9 @@ def _lines(item: ReconData) -> list[ismrmrd.Acquisition]:
         if head.number_of_samples > 0  # no line was acquired here
     ]
     lines = _each_once(found)
-    last = {accumulate.key_of(head_of(line)): head_of(line) for line in lines}
+    last = {key_of(head_of(line)): head_of(line) for line in lines}
     for head in last.values():
-        head.flags |= accumulate.LAST_IN_SLICE
+        head.flags |= LAST_IN_SLICE
     return lines
 
 
@@ -99,7 +100,7 @@ def _line(buffer: ReconBuffer, place: tuple[int, ...], head: ismrmrd.Acquisition
     own = ismrmrd.AcquisitionHeader.from_buffer_copy(head)
     own.number_of_samples, own.center_sample, own.active_channels = n_samples, centre - before, len(data)
     own.discard_pre = own.discard_post = own.trajectory_dimensions = 0
-    own.flags &= ~accumulate.LAST_FLAGS
+    own.flags &= ~LAST_FLAGS
     return ismrmrd.Acquisition(own, data=np.ascontiguousarray(data, np.complex64))
 
 

@@ -8,9 +8,8 @@ import ismrmrd
 
 from ..errors import ScanError
 from ..items import Item
-from ..sorting.epi_readouts import CALIBRATION, REVERSED
-from ..sorting.epi_trains import Trains, key_of
-from ..wire.acquisitions import NAVIGATOR_FLAG, NOISE_FLAG, NOT_IMAGE_FLAGS, head_of
+from ..sorting.epi_trains import Trains, counters_of
+from ..wire.acquisitions import CALIBRATION, NAVIGATOR_FLAG, NOISE_FLAG, NOT_IMAGE_FLAGS, REVERSED, head_of
 from ..wire.header import cartesian_encoding
 from ..wire.trapezoid import is_epi
 from .gadget import Gadget, Scan
@@ -80,7 +79,7 @@ class _Epi(Gadget):
         self._waiting_bytes += item.data.nbytes
         head = head_of(item)
         kind, direction = head.flags & (NAVIGATOR_FLAG | CALIBRATION), head.flags & REVERSED
-        key = (kind, head.idx.slice) if kind & NAVIGATOR_FLAG else (kind, head.idx.average, *key_of(head))
+        key = (kind, head.idx.slice) if kind & NAVIGATOR_FLAG else (kind, head.idx.average, *counters_of(head))
         is_second = key in self._directions
         if self._directions.setdefault(key, direction) != direction:
             self._warn("the header says cartesian, but lines run in both directions: reconstructed as EPI")

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration
+from .keys import Key
 
 MOST_WAITING_BYTES = 12 << 30
-
-Key = tuple[int, int, int, int, int, int]  # encoding, slice, contrast, phase, set, repetition
 
 
 class Calibrations:

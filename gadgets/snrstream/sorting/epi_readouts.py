@@ -11,13 +11,11 @@ from ..errors import ScanError
 from ..recon.echo import find_echo
 from ..recon.epi import LATE_STEP, OddEven, Readout
 from ..recon.ghost import image_phase, navigator_phase
-from ..wire.acquisitions import acquisition_of, head_of, mask_of
+from ..wire.acquisitions import REVERSED, acquisition_of, head_of
 from ..wire.header import Encoding
 from ..wire.trapezoid import readout_trapezoid
 from .oversampling import pixels_without_oversampling
 
-REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
-CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
 MOST_LATE = 8.0  # dwell times; beyond, the navigators hold no echo
 MOST_PASSES = 4
 LEFT_IF_TURNED = 0.25  # of the disagreement

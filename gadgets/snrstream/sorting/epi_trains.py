@@ -13,20 +13,19 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..recon.epi import OddEven
-from ..wire.acquisitions import NAVIGATOR_FLAG, head_of, mask_of
+from ..wire.acquisitions import CALIBRATION, LAST_FLAGS, NAVIGATOR_FLAG, REVERSED, head_of
 from ..wire.header import Encoding
 from ..wire.trapezoid import number_of_navigators
-from .epi_readouts import CALIBRATION, REVERSED, EpiReadouts
+from .epi_readouts import EpiReadouts
 
-LAST = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 MOST_HELD_BYTES = 2 << 30
 MOST_FORWARD = 16  # image lines before the first reversed one: as many shots, sorted by their lines
 
-Key = tuple[int, ...]
+Counters = tuple[int, ...]  # of an image: slice, contrast, phase, set, repetition
 Place = tuple[int, bool]  # slice, and whether of calibration
 
 
-def key_of(head: ismrmrd.AcquisitionHeader) -> Key:
+def counters_of(head: ismrmrd.AcquisitionHeader) -> Counters:
     """Tell the image that a line belongs to. Segments are no part of it: some scanners count directions by them."""
     idx = head.idx
     return idx.slice, idx.contrast, idx.phase, idx.set, idx.repetition
@@ -57,7 +56,7 @@ class Trains:
         self._are_behind = False  # whether navigators follow their lines
         self._held: dict[int, list[ismrmrd.Acquisition]] = {}  # by slice
         self._held_bytes = 0
-        self._under_way: Key | None = None  # the image whose lines come
+        self._under_way: Counters | None = None  # the image whose lines come
         self._calibration_is_epi: bool | None = None  # or lines of a gradient echo, which need no correction
         self._told: set[str] = set()
         self._n_forward = 0  # image lines before the first reversed line of any kind
@@ -83,7 +82,7 @@ class Trains:
         if self._train:
             yield from self._end_of_train()
         if not head.flags & CALIBRATION:
-            yield from self._before(key_of(head))
+            yield from self._before(counters_of(head))
         held = self._held.get(head.idx.slice, [])
         if held or not self._is_known(head):
             self._hold(line)
@@ -91,7 +90,7 @@ class Trains:
         else:
             yield self._plain(line)
         if not head.flags & CALIBRATION:
-            self._under_way = None if head.flags & LAST else key_of(head)
+            self._under_way = None if head.flags & LAST_FLAGS else counters_of(head)
 
     def end(self) -> Iterator[ismrmrd.Acquisition]:
         """Give what still waits."""
@@ -112,18 +111,20 @@ class Trains:
                     "ghost at half the field of view"
                 )
 
-    def _before(self, key: Key) -> Iterator[ismrmrd.Acquisition]:
+    def _before(self, counters: Counters) -> Iterator[ismrmrd.Acquisition]:
         """An image line comes: of an image that ended before, no navigators will."""
         for number in list(self._held):
             image = [head_of(line) for line in self._held[number] if not head_of(line).flags & CALIBRATION]
-            if image and (image[-1].flags & LAST or (key[0] == number and key_of(image[-1]) != key)):
+            if image and (
+                image[-1].flags & LAST_FLAGS or (counters[0] == number and counters_of(image[-1]) != counters)
+            ):
                 yield from self._without_navigators(number)
 
     def _is_known(self, head: ismrmrd.AcquisitionHeader) -> bool:
         """Whether what corrects a line is there."""
         if not head.flags & CALIBRATION:
             return not self._are_behind and self._phase(head) is not None
-        alternates = (head.idx.slice, True) in self._phases or key_of(head) == self._under_way
+        alternates = (head.idx.slice, True) in self._phases or counters_of(head) == self._under_way
         if head.flags & REVERSED or (self._calibration_is_epi is None and alternates):
             self._calibration_is_epi = True
         if self._calibration_is_epi is None:
@@ -198,8 +199,8 @@ class Trains:
         if not any(self._phases.get((number, calibration)) for calibration in (False, True)):
             calibration = [line for line in held if head_of(line).flags & CALIBRATION]
             image = [line for line in held if not head_of(line).flags & CALIBRATION]
-            first = key_of(head_of(image[0])) if image else None
-            whole = [line for line in image if key_of(head_of(line)) == first]
+            first = counters_of(head_of(image[0])) if image else None
+            whole = [line for line in image if counters_of(head_of(line)) == first]
             telling = calibration if _both(calibration) else whole if self._encoding.acceleration == (1, 1) else []
             if _both(telling):
                 self._phases[place] = self._readouts.of_image(telling)

@@ -8,17 +8,15 @@ import torch
 from torch import Tensor
 
 from ..errors import ScanError
-from ..recon.echo import find_echo
 from ..recon.fft import gridded_readouts
 from ..wire.acquisitions import head_of
-from .readout import echo_of, forward, has_room
+from .readout import forward
+from .readout_blocks import averaged, energy_of
+from .readout_echo import Echoes, ReadoutEcho, name_of
 
 AT_ONCE = 512  # readouts whose oversampling is removed together
 MOST_BYTES = 12 << 30
 LARGEST = 1e12  # of whitened samples and of those in units of their own; squares of more are lost to float32
-AROUND_ECHO = 8  # samples to either side, which hold most of a line's signal
-
-Echoes = dict[tuple[int, int], int]  # the sample at k = 0, of readouts of so many samples with such a center_sample
 
 
 class LineStore:
@@ -38,9 +36,7 @@ class LineStore:
         self.n_encoded, self.n_pixels = n_encoded, n_pixels
         self.readout: tuple[int, int] | None = None  # samples, and the one at k = 0
         self._told: tuple[int, int] | None = None  # the same before the echo was looked for
-        self._echoes = {} if echoes is None else echoes
-        self._unlikely: int | None = None  # a center_sample that may not be right
-        self._no_room = ""  # the error, where it leaves readouts none and the data has no echo
+        self._echo = ReadoutEcho(n_encoded, {} if echoes is None else echoes)
         self.n_channels = 0
         self._dwell_us = 0.0
         self._order: dict[tuple[int, int, int], int] = {}  # (e2, e1, average) to the place of its latest readout
@@ -75,11 +71,7 @@ class LineStore:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was taken for k = 0 instead of center_sample, once the lines have been taken."""
-        if self._unlikely is None or self.readout is None:
-            return ()
-        n_samples, centre = self.readout
-        where = "the middle of a full readout" if n_samples == self.n_encoded else "the echo"
-        return (f"center_sample is {self._unlikely} of {n_samples} samples: k = 0 was taken at {where}, {centre}",)
+        return self._echo.warnings(self.readout)
 
     def fits(self, other: "LineStore") -> bool:
         """Whether lines of another store may stand in for lacking ones: same channels, readout and dwell time.
@@ -117,34 +109,35 @@ class LineStore:
         head = head_of(acquisition)
         if head.discard_pre + head.discard_post >= acquisition.data.shape[1]:
             raise ScanError(
-                f"{_name(head)} has {acquisition.data.shape[1]} samples, of which {head.discard_pre} before and "
+                f"{name_of(head)} has {acquisition.data.shape[1]} samples, of which {head.discard_pre} before and "
                 f"{head.discard_post} after are to be discarded; expected some to be left"
             )
         data, centre = forward(head, acquisition.data, self.n_encoded)
         n_channels, n_samples = data.shape
         if n_samples == 0 or n_channels == 0:
-            raise ScanError(f"{_name(head)} has {n_channels} channels of {n_samples} samples; expected some")
+            raise ScanError(f"{name_of(head)} has {n_channels} channels of {n_samples} samples; expected some")
         if n_samples == self.n_encoded and centre != n_samples // 2:  # there is no room for another
-            self._unlikely, centre = head.center_sample, n_samples // 2
+            self._echo.unlikely, centre = head.center_sample, n_samples // 2
         if self._told is None:
             self._begin(head, n_channels, n_samples, centre)
         if n_channels != self.n_channels:
-            raise ScanError(f"{_name(head)} has {n_channels} channels; the image began with {self.n_channels}")
+            raise ScanError(f"{name_of(head)} has {n_channels} channels; the image began with {self.n_channels}")
         if self._told is not None and self._told != (n_samples, centre):
             raise ScanError(
-                f"{_name(head)} has {n_samples} samples around sample {centre}; the image began with {self._told[0]} "
+                f"{name_of(head)} has {n_samples} samples around sample {centre}; the image began with {self._told[0]} "
                 f"around {self._told[1]}"
             )
         if head.sample_time_us != self._dwell_us:
             raise ScanError(
-                f"{_name(head)} has a dwell time of {head.sample_time_us:g} us; the image began with {self._dwell_us:g}"
+                f"{name_of(head)} has a dwell time of {head.sample_time_us:g} us; the image began with "
+                f"{self._dwell_us:g}"
             )
         flat = data.reshape(-1).view(np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             energy = flat.dot(flat)
         if not energy < LARGEST**2:  # which NaN is not either
             what = "NaN or infinite samples" if not np.isfinite(flat).all() else f"samples beyond {LARGEST:g}"
-            raise ScanError(f"{_name(head)} holds {what}; expected finite ones of less")
+            raise ScanError(f"{name_of(head)} holds {what}; expected finite ones of less")
         if self.n_bytes + 8 * n_channels * self.n_pixels > MOST_BYTES:
             raise ScanError(f"an image has more than {MOST_BYTES >> 30} GiB of k-space; expected less")
         self._order[(*line, head.idx.average)] = self._n_readouts
@@ -183,24 +176,7 @@ class LineStore:
             )
         self._flush()
         places = sorted((place, rows[key[:2]]) for key, place in self._order.items() if key[:2] in rows)
-        averages = Counter(row for _, row in places)
-        target = torch.tensor([row for _, row in places])
-        sd = torch.zeros(n_rows)
-        sd[torch.tensor(list(averages))] = torch.tensor([n**-0.5 for n in averages.values()])
-        whole = len(self._blocks) == 1 and len(places) == self._n_readouts and len(averages) == len(places)
-        if whole and n_rows == len(places) and bool((target == torch.arange(n_rows)).all()):
-            return self._blocks.pop(), sd
-        kspace = torch.zeros(self.n_channels, n_rows, self.n_pixels, dtype=torch.complex64)
-        source = torch.tensor([place for place, _ in places])
-        start = 0
-        while self._blocks:
-            block = self._blocks.pop(0)
-            here = (source >= start) & (source < start + block.shape[1])
-            kspace.index_add_(1, target[here], block[:, source[here] - start])
-            start += block.shape[1]
-        if len(averages) < len(places):
-            kspace *= sd.square()[:, None]  # one over the number of averages
-        return kspace, sd
+        return averaged(self._blocks, places, (self.n_channels, n_rows, self.n_pixels))
 
     def copy(self, rows: dict[tuple[int, int], int], n_rows: int) -> Tensor:
         """Some lines as `take` places them, any one average, which stay here.
@@ -236,13 +212,7 @@ class LineStore:
             `(line,)` float64, the mean of all readouts of a line.
         """
         self._flush()
-        profile = sum(block.abs().square().sum(dim=(0, 1), dtype=torch.float64) for block in self._blocks)
-        echo = find_echo(np.arange(self.n_pixels), np.asarray(profile))
-        centre = self.n_pixels // 2 if echo is None else echo.line
-        window = slice(max(0, centre - AROUND_ECHO), centre + AROUND_ECHO)
-        of_readouts = torch.cat(
-            [block[..., window].abs().square().sum(dim=(0, 2), dtype=torch.float64) for block in self._blocks]
-        ).numpy()
+        of_readouts = energy_of(self._blocks)
         lines = self.lines
         row = {line: n for n, line in enumerate(map(tuple, lines.tolist()))}
         rows = np.array([row[key[:2]] for key in self._order])
@@ -263,41 +233,13 @@ class LineStore:
     def _begin(self, head: ismrmrd.AcquisitionHeader, n_channels: int, n_samples: int, centre: int) -> None:
         self._told = self.readout = n_samples, centre
         self.n_channels, self._dwell_us = n_channels, head.sample_time_us
-        if has_room(n_samples, centre, self.n_encoded):
-            if n_samples < self.n_encoded:  # there is room for another, and the data tells
-                self._unlikely = head.center_sample
-            return
-        text = (
-            f"{_name(head)} has {n_samples} samples around sample {centre}; expected no more than {self.n_encoded} "
-            f"around {self.n_encoded // 2}"
-        )
-        if n_samples > self.n_encoded:
-            raise ScanError(text)
-        self._unlikely, self._no_room = head.center_sample, text
+        self._echo.begin(head, n_samples, centre)
 
     def _flush(self) -> None:
         if not self._pending or self.readout is None:
             return
         lines = np.stack(self._pending, axis=1)
-        if not self._blocks and self._unlikely is not None and self.readout[0] < self.n_encoded:
-            self.readout = self.readout[0], self._sought(lines, *self.readout)
+        if not self._blocks:
+            self.readout = self.readout[0], self._echo.sought(lines, *self.readout)
         self._blocks.append(gridded_readouts(torch.from_numpy(lines), self.readout[1], self.n_encoded, self.n_pixels))
         self._pending = []
-
-    def _sought(self, lines: np.ndarray, n_samples: int, centre: int) -> int:
-        """The sample with the echo; the unlikely one, where the data does not tell and there is room."""
-        if (n_samples, centre) not in self._echoes:
-            echo = echo_of(lines, None if self._no_room else centre, self.n_encoded)
-            if echo is None and self._no_room:
-                raise ScanError(self._no_room)
-            if echo is None:  # another image may tell
-                self._unlikely = None
-                return centre
-            self._echoes[n_samples, centre] = echo
-        if self._echoes[n_samples, centre] == centre:
-            self._unlikely = None
-        return self._echoes[n_samples, centre]
-
-
-def _name(head: ismrmrd.AcquisitionHeader) -> str:
-    return f"acquisition {head.scan_counter}, line {head.idx.kspace_encode_step_1}"

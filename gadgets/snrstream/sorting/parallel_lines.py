@@ -4,11 +4,10 @@ import ismrmrd
 import numpy as np
 
 from ..errors import ScanError
-from ..wire.acquisitions import mask_of
+from ..wire.acquisitions import LAST_FLAGS
 
 FIRST = 16  # lines of a scan that are looked at, all of them
 EVERY = 64  # and one of so many later, and those that end a slice, repetition or measurement
-LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 MOST_SAMPLES_OFF = 0.5  # of the readout: a delay of the gradients is less, another spoke is more
 
 

@@ -4,9 +4,8 @@ import ismrmrd
 import numpy as np
 
 from ..recon.echo import find_echo
-from ..wire.acquisitions import mask_of
+from ..wire.acquisitions import REVERSED
 
-REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
 LEAST_OFF, SHARE_OFF = 4, 1 / 16  # samples, and the share of a full readout, by which the echo may lie off k = 0
 TIMES_STRONGER = 4.0  # than the sample that is said to be at k = 0, an echo further away is
 

@@ -9,11 +9,10 @@ from ismrmrd import xsd
 
 from ..errors import ScanError
 from ..items import Calibration, CalibrationBlock
-from ..wire.acquisitions import acquisition_of, head_of
+from ..wire.acquisitions import REVERSED, acquisition_of, head_of
 from ..wire.header import Encoding, cartesian_encoding
 from .oversampling import as_acquired, has_oversampling, pixels_without_oversampling
 from .placement import Placer
-from .readout import REVERSED
 from .scan_image import ScanImage
 
 log = logging.getLogger(__name__)

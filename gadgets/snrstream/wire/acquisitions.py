@@ -79,6 +79,11 @@ def mask_of(*flags: int) -> int:
     return sum(1 << (flag - 1) for flag in flags)
 
 
+CALIBRATION = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+BOTH = mask_of(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)  # a line of an image and of its calibration
+REVERSED = mask_of(ismrmrd.ACQ_IS_REVERSE)
+LAST_IN_SLICE = mask_of(ismrmrd.ACQ_LAST_IN_SLICE)
+LAST_FLAGS = mask_of(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION, ismrmrd.ACQ_LAST_IN_MEASUREMENT)
 NOISE_FLAG = mask_of(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
 NAVIGATOR_FLAG = mask_of(ismrmrd.ACQ_IS_PHASECORR_DATA)
 COMPRESSED_FLAGS = mask_of(*range(ismrmrd.ACQ_COMPRESSION1, ismrmrd.ACQ_COMPRESSION4 + 1))

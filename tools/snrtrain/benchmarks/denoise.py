@@ -1,4 +1,4 @@
-"""Denoising over the bare ONNX Runtime session: a frame through the gadget, a scan through the socket, and peers."""
+"""Denoising over the bare network: a frame through the gadget, a scan through the socket, and peers."""
 
 import itertools
 import xml.etree.ElementTree as ET
@@ -12,7 +12,11 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from snrstream.denoising.manifest import load_manifest
+from snrstream.denoising import openvino_backend
+from snrstream.denoising.backend_choice import candidates, measured
+from snrstream.denoising.loaded import load_model
+from snrstream.denoising.model import Model
+from snrstream.denoising.runs import TIMEOUT_S
 from snrstream.errors import ConfigurationError, ModelError
 from snrstream.gadgets import denoise
 from snrstream.gadgets.gadget import run as run_gadget
@@ -39,6 +43,7 @@ def rows(n_repetitions: int) -> Iterator[Row]:
     """Frame, peers, chain and latency, each beside what it is measured against."""
     frame = noisy_frame(SIZE)
     bare = bare_session(frame)
+    yield from backend_rows()
     yield from frame_rows(frame, bare)
     yield from denoise_peers.rows(frame, answer(frame), bare)
     yield from chain_rows(n_repetitions, bare)
@@ -46,11 +51,28 @@ def rows(n_repetitions: int) -> Iterator[Row]:
 
 
 def bare_session(frame: NoisyFrame) -> Run:
-    """A run of ONNX Runtime on the model's file and the frame's prepared batch, and nothing else."""
-    session = onnxruntime.InferenceSession(str(load_manifest(MODEL)[1]), providers=["CPUExecutionProvider"])
+    """A run of the backend that the gadget takes on the frame's prepared batch, and nothing else."""
+    model, batch = load_model(MODEL), np.stack([frame.noisy.real, frame.noisy.imag, frame.gmap])[None, :, None]
+    devices = {f"CPU {precision}": device for device, precision in openvino_backend.PRECISIONS.items()}
+    if model.device in devices:
+        backend = openvino_backend.opening(model.path.read_bytes(), devices[model.device])[0]()
+        return lambda: backend.run(batch, backend.stop())
+    session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    batch = np.stack([frame.noisy.real, frame.noisy.imag, frame.gmap])[None, :, None]
     return lambda: session.run(None, {name: batch})
+
+
+def backend_rows() -> Iterator[Row]:
+    """Time and answer of each backend at hand, beside ONNX Runtime on a CPU."""
+    chosen = load_model(MODEL)
+    model = Model(chosen.manifest, chosen.path, devices=("cpu",))
+    first, *others = measured([model, *candidates(model, TIMEOUT_S)], TIMEOUT_S, SIZE)
+    for found in others:
+        name = f"bare network, {found.model.backend} on {found.model.device}"
+        used = ", which auto takes" * (found.model.device == chosen.device)
+        yield Row(f"{name}{used}: time over ONNX Runtime's", found.ms / first.ms)
+        if found.rms is not None:
+            yield Row(f"{name}: difference to the recorded answer, RMS in noise SDs", found.rms)
 
 
 def frame_rows(frame: NoisyFrame, bare: Run) -> Iterator[Row]:
