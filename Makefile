@@ -3,7 +3,7 @@
 # make lint   ruff: faults and format
 # make types  mypy
 # make check  lint, types and test
-# make soak   what takes hours: memory over 2,000 repetitions and 200 scans, a volume of 320 x 320 x 256 (16 GiB of
+# make soak   what takes an hour: memory over 2,000 repetitions and 200 scans, a volume of 320 x 320 x 256 (16 GiB of
 #             memory and disk), 200 clients that die, 100,000 mutated sessions
 # make image  the container, where a Docker engine runs
 

@@ -4,6 +4,8 @@ from enum import Enum
 
 import ismrmrd
 
+NEXT_ENCODING = 30  # between the series of one encoding of the header and those of the next: no two meet
+
 
 class ImageKind(Enum):
     """A kind of image that leaves the chain.

@@ -11,7 +11,7 @@ import ismrmrd
 import numpy as np
 
 from ..errors import printable
-from ..image_kind import ImageKind, ImagePart
+from ..image_kind import NEXT_ENCODING, ImageKind, ImagePart
 from ..items import Item, ReconImage
 from ..output.image_values import lowest
 from ..output.orientation import AXES
@@ -34,10 +34,10 @@ class Parameters:
 
     output: Annotated[
         str,
-        "complex, or some of magnitude, real, imaginary and phase, with blanks between; complex sends complex images "
-        "and float maps, unscaled; all else is uint16: magnitudes times scale as series 1 and 2; real and imaginary "
-        "parts times scale, plus 32768, as series 401, 402 and 501, 502; phases times 2048 / pi, plus 2048, as series "
-        "601, 602; g-maps times gmap_scale",
+        "complex, for complex images and float maps, unscaled; or some of magnitude, real, imaginary and phase, with "
+        "blanks between, for uint16. Magnitudes are multiplied by scale, as series 1 and 2; real and imaginary parts "
+        "too, plus 32768, as series 401, 402 and 501, 502; phases by 2048 / pi, plus 2048, as series 601, 602; g-maps "
+        "by gmap_scale",
     ] = "magnitude"
     scale: Annotated[float, "pixel value of a magnitude, a part or an SNR map that stands for 1; 1e-6 to 1e6"] = 10.0
     gmap_scale: Annotated[float, "pixel value of a g-map of uint16 that stands for 1; 1e-6 to 1e6"] = 100.0
@@ -70,6 +70,9 @@ _IN_PARTS = ImageKind.ORIGINAL, ImageKind.DENOISED, ImageKind.STAND_IN  # of oth
 def start(scan: Scan, parameters: Parameters) -> Gadget:
     """Make one or more `ismrmrd.Image`s of each `ReconImage`, numbered from 1 in each series.
 
+    Images of a second encoding of the header have another matrix, and series of their own: those of the first that
+    comes plus 30.
+
     Images of one number belong together: denoised images and residuals come later, but in the order of their originals.
     """
     return _Finisher(parameters, directions_are_forward(scan.header))
@@ -79,7 +82,9 @@ class _Finisher(Gadget):
     def __init__(self, parameters: Parameters, is_forward: bool) -> None:
         self._parameters, self._is_forward = parameters, is_forward
         self._numbers: Counter[int] = Counter()
-        self._windows: dict[tuple[ImagePart, int], tuple[float, float]] = {}  # of originals, for the images beside them
+        self._encodings: list[int] = []  # that images came of, in the order of their series
+        # Of originals, for the images beside them: by encoding, part and number.
+        self._windows: dict[tuple[int, ImagePart, int], tuple[float, float]] = {}
         self._raw_scale: float | None = None
         self._faults: set[str] = set()
 
@@ -111,10 +116,13 @@ class _Finisher(Gadget):
         scale: float,
         part: ImagePart = ImagePart.MAGNITUDE,
     ) -> ismrmrd.Image:
-        series = kind.series + part.series_offset
+        encoding = recon.head.encoding_space_ref
+        if encoding not in self._encodings:
+            self._encodings.append(encoding)
+        series = kind.series + part.series_offset + NEXT_ENCODING * self._encodings.index(encoding)
         number = self._numbers[series] = self._numbers[series] + 1
         beside = kind in (ImageKind.DENOISED, ImageKind.STAND_IN, ImageKind.SNR_MAP)
-        window = self._windows.get((part, number)) if beside else None
+        window = self._windows.get((encoding, part, number)) if beside else None
         if self._parameters.output == COMPLEX:
             low, high = window or _window(values, kind)
             window = low, high if high > low else low + 1
@@ -123,15 +131,15 @@ class _Finisher(Gadget):
             window = window or _window_of_part(values, kind, scale, part)
             pixels = whole_numbers(values, part, scale)
         if kind is ImageKind.ORIGINAL:
-            self._windows[part, number] = window
+            self._windows[encoding, part, number] = window
         elif kind in (ImageKind.DENOISED, ImageKind.STAND_IN):
-            self._windows.pop((part, number), None)
+            self._windows.pop((encoding, part, number), None)
         placement = placed(recon, self._parameters.axes, self._is_forward)
         for fault in placement.faults:
             if fault not in self._faults:
                 log.warning(fault)
         self._faults.update(placement.faults)
-        return _finish(recon, placement, pixels, kind, part, number, window)
+        return _finish(recon, placement, pixels, kind, part, (series, number), window)
 
 
 def _raw_scale(image: np.ndarray) -> float:
@@ -147,16 +155,17 @@ def _finish(
     whole: WholeNumbers,
     kind: ImageKind,
     part: ImagePart,
-    number: int,
+    place: tuple[int, int],
     window: tuple[float, float],
 ) -> ismrmrd.Image:
+    series, number = place
     warnings, pixels = recon.warnings + placement.faults, placement.pixels(whole.pixels)
     if whole.n_clipped:
         beyond = f"exceed {UINT16_MAX}" if part is ImagePart.MAGNITUDE else f"lie beyond 0 to {UINT16_MAX}"
         text = f"{whole.n_clipped} pixels {beyond} at scale {whole.ratio:g} and were clipped"
-        log.warning("series %d image %d: %s", kind.series + part.series_offset, number, text)
+        log.warning("series %d image %d: %s", series, number, text)
         warnings += (text,)
-    image = ismrmrd.Image(_head(recon, placement, kind, part, number, pixels), data=pixels[None])
+    image = ismrmrd.Image(_head(recon, placement, part, place, pixels), data=pixels[None])
     image.meta = _meta(recon, placement, kind, part, number, whole, warnings, window)
     return image
 
@@ -185,7 +194,7 @@ def _whole(low: float, high: float, scale: float) -> tuple[int, int]:
 
 
 def _head(
-    recon: ReconImage, placement: Placement, kind: ImageKind, part: ImagePart, number: int, pixels: np.ndarray
+    recon: ReconImage, placement: Placement, part: ImagePart, place: tuple[int, int], pixels: np.ndarray
 ) -> ismrmrd.ImageHeader:
     """Geometry, time and counters of the acquisition at the centre of k-space."""
     nz, ny, nx = pixels.shape
@@ -197,8 +206,8 @@ def _head(
         field_of_view=(nx * dx, ny * dy, nz * dz),
         position=placement.position,
         image_type=ismrmrd.IMTYPE_COMPLEX if complex_pixels else part.image_type,
-        image_index=number,
-        image_series_index=kind.series + part.series_offset,
+        image_index=place[1],
+        image_series_index=place[0],
     )
 
 
