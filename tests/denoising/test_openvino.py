@@ -27,6 +27,12 @@ if importlib.util.find_spec("openvino") is None:  # an import by itself would te
     pytest.skip("OpenVINO is not installed", allow_module_level=True)
 
 
+@pytest.fixture
+def everywhere(monkeypatch) -> None:
+    """As if this processor had bfloat16, for which OpenVINO is chosen."""
+    monkeypatch.setattr(backend_choice, "AUTOMATIC", ("openvino",))
+
+
 def gmap_of(image: np.ndarray) -> np.ndarray:
     return np.ones(image.shape, np.float32)
 
@@ -82,6 +88,7 @@ def test_a_run_ends_when_it_is_told_to() -> None:
     assert backend.run(small, backend.stop()).shape == (1, 2, 1, 16, 16), "the next one is not cut"
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_openvino_is_taken_where_it_is_much_faster_and_answers_alike(install, monkeypatch) -> None:
     place = install()
     record_test_vector(place)
@@ -93,6 +100,7 @@ def test_openvino_is_taken_where_it_is_much_faster_and_answers_alike(install, mo
         assert open_model(*load_manifest("tiny"), TIMEOUT_S).backend.startswith(expected)
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_a_fast_backend_with_another_answer_is_not_taken(install, monkeypatch) -> None:
     record_test_vector(install())
     monkeypatch.setattr(backend_choice, "measured", taking({"onnxruntime": 10, "openvino": 1}))
@@ -117,6 +125,7 @@ def test_a_model_without_a_recorded_answer_stays_with_onnx_runtime(install) -> N
     assert load_model("tiny", backend="openvino").backend == "openvino", "who names it has it"
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_a_damaged_test_vector_keeps_nobody_from_denoising(install, caplog) -> None:
     place = install()
     record_test_vector(place)
@@ -126,6 +135,7 @@ def test_a_damaged_test_vector_keeps_nobody_from_denoising(install, caplog) -> N
     assert told.startswith("OpenVINO is not considered: model tiny: test_vector.npz has sha256")
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_the_check_of_a_model_allows_what_the_choice_allows(install, monkeypatch) -> None:
     """bfloat16 is off by more than the tolerance in single pixels."""
     record_test_vector(install(noise_reduction=0.5))

@@ -63,8 +63,8 @@ class Parameters:
     ] = 1.0
     backend: Annotated[
         Choice,
-        "what runs the network on a CPU: onnxruntime, openvino, or auto, which takes openvino where it is at hand, a "
-        "quarter faster at least, and gives the recorded answer",
+        "what runs the network on a CPU: onnxruntime, openvino, or auto, which takes openvino where the processor has "
+        "bfloat16, if it is much faster and gives the recorded answer",
     ] = "auto"
     frames: Annotated[
         Mode,
