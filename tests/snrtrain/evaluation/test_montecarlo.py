@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import ismrmrd
 import numpy as np
 import pytest
 import torch
@@ -30,7 +31,7 @@ def scans(tmp_path) -> tuple[str, str]:
     paths = []
     for r in (2, 1):
         paths.append(tmp_path / f"r{r}.h5")
-        write(simulate_scan(striped_disc(), np.random.default_rng(0), 8, r, 24, snr=40.0), paths[-1])
+        write(simulate_scan(striped_disc(), np.random.default_rng(r), 8, r, 24, snr=40.0), paths[-1])
     return str(paths[0]), str(paths[1])
 
 
@@ -65,31 +66,63 @@ def test_mean_and_sd_are_those_of_all_images() -> None:
 
 
 def test_a_linear_model_divides_the_noise_by_its_gain(scans, tmp_path, model_folder, outputs) -> None:
-    with pytest.raises(ModelError, match="1 of 1 requirement missed"):
-        run(scans[0], model_folder("half", 0.5), *outputs)
+    run(scans[0], model_folder("half", 0.5), *outputs)
     rows = rows_of(tmp_path)
     assert list(rows) == ["noisy", "network", "network, alpha 0.25"]
     for name, gain in (("noisy", 1.0), ("network", 0.5), ("network, alpha 0.25", 0.625)):
         for fall in ("fall", "fall_bright", "fall_dark"):
-            assert float(rows[name][fall]) == pytest.approx(1 / gain, rel=1e-4)
+            assert float(rows[name][fall]) == pytest.approx(1 / gain, rel=0.02)  # local means are given back
         for ratio in ("snr", "snr_bright", "snr_dark", "cnr"):  # signal and noise fall alike
-            assert float(rows[name][ratio]) == pytest.approx(float(rows["noisy"][ratio]), rel=1e-4)
+            assert float(rows[name][ratio]) > 0.95 * float(rows["noisy"][ratio])
         assert rows[name]["psnr"] == "nan"
-    assert "the noise SD falls by 2.00; expected 3 or more" in (tmp_path / "out/table.md").read_text()
-    run(scans[0], str(tmp_path / "half"), *outputs, "--least-fall", "1.9")
+    assert "No requirement was judged" in (tmp_path / "out/table.md").read_text(), "the fall alone is no quality"
     seen = model_folder("seen", 0.5, training={"data": [f"{Path(scans[0]).name} (MIT)"]})
     run(scans[0], seen, *outputs)
     assert "No requirement was judged" in (tmp_path / "out/table.md").read_text()
 
 
 def test_a_full_scan_tells_quality_and_edges(scans, tmp_path, model_folder, outputs) -> None:
-    with pytest.raises(ModelError, match="4 of 4 requirements missed"):
+    with pytest.raises(ModelError, match="3 of 3 requirements missed"):
         run(scans[0], model_folder("half", 0.5), "--reference", scans[1], *outputs)
     rows = rows_of(tmp_path)
     assert float(rows["noisy"]["edges"]) == pytest.approx(1.0, abs=0.05)
-    assert float(rows["network"]["edges"]) == pytest.approx(0.5 * float(rows["noisy"]["edges"]), rel=1e-4)
-    assert float(rows["noisy"]["psnr"]) > float(rows["network"]["psnr"]) + 10
+    assert float(rows["network"]["edges"]) == pytest.approx(0.5 * float(rows["noisy"]["edges"]), rel=0.1)
+    assert float(rows["noisy"]["psnr"]) > float(rows["network"]["psnr"]) + 4
     assert (tmp_path / "out/table.png").is_file()
+
+
+def dropped(full: str, place: Path) -> str:
+    """The same scan without every other line beside the centre: its noise is the full scan's."""
+    with ismrmrd.Dataset(full, create_if_needed=False) as whole, ismrmrd.Dataset(place) as part:
+        part.write_xml_header(whole.read_xml_header())
+        for n in range(whole.number_of_acquisitions()):
+            line = whole.read_acquisition(n)
+            at = line.idx.kspace_encode_step_1
+            if line.isFlagSet(ismrmrd.ACQ_IS_NOISE_MEASUREMENT) or at % 2 == 0 or abs(at - SIZE // 2) < 12:
+                part.append_acquisition(line)
+    return str(place)
+
+
+def test_noise_that_a_scan_shares_with_the_full_one_is_told_and_closeness_not_judged(
+    scans, tmp_path, model_folder, outputs
+) -> None:
+    half, same = model_folder("half", 0.5), dropped(scans[1], tmp_path / "dropped.h5")
+    with pytest.raises(ModelError, match="1 of 1 requirement missed"):  # edges
+        run(same, half, "--reference", scans[1], *outputs)
+    assert "both have the same noise" in (tmp_path / "out/table.md").read_text()
+    with pytest.raises(ModelError, match="1 of 1 requirement missed"):
+        run(same, half, "--reference", scans[1], "--added-noise", "0.5", *outputs)
+    with pytest.raises(ModelError, match="of 3 requirements missed"):
+        run(same, half, "--reference", scans[1], "--added-noise", "3", *outputs)
+    told = (tmp_path / "out/table.md").read_text()
+    assert "Noise of 3 SD was added" in told and "both have the same noise" not in told
+
+
+def test_a_scan_with_added_noise_is_in_snr_units_at_a_lower_snr(scans) -> None:
+    scan, rng = read_scan(scans[0], "grappa_snr", 0), np.random.default_rng(0)
+    before, after = (np.abs(next(s.images(0, rng)).image) for s in (scan, scan.noisier(3.0, rng)))
+    inside = before > 20
+    assert after[inside].mean() == pytest.approx(before[inside].mean() / 10**0.5, rel=0.04)  # and the magnitude's bias
 
 
 def test_regions_are_the_tissues_without_their_edges() -> None:

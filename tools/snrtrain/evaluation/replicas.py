@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from numpy.random import Generator
+from torch import Tensor
 
 from snrstream.chain.chain import Chain
 from snrstream.chain.pipelines import named_chain
@@ -18,6 +19,7 @@ from snrstream.wire.header import parse_header
 from snrstream.wire.scan_file import ScanFile
 from snrtrain.simulation.phantom import white_noise
 
+SAME_LINES = 1e-3  # of their norm: two scans' own noise differs by more
 BEFORE = ("noise_adjust", "epi", "accumulate", "compress_channels", "grappa")
 AFTER = ("taper", "coil_combine", "partial_fourier", "kspace_filter")  # up to what `denoise` gets
 
@@ -37,16 +39,49 @@ class WhitenedScan:
         coil maps stay those of the scan, so that the reconstruction is linear: what varies from one replica to the next
         has the SD g per part.
         """
-        first = self.bucket
-        if first.calibration is None:  # or each replica would have coil maps of its own
-            first = dataclasses.replace(first, calibration=Calibration.of(first.kspace, (0, 0)))
-        buckets = (self._with_noise(first, rng) if k else first for k in range(n_replicas + 1))
+        first = self._calibrated()
+        buckets = (_with_noise(first, 1.0, rng) if k else first for k in range(n_replicas + 1))
         return (item for item in self.steps.run(buckets, self.header) if isinstance(item, ReconImage))
 
-    @staticmethod
-    def _with_noise(bucket: Bucket, rng: Generator) -> Bucket:
-        sd = bucket.line_sd[..., None] * bucket.sample_sd
-        return dataclasses.replace(bucket, kspace=bucket.kspace + white_noise(tuple(bucket.kspace.shape), rng) * sd)
+    def noisier(self, sd: float, rng: Generator) -> "WhitenedScan":
+        """The scan with noise of SD `sd` per part added to its own, all of it divided by sqrt(1 + sd^2).
+
+        So it is in SNR units again, at a lower SNR. Kernel and coil maps stay those of the scan.
+        """
+        bucket = _with_noise(self._calibrated(), sd, rng)
+        return dataclasses.replace(
+            self, bucket=dataclasses.replace(bucket, kspace=bucket.kspace / math.sqrt(1 + sd**2))
+        )
+
+    def shares_lines_of(self, other: "WhitenedScan") -> bool:
+        """Whether its lines are among those of another scan, noise and all: as in one from which lines were dropped."""
+        ours, theirs = _on_full_grid(self.bucket), _on_full_grid(other.bucket)
+        if ours.shape != theirs.shape:
+            return False
+        both = (ours.abs().sum(dim=(0, 3)) > 0) & (theirs.abs().sum(dim=(0, 3)) > 0)
+        apart = (ours - theirs)[:, both]
+        return bool(both.any()) and float(apart.norm()) <= SAME_LINES * float(theirs[:, both].norm())
+
+    def _calibrated(self) -> Bucket:
+        """Or each replica would have coil maps of its own."""
+        first = self.bucket
+        if first.calibration is not None:
+            return first
+        return dataclasses.replace(first, calibration=Calibration.of(first.kspace, (0, 0)))
+
+
+def _on_full_grid(bucket: Bucket) -> Tensor:
+    """Its k-space `(channel, e2, e1, ro)`, 0 where no line was measured."""
+    grid = bucket.grid
+    full = torch.zeros(len(bucket.kspace), *grid.size, bucket.kspace.shape[-1], dtype=bucket.kspace.dtype)
+    (z, y), (dz, dy) = grid.first, grid.step
+    full[:, z::dz, y::dy] = bucket.kspace
+    return full
+
+
+def _with_noise(bucket: Bucket, sd: float, rng: Generator) -> Bucket:
+    by_sample = sd * bucket.line_sd[..., None] * bucket.sample_sd
+    return dataclasses.replace(bucket, kspace=bucket.kspace + white_noise(tuple(bucket.kspace.shape), rng) * by_sample)
 
 
 def read_scan(path: Path, pipeline: str, number: int) -> WhitenedScan:
