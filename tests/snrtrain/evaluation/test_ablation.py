@@ -9,17 +9,17 @@ from snrtrain.commands import evaluate
 
 
 def test_the_full_method_is_to_be_best(volume_folder, model_folder, outputs) -> None:
-    full, dim = model_folder("full"), model_folder("dim", 0.7)
+    full, loud = model_folder("full"), model_folder("loud", 1.1)
     more = ["--volumes", str(volume_folder), "--names", "a_t2", "--n-slices", "1", "--snr", "10", *outputs]
-    evaluate.main(["ablation", full, dim, *more])
+    evaluate.main(["ablation", full, loud, *more])
     with (volume_folder / "out/table.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["model"] for row in rows] == ["full", "dim"]
+    assert [row["model"] for row in rows] == ["full", "loud"]
     assert float(rows[0]["gain"]) == pytest.approx(0, abs=1e-3)
     assert float(rows[0]["white"]) != pytest.approx(float(rows[0]["psnr"]), abs=1e-3)
     assert "1 requirement met" in (volume_folder / "out/table.md").read_text()
     with pytest.raises(ModelError, match="1 of 1 requirement missed"):
-        evaluate.main(["ablation", dim, full, *more])
+        evaluate.main(["ablation", loud, full, *more])
     assert "full is " in (volume_folder / "out/table.md").read_text().splitlines()[-1]
 
 

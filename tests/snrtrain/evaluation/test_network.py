@@ -14,7 +14,7 @@ from tests.denoising.networks import Magnitude, torchscript
 @pytest.mark.parametrize(("frames", "layout"), [("slice", "B,3,S,H,W"), ("depth", "B,3,D,H,W"), ("time", "B,3,T,H,W")])
 def test_a_network_sees_the_stacks_that_it_is_for(model_folder, frames: str, layout: str) -> None:
     model = network.open_model(model_folder("mean", model=frame_mean_model(), frames=frames, layout=layout, n_frames=0))
-    images = torch.tensor([10.0, 10.3, 10.8])[:, None, None].expand(3, 8, 8).to(torch.complex64)
+    images = torch.tensor([10.0, 10.03, 10.05])[:, None, None].expand(3, 8, 8).to(torch.complex64)
     for axis in ("slice", "time"):
         answer = network.denoiser(model, axis)(images, torch.ones(8, 8))
         together = (axis == "time") == (frames == "time")
