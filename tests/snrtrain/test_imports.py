@@ -11,7 +11,7 @@ SNRTRAIN = ImportGraph(
     TOOLS / "snrtrain",
     (
         "commands", "benchmarks", "evaluation", "run", "export", "simulation", "methods", "networks", "archive", "work",
-        "metrics", "recipe", "",
+        "metrics", "recipe", "toml_file", "",
     ),
 )  # fmt: skip
 

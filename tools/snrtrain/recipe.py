@@ -5,13 +5,13 @@ them.
 """
 
 import math
-import tomllib
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from snrstream.errors import ConfigurationError
 from snrstream.system.resources import LONGEST_NAME, is_plain_name
+from snrtrain import toml_file
 
 CHOICES = {
     "method": ("snraware", "sn2n"),
@@ -130,15 +130,7 @@ def load(path: Path, overrides: list[str]) -> Recipe:
 
     Raises ConfigurationError for a missing or malformed file, an unknown or missing key, and a wrong value.
     """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"recipe {path} cannot be read: {error.strerror}; expected a TOML file") from None
-    except RecursionError:
-        raise ConfigurationError(f"recipe {path} is nested too deep; expected flat TOML") from None
-    except ValueError as error:
-        raise ConfigurationError(f"recipe {path} is not TOML: {error}") from None
-    settings |= _parsed(overrides)
+    settings = toml_file.read(path, f"recipe {path}", "flat TOML") | _parsed(overrides)
     known = {field.name: field for field in fields(Recipe)}
     unknown = sorted(set(settings) - set(known))
     if unknown:

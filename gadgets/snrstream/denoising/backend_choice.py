@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,11 @@ from ..errors import ModelError
 from . import openvino_backend
 from .manifest_fields import Manifest
 from .model import Model
-from .recorded import read_test_vector
+from .recorded import difference
 
 log = logging.getLogger(__name__)
 
 Choice = Literal["auto", "onnxruntime", "openvino"]
-CHOICES: tuple[str, ...] = get_args(Choice)
 
 ON_CPU = "CPUExecutionProvider"
 AUTOMATIC = ("openvino-bfloat16",)  # float32 is not so much faster that it would be chosen today and tomorrow alike
@@ -59,7 +58,7 @@ class Found(NamedTuple):
         return self.rms <= recorded.tolerance and self.largest <= MOST_OFF * recorded.tolerance
 
 
-def open_model(manifest: Manifest, path: Path, timeout_s: float, backend: str = "auto") -> Model:
+def open_model(manifest: Manifest, path: Path, timeout_s: float, backend: Choice = "auto") -> Model:
     """The model on the backend that `backend` names.
 
     `auto` takes OpenVINO where the processor has bfloat16, if that is at least a quarter faster than ONNX Runtime and
@@ -123,9 +122,9 @@ def measured(models: list[Model], timeout_s: float, edge: int = EDGE) -> list[Fo
 def _deviation(model: Model, timeout_s: float) -> tuple[float | None, float | None]:
     if model.manifest.test_vector is None:
         return None, None
-    image, gmap, expected = read_test_vector(model)
-    off = np.abs(model.denoise(image, gmap, timeout_s) - expected)
-    return float(np.sqrt(np.mean(np.square(off)))), float(off.max())
+    off = difference(model, timeout_s)
+    with np.errstate(over="ignore"):  # of what a file may hold
+        return float(np.sqrt(np.mean(np.square(off)))), float(off.max())
 
 
 def _openvino(model: Model, timeout_s: float) -> Model:

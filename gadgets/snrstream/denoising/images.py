@@ -7,9 +7,9 @@ import numpy as np
 from ..image_kind import ImageKind
 from ..items import ReconImage
 from .alpha import Alpha
+from .answer import denoise
 from .model import Model
 from .neighbours import Stack
-from .smooth_phase import denoise
 
 
 def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_s: float) -> list[ReconImage]:

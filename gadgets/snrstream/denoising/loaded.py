@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from ..errors import ModelTimeout
-from .backend_choice import open_model
+from .backend_choice import Choice, open_model
 from .manifest import load_manifest
 from .manifest_fields import Manifest
 from .model import Model
@@ -16,7 +16,7 @@ _loaded: dict[Key, Model] = {}
 _loading: dict[Key, threading.Lock] = {}
 
 
-def load_model(name: str, timeout_s: float = TIMEOUT_S, backend: str = "auto") -> Model:
+def load_model(name: str, timeout_s: float = TIMEOUT_S, backend: Choice = "auto") -> Model:
     """A model, loaded once and shared.
 
     Its manifest and its file's hash are read at every call: a model whose folder has changed is loaded anew, and one
@@ -29,7 +29,7 @@ def load_model(name: str, timeout_s: float = TIMEOUT_S, backend: str = "auto") -
     timeout_s
         For the loading, in seconds.
     backend
-        One of `backend_choice.CHOICES`.
+        See `open_model`.
 
     Raises
     ------

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ModelError
 from .backend import Opening, Stop, reason
 
 if TYPE_CHECKING:
@@ -112,24 +111,16 @@ def devices() -> tuple[str, ...]:
 
 
 def opening(data: bytes, device: str) -> Opening:
-    """See `Opening`; nothing stops the loading. data: an ONNX file that ONNX Runtime has taken, its weights inside.
-
-    Raises ModelError for a file of several inputs or outputs.
-    """
+    """See `Opening`; nothing stops the loading. data: an ONNX file that ONNX Runtime has taken, its weights inside."""
 
     def load() -> OpenVinoBackend:
         core = _core()
-        network = core.read_model(data)
-        if len(network.inputs) != 1 or len(network.outputs) != 1:
-            raise ModelError(
-                f"got {len(network.inputs)} inputs and {len(network.outputs)} outputs; expected one of each"
-            )
         wanted = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[device],
             "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
         }
-        return OpenVinoBackend(core.compile_model(network, "CPU", wanted), PRECISIONS[device])
+        return OpenVinoBackend(core.compile_model(core.read_model(data), "CPU", wanted), PRECISIONS[device])
 
     return load, lambda: None
 

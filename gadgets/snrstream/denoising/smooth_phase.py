@@ -4,9 +4,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .local_means import keep_local_means
-from .model import Model
-
 WINDOW = 15  # pixels an edge; by measurement, docs/adr/0004-phase-of-the-coil-maps.md
 
 
@@ -42,29 +39,3 @@ def _window_sums(values: torch.Tensor, axis: int) -> torch.Tensor:
     n, reach = values.shape[axis], WINDOW // 2
     sums = F.pad(values.movedim(axis, -1), (reach + 1, reach)).cumsum(-1)
     return (sums[..., WINDOW:] - sums[..., :n]).movedim(-1, axis)
-
-
-def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float) -> np.ndarray:
-    """The network's own answer to images of any phase.
-
-    A network for complex images sees each frame without its slowly varying phase, which its answer is given back, and
-    so are local means: see `keep_local_means`.
-
-    Parameters
-    ----------
-    model : Model
-        Loaded.
-    image, gmap, timeout_s
-        As `Model.denoise` takes them, which also tells the errors.
-
-    Returns
-    -------
-    ndarray
-        Of the shape and dtype of `image`.
-    """
-    if model.manifest.input != "complex_gmap":
-        return model.denoise(image, gmap, timeout_s)
-    with np.errstate(invalid="ignore"):  # which the model refuses
-        phase = smooth_phase(image, gmap)
-        flat = image * phase.conj()
-    return keep_local_means(image, model.denoise(flat, gmap, timeout_s) * phase, gmap)

@@ -91,12 +91,17 @@ def test_a_full_scan_tells_quality_and_edges(scans, tmp_path, model_folder, outp
     assert (tmp_path / "out/table.png").is_file()
 
 
-def dropped(full: str, place: Path) -> str:
-    """The same scan without every other line beside the centre: its noise is the full scan's."""
+def dropped(full: str, place: Path, noise_scale: float = 1.0) -> str:
+    """The same scan without every other line beside the centre: its noise is the full scan's.
+
+    noise_scale: of the noise measurement alone, as where each file has one of its own.
+    """
     with ismrmrd.Dataset(full, create_if_needed=False) as whole, ismrmrd.Dataset(place) as part:
         part.write_xml_header(whole.read_xml_header())
         for n in range(whole.number_of_acquisitions()):
             line = whole.read_acquisition(n)
+            if line.isFlagSet(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
+                line.data[:] *= noise_scale
             at = line.idx.kspace_encode_step_1
             if line.isFlagSet(ismrmrd.ACQ_IS_NOISE_MEASUREMENT) or at % 2 == 0 or abs(at - SIZE // 2) < 12:
                 part.append_acquisition(line)
@@ -116,6 +121,15 @@ def test_noise_that_a_scan_shares_with_the_full_one_is_told_and_closeness_not_ju
         run(same, half, "--reference", scans[1], "--added-noise", "3", *outputs)
     told = (tmp_path / "out/table.md").read_text()
     assert "Noise of 3 SD was added" in told and "both have the same noise" not in told
+
+
+def test_lines_are_the_same_whatever_noise_measurement_whitens_them(scans, tmp_path) -> None:
+    full, other = (read_scan(Path(path), "grappa_snr", 0) for path in (scans[1], scans[0]))
+    for scale in (1.0, 1.02, 1.3):
+        assert read_scan(Path(dropped(scans[1], tmp_path / f"{scale}.h5", scale)), "grappa_snr", 0).shares_lines_of(
+            full
+        )
+    assert not other.shares_lines_of(full), "another scan of the same object"
 
 
 def test_a_scan_with_added_noise_is_in_snr_units_at_a_lower_snr(scans) -> None:

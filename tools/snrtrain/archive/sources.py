@@ -11,7 +11,6 @@
     axis = "none"          # the third axis is no direction: a list of images, no neighbours; else "slice"
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from snrstream.errors import ConfigurationError
 from snrstream.system.resources import LONGEST_NAME, is_plain_name
+from snrtrain import toml_file
 from snrtrain.archive.archive import SPLITS
 
 FILE = "sources.toml"
@@ -47,16 +47,9 @@ def read(folder: Path) -> dict[str, Origin]:
     Raises ConfigurationError where it cannot be read, or says what cannot be.
     """
     path = folder / FILE
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; expected a TOML file") from None
-    except RecursionError:
-        raise ConfigurationError(f"{path} is nested too deep; expected a table for each volume") from None
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}") from None
+    tables = toml_file.read(path, str(path), "a table for each volume")
     origins = {name: _origin(path, name, table) for name, table in tables.items()}
     splits = splits_of(origins.values(), path)
     return {name: replace(origin, split=splits.get(origin.subject)) for name, origin in origins.items()}

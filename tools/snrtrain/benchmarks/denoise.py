@@ -72,7 +72,7 @@ def backend_rows() -> Iterator[Row]:
         used = ", which auto takes" * (found.model.device == chosen.device)
         yield Row(f"{name}{used}: time over ONNX Runtime's", found.ms / first.ms)
         if found.rms is not None:
-            yield Row(f"{name}: difference to the recorded answer, RMS in noise SDs", found.rms)
+            yield Row(f"{name}: difference to the recorded answer, RMS in 1e-6 noise SDs", 1e6 * found.rms)
 
 
 def frame_rows(frame: NoisyFrame, bare: Run) -> Iterator[Row]:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snrstream.denoising.answer import denoise
 from snrstream.denoising.manifest import named_manifest, read_manifest
 from snrstream.denoising.model import Model
-from snrstream.denoising.smooth_phase import denoise
 from snrstream.errors import ModelError
 from snrstream.system.resources import is_plain_name
 

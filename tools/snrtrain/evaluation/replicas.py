@@ -20,6 +20,7 @@ from snrstream.wire.scan_file import ScanFile
 from snrtrain.simulation.phantom import white_noise
 
 SAME_LINES = 1e-3  # of their norm: two scans' own noise differs by more
+FEWEST_SAMPLES = 4  # for each channel: of fewer, any channels are a combination of any others
 BEFORE = ("noise_adjust", "epi", "accumulate", "compress_channels", "grappa")
 AFTER = ("taper", "coil_combine", "partial_fourier", "kspace_filter")  # up to what `denoise` gets
 
@@ -54,13 +55,20 @@ class WhitenedScan:
         )
 
     def shares_lines_of(self, other: "WhitenedScan") -> bool:
-        """Whether its lines are among those of another scan, noise and all: as in one from which lines were dropped."""
+        """Whether its lines are among those of another scan, noise and all: as in one from which lines were dropped.
+
+        Each may have been whitened by a noise measurement of its own: so the one's channels need only be a linear
+        combination of the other's, the same for all samples.
+        """
         ours, theirs = _on_full_grid(self.bucket), _on_full_grid(other.bucket)
         if ours.shape != theirs.shape:
             return False
         both = (ours.abs().sum(dim=(0, 3)) > 0) & (theirs.abs().sum(dim=(0, 3)) > 0)
-        apart = (ours - theirs)[:, both]
-        return bool(both.any()) and float(apart.norm()) <= SAME_LINES * float(theirs[:, both].norm())
+        ours, theirs = ours[:, both].flatten(1).mT, theirs[:, both].flatten(1).mT
+        if len(ours) < FEWEST_SAMPLES * ours.shape[1]:
+            return False
+        apart = ours @ torch.linalg.lstsq(ours, theirs).solution - theirs
+        return float(apart.norm()) <= SAME_LINES * float(theirs.norm())
 
     def _calibrated(self) -> Bucket:
         """Or each replica would have coil maps of its own."""
