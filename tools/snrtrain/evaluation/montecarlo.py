@@ -200,6 +200,6 @@ def draw(
         maps[parts] = labels[middle].numpy()
     else:
         parts, top = "object, dark and bright tissue", 3.0
-        maps[parts] = sum(part[middle].float().numpy() for part in (marked.object, marked.dark))
-        maps[parts] += 2 * marked.bright[middle].numpy()
+        one, dark, bright = (part[middle].float().numpy() for part in (marked.object, marked.dark, marked.bright))
+        maps[parts] = one + dark + 2 * bright
     pictures.montage({"images": images, "noise": maps}, path, {parts: top})
