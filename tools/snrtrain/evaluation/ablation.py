@@ -101,9 +101,7 @@ def opened(arms: Sequence[str]) -> dict[str, list[Model]]:
         name, is_named, places = arm.rpartition("=") if not Path(arm).is_dir() else ("", "", arm)
         parts = places.split(",") if is_named else [places]
         if (is_named and not name) or not all(parts) or len(set(parts)) < len(parts):
-            raise ConfigurationError(
-                f"got the arm {arm}; expected MODEL, or NAME=MODEL,MODEL,... of different models"
-            )
+            raise ConfigurationError(f"got the arm {arm}; expected MODEL, or NAME=MODEL,MODEL,... of different models")
         models = [network.open_model(place) for place in parts]
         name = name or models[0].manifest.name
         if name in (*found, NOISY):
