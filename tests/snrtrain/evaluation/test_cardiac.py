@@ -82,7 +82,7 @@ def test_what_does_nothing_gains_nothing_and_falls_short(tmp_path, model_folder,
         assert float(row["gain"]) == pytest.approx(1.0, abs=1e-3) and row["hearts"] == "2"
         assert row["p_noisy"] == ("nan" if row["image"] == "noisy" else "1.0")
         assert 0.9 < float(row["edges"]) < 1.1 and float(row["off_blood"]) < 0.05
-    assert len(rows_of(tmp_path, "table-hearts")) == 8
+    assert len(rows_of(tmp_path, "table_hearts")) == 8
     assert (tmp_path / "out/table.png").is_file()
 
 

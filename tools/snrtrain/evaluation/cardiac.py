@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     missed, n_judged = cardiac_rows.missed(summary, next(iter(models)), options.least_gain, options.least_edges)
     geometry = "\n".join(f"- {_geometry(*what, TISSUES)}" for what in shown.values())
     text = f"{title}\n\n{geometry}\n\n{tables.markdown(summary)}"
-    outputs.finish(options, text, summary, missed, n_judged, {"-hearts": of_hearts})
+    outputs.finish(options, text, summary, missed, n_judged, {"_hearts": of_hearts})
 
 
 def _check(options: argparse.Namespace) -> None:
