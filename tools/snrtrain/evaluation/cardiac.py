@@ -41,6 +41,7 @@ from .replicas import Spread
 
 SMALLEST = 32  # pixels an edge, of a simulated heart
 TISSUES = {heart.BLOOD: "blood", heart.MYOCARDIUM: "myocardium"}
+BRIGHTEST = 90  # percentile of the regions' SNR at which the picture is white
 BORDER = 3  # pixels around a region that count as its edge
 
 
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
     draw(shown, options.picture)
     summary = cardiac_rows.of_hearts(of_hearts, next(iter(models)))
     missed, n_judged = cardiac_rows.missed(summary, next(iter(models)), options.least_gain, options.least_edges)
-    geometry = "\n".join(f"- {_geometry(*what, TISSUES)}" for what in shown.values())
+    geometry = "\n".join(f"- {_geometry(*what, TISSUES)} of the first heart" for what in shown.values())
     text = f"{title}\n\n{geometry}\n\n{tables.markdown(summary)}"
     outputs.finish(options, text, summary, missed, n_judged, {"_hearts": of_hearts})
 
@@ -185,12 +186,17 @@ def _geometry(beating: Beating, found: Measured, names: Mapping[int, str]) -> st
 def draw(shown: dict[str, tuple[Beating, Measured]], path: Path) -> None:
     """Of each scan the middle one of the frames that count: mean, SD and SNR over replicas."""
     lines: dict[str, dict[str, np.ndarray]] = {}
+    tops: dict[str, float] = {}
     for scan, (beating, found) in shown.items():
         frames: Sequence[int] = beating.measured.nonzero().flatten().tolist()
         n = frames[len(frames) // 2]
         means = {name: spread.mean[n].numpy() for name, spread in found.spreads.items()}
         noise = {name: spread.sd[n].numpy() for name, spread in found.spreads.items()}
+        snr = {f"{scan}, {name}": means[name] / np.maximum(noise[name], 1e-6) for name in means}
         lines[f"{scan}: mean"] = {"truth": found.series.truth[n].numpy(), **means}
         lines[f"{scan}: SD"] = noise
-        lines[f"{scan}: SNR"] = {name: means[name] / np.maximum(noise[name], 1e-6) for name in means}
-    pictures.montage(lines, path)
+        lines[f"{scan}: SNR"] = snr
+        inside = beating.labels[n].numpy() > 0
+        top = max((float(np.percentile(of[inside], BRIGHTEST)) for of in snr.values() if inside.any()), default=1.0)
+        tops |= dict.fromkeys(snr, top)
+    pictures.montage(lines, path, tops)
