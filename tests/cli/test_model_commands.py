@@ -18,7 +18,7 @@ from snrstream.denoising.recorded import record_test_vector
 
 from .. import shipped
 from ..denoising import conftest
-from ..denoising.conftest import MANIFEST, halving_model
+from ..denoising.conftest import MANIFEST, PARSED, halving_model
 from ..denoising.networks import Global, Magnitude, Neighbours, Published, torchscript
 from ..denoising.test_torchscript import PUBLISHED
 
@@ -132,6 +132,16 @@ def test_models_of_the_user_add_to_the_shipped_ones_and_go_before_them(
     assert line.endswith(f"model snraware_unet2d: that of {tmp_path} is used, not that of {MODELS}")
 
 
+def test_what_a_network_keeps_of_a_stream_is_shown(install, models) -> None:
+    install()
+    _, lines, _ = models("show", "tiny")
+    assert [only(lines, key) for key in ("frames ", "past", "window")] == ["none"] * 3
+    install(frames=["time", "slice"], past=[[320, 4], [64, 2]], window=8)
+    _, lines, _ = models("show", "tiny")
+    assert only(lines, "frames ") == "time, slice"
+    assert only(lines, "past") == "320 channels at 1/4, 64 channels at 1/2" and only(lines, "window") == "8"
+
+
 def test_all_fields_are_shown_and_a_wrong_hash_too(install, models) -> None:
     training = {"data": ["a", "b"], "commit": "c\x1b]0;", "settings": {"steps": 3}, "none": []}
     place = install(torchscript(Published()), **PUBLISHED, training=training, snr_range=[2, 50])
@@ -217,7 +227,7 @@ def test_a_model_that_fails_is_told_in_a_line_and_the_others_are_checked(install
 
 @pytest.mark.parametrize("ranges", [{}, {"snr_range": (30.0, 40.0), "gfactor_range": (1.2, 1.4)}])
 def test_the_test_image_is_in_snr_units_and_within_the_trained_ranges(ranges) -> None:
-    manifest = Manifest(**{**MANIFEST, **ranges})
+    manifest = Manifest(**{**PARSED, **ranges})
     noisy, gmap, flat = flat_images(manifest)
     assert noisy.shape == (2, 1, 256, 256) and noisy.dtype == np.complex64 and gmap.dtype == np.float32
     noise = ((noisy[0] - noisy[1]) / gmap / 2**0.5)[:, flat]

@@ -21,7 +21,7 @@ class FrameMean:
             name="mean",
             version="1",
             sha256="5" * 64,
-            frames=frames,
+            frames=() if frames == "none" else (frames,),
             n_frames=n_frames,
             default_alpha=default_alpha,
         )

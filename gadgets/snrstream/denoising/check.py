@@ -88,7 +88,7 @@ def flat_images(manifest: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     flat
         `(e1, ro)` bool.
     """
-    n_frames = 1 if manifest.frames == "none" else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
+    n_frames = 1 if not manifest.frames else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
     rng, shape = np.random.default_rng(0), (n_frames, EDGE, EDGE)
     y, x = np.meshgrid(np.linspace(-1, 1, EDGE), np.linspace(-1, 1, EDGE), indexing="ij")
     radius = np.hypot(x, y)
@@ -139,7 +139,7 @@ def _measured(model: Model) -> Iterator[tuple[str, str]]:
     best_ms = 1000 * min(seconds) / len(gmap)
     how = f"{model.backend} on {model.device}, best of {len(seconds)}"
     yield "speed", f"{three_digits(best_ms)} ms a frame of {EDGE} x {EDGE}, {how}"
-    if model.manifest.frames == "time" and (n_frames := len(gmap)) > 1:
+    if model.manifest.frames == ("time",) and (n_frames := len(gmap)) > 1:
         streamed_ms = three_digits(best_ms * n_frames)
         yield "", f"{streamed_ms} ms an image in a streamed series, for its {n_frames} frames run each time"
     seam = measure_seam(model, noisy[0], gmap)

@@ -30,7 +30,7 @@ def fixed_size(manifest: Manifest) -> tuple[int | None, int | None, int | None]:
     """`(T, H, W)` as far as the network takes one size only, None where it takes any."""
     if manifest.patch is not None:
         return manifest.patch
-    return (1 if manifest.frames == "none" else manifest.n_frames or None), None, None
+    return (1 if not manifest.frames else manifest.n_frames or None), None, None
 
 
 def scale_of(image: np.ndarray, manifest: Manifest) -> float:

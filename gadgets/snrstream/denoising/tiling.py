@@ -88,7 +88,7 @@ def plan_tiles(
 
 def mixes_frames(manifest: Manifest) -> bool:
     """Whether T of the network is more than one frame: `magnitude_slices` has them as channels."""
-    return manifest.frames != "none" and manifest.input != "magnitude_slices"
+    return bool(manifest.frames) and manifest.input != "magnitude_slices"
 
 
 @dataclass(frozen=True)
