@@ -28,7 +28,9 @@ class FrameMean:
         self.fallbacks, self._failures = tuple(fallbacks), iter(failures)
         self.given: list[int] = []
 
-    def denoise(self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = 30.0) -> np.ndarray:  # noqa: ARG002 as a model's
+    def denoise(
+        self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = 30.0, causal: bool = False,  # noqa: ARG002 as a model's
+    ) -> np.ndarray:  # fmt: skip
         assert image.dtype == np.complex64 and gmap.dtype == np.float32 and image.shape == gmap.shape
         self.given.append(len(image))
         failure = next(self._failures, None)

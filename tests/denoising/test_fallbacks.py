@@ -104,7 +104,7 @@ def test_a_device_that_fails_whatever_the_tile_gives_way_to_the_next(install, ne
     """The first device stands for a GPU: a network of another file, which fails on the CPU as one would there."""
     install(torchscript(Limited(items=8, edge=300)), format="torchscript")
     model = Model(*load_manifest("tiny"), devices=("cpu", "cpu"))
-    failing = TorchScriptBackend(torch.jit.load(io.BytesIO(torchscript(network))), "cpu", "tiny")
+    failing = TorchScriptBackend(torch.jit.load(io.BytesIO(torchscript(network))), "cpu", model.manifest)
     model._setup = dataclasses.replace(model._setup, backend=failing)
     image = random_image((1, 100, 200))
     assert np.array_equal(model.denoise(image, ones(image.shape)), 0.5 * image)

@@ -75,8 +75,8 @@ def test_threads_share_a_model(install) -> None:
 
 
 def test_a_run_ends_when_it_is_told_to() -> None:
-    _, path = load_manifest("snraware_unet2d")
-    load, _ = openvino_backend.opening(path.read_bytes(), "openvino")
+    manifest, path = load_manifest("snraware_unet2d")
+    load, _ = openvino_backend.opening(path.read_bytes(), manifest, "openvino")
     backend, batch = load(), np.ones((1, 3, 1, 1536, 1536), np.float32)
     stop = backend.stop()
     threading.Timer(0.1, setattr, (stop, "terminate", True)).start()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from . import onnx_backend, openvino_backend, torchscript_backend
 from .backend import Backend, Opening
 from .manifest import read_checked
 from .manifest_fields import Manifest
-from .runs import TIMEOUT_S, Failure, limited, run_tiles
+from .runs import TIMEOUT_S, Failure, Result, limited, run_tiles
 from .safety import check_input, check_output
-from .tiling import FRAMES_AT_ONCE, LARGEST_TILE, SMALLEST_TILE, plan_tiles
+from .series import Past, State, begin, check_state, run_series
+from .tiling import FRAMES_AT_ONCE, LARGEST_TILE, SMALLEST_TILE, Tiling, plan_tiles
 
 BACKENDS = {"onnx": ("onnxruntime", onnx_backend), "torchscript": ("torchscript", torchscript_backend)}
 
@@ -31,7 +33,7 @@ class _Setup:
 
 
 class Model:
-    """One loaded model. `denoise` may be called from several threads.
+    """One loaded model. `denoise` and `stream` may be called from several threads.
 
     Parameters
     ----------
@@ -80,7 +82,9 @@ class Model:
         """`(T, H, W)` of the tiles in which a stack of `shape` (frame, e1, ro) is denoised."""
         return plan_tiles(shape, self.manifest, self._setup.largest, self._setup.at_once).size
 
-    def denoise(self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = TIMEOUT_S) -> np.ndarray:
+    def denoise(
+        self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = TIMEOUT_S, causal: bool = False
+    ) -> np.ndarray:
         """The network's own answer, unblended with the original, of the shape and dtype of `image`.
 
         Any size: what the network cannot take is padded and cropped, or cut into tiles that overlap and are blended.
@@ -88,12 +92,15 @@ class Model:
         Parameters
         ----------
         image
-            `(frame, e1, ro)` complex64, in SNR units; frames that are neighbours, in order.
+            `(frame, e1, ro)` complex64, in SNR units; frames that are neighbours, in order. Any number of them, unless
+            the manifest has one.
         gmap
             `(frame, e1, ro)` float32.
         timeout_s
             Seconds for each 8 frames, or for the frames of one tile where the network mixes them, and for the loading
             on another device.
+        causal
+            Whether a frame sees none after it: what `stream` gives, frame by frame. For a model that remembers alone.
 
         Raises
         ------
@@ -102,21 +109,87 @@ class Model:
         ModelError
             It fails in any other way, or `safety` refuses its input or answer.
         """
+        if causal:
+            return self._series(image, gmap, None, timeout_s)[0]
+
+        def run(backend: Backend, tiling: Tiling) -> np.ndarray:
+            return run_tiles(backend, self.manifest, tiling, image, gmap, timeout_s)
+
         check_input(self.manifest, image, gmap)
+        denoised = self._run(run, image.shape, False, timeout_s)
+        check_output(self.manifest, image, gmap, denoised)
+        return denoised
+
+    def stream(
+        self, image: np.ndarray, gmap: np.ndarray, state: State | None, timeout_s: float = TIMEOUT_S
+    ) -> tuple[np.ndarray, State]:
+        """The network's own answer to the next image of a series, which is run once, and what the one after it needs.
+
+        The images are those of `denoise` with `causal`, to rounding. After an error the state is what it was: the
+        stream may go on with another image, as if this one had not been.
+
+        Parameters
+        ----------
+        image
+            `(e1, ro)` complex64, in SNR units.
+        gmap
+            `(e1, ro)` float32.
+        state
+            What the image before gave; None for the first.
+        timeout_s
+            Seconds for the image, and for the loading on another device.
+
+        Returns
+        -------
+        answer
+            Of the shape and dtype of `image`.
+        state
+            A new one, whatever becomes of the old.
+
+        Raises
+        ------
+        ModelTimeout
+            It takes longer.
+        ModelError
+            As `denoise`; or the model does not remember, or the state is of another model or of images of another size.
+        """
+        answer, after = self._series(image[None], gmap[None], state, timeout_s)
+        return answer[0], after
+
+    def _series(
+        self, image: np.ndarray, gmap: np.ndarray, state: State | None, timeout_s: float
+    ) -> tuple[np.ndarray, State]:
+        manifest = self.manifest
+        if not manifest.past:
+            raise ModelError(f"model {manifest.name} keeps nothing of earlier frames; expected past in its manifest")
+        check_input(manifest, image, gmap)
+        before = begin(manifest, image.shape[1:]) if state is None else state
+        check_state(manifest, before, image.shape[1:])
+
+        def run(backend: Backend, tiling: Tiling) -> tuple[np.ndarray, Past]:
+            return run_series(backend, manifest, tiling, image, gmap, before.past, timeout_s)
+
+        denoised, past = self._run(run, image.shape, True, timeout_s)
+        check_output(manifest, image, gmap, denoised)
+        return denoised, dataclasses.replace(before, past=past)
+
+    def _run(
+        self, run: Callable[[Backend, Tiling], Result], shape: tuple[int, int, int], by_frame: bool, timeout_s: float
+    ) -> Result:
+        """What `run` gives on the device in use, or on what there is to fall back to."""
         first = setup = self._setup
         while True:
+            tiling = plan_tiles(shape, self.manifest, setup.largest, setup.at_once, by_frame=by_frame)
             try:
-                tiling = plan_tiles(image.shape, self.manifest, setup.largest, setup.at_once)
-                denoised = run_tiles(setup.backend, self.manifest, tiling, image, gmap, timeout_s)
+                found = run(setup.backend, tiling)
                 break
             except Failure as failure:
-                setup = self._next(setup, failure, image.shape, timeout_s)
+                setup = self._next(setup, failure, shape, by_frame, timeout_s)
         if setup is not first:  # it did better; an image that fails in every way leaves things as they are
             with self._lock:
                 if len(setup.fallbacks) > len(self._setup.fallbacks):
                     self._setup = setup
-        check_output(self.manifest, image, gmap, denoised)
-        return denoised
+        return found
 
     def denoise_in_tiles(
         self, image: np.ndarray, gmap: np.ndarray, largest: int, shifted: bool, timeout_s: float = TIMEOUT_S
@@ -141,7 +214,7 @@ class Model:
 
     def _opening(self, device: str) -> Opening:
         if device in openvino_backend.PRECISIONS:
-            return openvino_backend.opening(self._data(), device)
+            return openvino_backend.opening(self._data(), self.manifest, device)
         opening: Opening = self._module.opening(self._data(), self.manifest, device)
         return opening
 
@@ -151,15 +224,17 @@ class Model:
         except OSError as exc:
             raise ModelError(f"model {self.manifest.name}: {self.path.name} cannot be read: {exc}") from None
 
-    def _next(self, setup: _Setup, failure: Failure, shape: tuple[int, int, int], timeout_s: float) -> _Setup:
+    def _next(
+        self, setup: _Setup, failure: Failure, shape: tuple[int, int, int], by_frame: bool, timeout_s: float
+    ) -> _Setup:
         """After a failure: one tile at a time, then smaller ones, if memory is short, then the next device."""
         if failure.out_of_memory:
-            tiling = plan_tiles(shape, self.manifest, setup.largest, setup.at_once)
+            tiling = plan_tiles(shape, self.manifest, setup.largest, setup.at_once, by_frame=by_frame)
             where = f"out of memory on {setup.backend.device}: "
             if min(tiling.at_once, max(map(len, tiling.groups))) > 1:
                 return dataclasses.replace(setup, at_once=1, fallbacks=(*setup.fallbacks, f"{where}one tile at a time"))
             largest = max(SMALLEST_TILE, max(tiling.size[1:]) // 2)
-            smaller = plan_tiles(shape, self.manifest, largest, 1).size
+            smaller = plan_tiles(shape, self.manifest, largest, 1, by_frame=by_frame).size
             if smaller != tiling.size:
                 text = f"{where}tiles of {smaller[1]} x {smaller[2]}"
                 return dataclasses.replace(setup, largest=largest, at_once=1, fallbacks=(*setup.fallbacks, text))

@@ -8,11 +8,10 @@ from statistics import median
 
 import ismrmrd
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
-from snrstream.denoising import openvino_backend
+from snrstream.denoising import onnx_backend, openvino_backend
 from snrstream.denoising.backend_choice import candidates, measured
 from snrstream.denoising.loaded import load_model
 from snrstream.denoising.model import Model
@@ -54,12 +53,14 @@ def bare_session(frame: NoisyFrame) -> Run:
     """A run of the backend that the gadget takes on the frame's prepared batch, and nothing else."""
     model, batch = load_model(MODEL), np.stack([frame.noisy.real, frame.noisy.imag, frame.gmap])[None, :, None]
     devices = {f"CPU {precision}": device for device, precision in openvino_backend.PRECISIONS.items()}
-    if model.device in devices:
-        backend = openvino_backend.opening(model.path.read_bytes(), devices[model.device])[0]()
-        return lambda: backend.run(batch, backend.stop())
-    session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: batch})
+    data = model.path.read_bytes()
+    load, _ = (
+        openvino_backend.opening(data, model.manifest, devices[model.device])
+        if model.device in devices
+        else onnx_backend.opening(data, model.manifest, "cpu")
+    )
+    backend = load()
+    return lambda: backend.run(batch, backend.stop())
 
 
 def backend_rows() -> Iterator[Row]:
