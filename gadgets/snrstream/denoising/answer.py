@@ -4,8 +4,8 @@ import numpy as np
 
 from .local_means import keep_local_means
 from .model import Model
-from .series import State
 from .smooth_phase import smooth_phase
+from .state import State
 
 
 def denoise(model: Model, image: np.ndarray, gmap: np.ndarray, timeout_s: float, causal: bool = False) -> np.ndarray:

@@ -15,7 +15,8 @@ from .manifest import read_checked
 from .manifest_fields import Manifest
 from .runs import TIMEOUT_S, Failure, Result, limited, run_tiles
 from .safety import check_input, check_output
-from .series import Past, State, begin, check_state, run_series
+from .series import run_series
+from .state import Past, State, begin, check_state
 from .tiling import FRAMES_AT_ONCE, LARGEST_TILE, SMALLEST_TILE, Tiling, plan_tiles
 
 BACKENDS = {"onnx": ("onnxruntime", onnx_backend), "torchscript": ("torchscript", torchscript_backend)}
