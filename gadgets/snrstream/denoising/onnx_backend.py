@@ -16,11 +16,8 @@ ANY_NUMBER = 1 << 30
 LONGEST_LIST = 100  # characters of names in an error
 CAUSAL = "causal"
 FLOATING = ("tensor(float)", "tensor(float16)", "tensor(double)")
-PROVIDERS = {
-    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
-    "cpu": ["CPUExecutionProvider"],
-}
+PROVIDERS = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+EXACT = {"use_tf32": "0"}  # on CUDA: TensorFloat-32 keeps ten bits of a float32, off by more than the tolerances
 
 
 class OnnxBackend:
@@ -61,7 +58,7 @@ def devices(manifest: Manifest) -> tuple[str, ...]:
     """What this build of ONNX Runtime has, the fastest first. TensorRT only where the manifest wants it."""
     available = onnxruntime.get_available_providers()
     wanted = [*(("tensorrt",) if manifest.tensorrt else ()), "cuda", "cpu"]
-    return tuple(device for device in wanted if PROVIDERS[device][0] in available)
+    return tuple(device for device in wanted if PROVIDERS[device] in available)
 
 
 def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
@@ -76,7 +73,7 @@ def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
 
     def load() -> OnnxBackend:
         try:
-            session = onnxruntime.InferenceSession(data, options, providers=PROVIDERS[device], enable_fallback=0)
+            session = onnxruntime.InferenceSession(data, options, providers=_providers(device), enable_fallback=0)
         except Exception as exc:  # its classes have no common base
             if "external data" not in str(exc).lower():
                 raise
@@ -84,6 +81,8 @@ def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
                 f"model {manifest.name}: {manifest.file} keeps weights in another file, which its hash does not cover; "
                 "expected them inside (external_data=False of torch.onnx.export)"
             ) from None
+        if session.get_providers()[0] != PROVIDERS[device]:  # ONNX Runtime says so in its log alone
+            raise ModelError(f"{PROVIDERS[device]} cannot be loaded; expected its libraries on this machine")
         _check(manifest, session.get_inputs(), session.get_outputs())
         return OnnxBackend(session, manifest)
 
@@ -134,6 +133,15 @@ def _check_names(manifest: Manifest, what: str, found: Sequence[onnxruntime.Node
 def _listed(names: list[str]) -> str:
     text = ", ".join(names)
     return text if len(text) <= LONGEST_LIST else f"{text[:LONGEST_LIST]} ..."
+
+
+def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
+    """For a session on a device: the provider, with those that take what it cannot run."""
+    if device == "cpu":
+        return [PROVIDERS["cpu"]]
+    onnxruntime.preload_dlls()  # of CUDA, from the packages that torch brings; those of the system are found without
+    first: list[str | tuple[str, dict[str, str]]] = [PROVIDERS["tensorrt"]] if device == "tensorrt" else []
+    return [*first, (PROVIDERS["cuda"], EXACT), PROVIDERS["cpu"]]
 
 
 def _compare(
