@@ -8,6 +8,7 @@ from ..image_kind import ImageKind
 from ..items import ReconImage
 from .alpha import Alpha
 from .answer import denoise
+from .manifest_fields import frames_text
 from .model import Model
 from .neighbours import Stack
 
@@ -38,13 +39,13 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     with np.errstate(over="ignore", invalid="ignore"):  # which the model refuses
         images = [frame.image.image * np.float32(strength) for frame in stack.frames]
     gmaps = [frame.image.gmap for frame in stack.frames]
-    if model.manifest.frames == "time":
+    if model.manifest.frames == ("time",):
         image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
         answers = np.stack([denoise(model, *part, timeout_s) for part in zip(image, gmap, strict=True)], axis=1)
     else:
         answer = denoise(model, np.concatenate(images), np.concatenate(gmaps), timeout_s)
         answers = answer.reshape(len(images), *images[0].shape)
-    n_frames = 1 if model.manifest.frames == "none" else len(images) if stack.mode else len(images[0])
+    n_frames = 1 if not model.manifest.frames else len(images) if stack.mode else len(images[0])
     n_frames = min(n_frames, model.manifest.n_frames or n_frames)  # of those at hand, the network sees so many
     meta, history = _audit(stack.mode, n_frames, model, alpha, strength)
     warnings = (*stack.warnings, *(f"denoising fell back: {text}" for text in model.fallbacks))
@@ -97,7 +98,7 @@ def _audit(
         "SNRSTREAM_strength": f"{strength:g}",
         "SNRSTREAM_backend": model.backend,
         "SNRSTREAM_device": model.device,
-        "SNRSTREAM_frames": f"{manifest.frames}, {mode}" if mode else manifest.frames,
+        "SNRSTREAM_frames": ", ".join((frames_text(manifest.frames), mode)) if mode else frames_text(manifest.frames),
         "SNRSTREAM_frames_used": str(n_frames),
     }
     if model.fallbacks:

@@ -54,7 +54,7 @@ class Neighbours:
     Parameters
     ----------
     axis
-        The manifest's `frames`: `none` and `depth` take each image by itself, with all its partitions; `time` and
+        The network's frames: `none` and `depth` take each image by itself, with all its partitions; `time` and
         `slice` take a `Group`, but partitions of a volume are its slices.
     n_frames
         Of a stack, 0 for any number.

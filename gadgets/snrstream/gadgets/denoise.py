@@ -159,8 +159,10 @@ class _Denoiser(Gadget):
             if parameters.alpha_by_g
             else Alpha.constant(manifest.default_alpha if parameters.alpha is None else parameters.alpha)
         )
+        # A network for several kinds of frames sees each image alone, with all its partitions.
+        axis = manifest.frames[0] if len(manifest.frames) == 1 else "depth" if manifest.frames else "none"
         n_frames = manifest.n_frames
-        self._neighbours = Neighbours(manifest.frames, n_frames, parameters.frames, n_slices, MOST_BYTES, n_times)
+        self._neighbours = Neighbours(axis, n_frames, parameters.frames, n_slices, MOST_BYTES, n_times)
 
     def take(self, item: Item) -> Iterator[Item]:
         """The item; of an original, what can follow once that has left."""

@@ -78,10 +78,9 @@ def denoiser(model: Model, axis: str) -> Denoiser:
     return denoised
 
 
-def stacks_of(frames: str | Sequence[str]) -> set[str]:
+def stacks_of(frames: Sequence[str]) -> set[str]:
     """What a network with a manifest's `frames` sees together, `slice` (also the partitions of a volume) or `time`."""
-    names = {frames} if isinstance(frames, str) else set(frames)
-    return {"slice" if name == "depth" else name for name in names} - {"none"}
+    return {"slice" if name == "depth" else name for name in frames}
 
 
 def title(model: Model) -> str:
