@@ -180,6 +180,7 @@ def test_mistakes_are_named(tmp_path, model_folder, outputs) -> None:
         (["--series", str(folder), "--roi", str(tmp_path / "small.npy")], r"\(8, 95, 96\); expected \(8, 96, 96\)"),
         (["--model", same, "--model", same], "twice in model; expected each once"),
         (["--model", same, "--model", copied], "models are named same, same; expected names that differ"),
+        (["--model", model_folder("noisy")], "a model is named noisy"),
         (["--frames", "1", "--scans", "bolus"], "no frame with blood and myocardium"),
     ):
         with pytest.raises(ConfigurationError, match=message) as error:

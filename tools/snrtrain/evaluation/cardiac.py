@@ -86,6 +86,8 @@ def run(options: argparse.Namespace) -> None:
     """Raises ConfigurationError, ScanError or ModelError, the latter also where a requirement is missed."""
     _check(options)
     models = network.open_several(options.model)
+    if NOISY in models:
+        raise ConfigurationError(f"a model is named {NOISY}, as the image before it; expected another name")
     title = f"{outputs.counted(options.repetitions, 'repetition')}, SNR {options.snr:g} if fully sampled. "
     title += "; ".join(f"Model: {network.title(model)}" for model in models.values())
     if options.series is not None:
