@@ -14,12 +14,13 @@ import pytest
 from snrstream.cli.main import main
 from snrstream.denoising.check import flat_images, noise_remaining
 from snrstream.denoising.manifest_fields import Manifest
+from snrstream.denoising.onnx_backend import OnnxBackend
 from snrstream.denoising.recorded import record_test_vector
 
 from .. import shipped
 from ..denoising import conftest
 from ..denoising.conftest import MANIFEST, PARSED, halving_model
-from ..denoising.networks import Global, Magnitude, Neighbours, Published, torchscript
+from ..denoising.networks import REMEMBERS, Global, Magnitude, Neighbours, Published, remembering_file, torchscript
 from ..denoising.test_torchscript import PUBLISHED
 
 install = conftest.install  # the fixture
@@ -260,6 +261,25 @@ def test_an_answer_that_was_recorded_is_compared_later(models, install) -> None:
     assert only(models("check", "tiny")[1], "recorded answer") == "differs by 0; tolerance 0.01"
     assert json.loads((place / "manifest.json").read_text())["test_vector"]["file"] == "test_vector.npz"
     assert models("record", "none")[::2] == (1, "snrstream: unknown model 'none'; known: tiny")
+
+
+def test_a_stream_is_measured_and_held_against_the_whole_series(models, install, monkeypatch) -> None:
+    pytest.importorskip("onnxscript")
+    install(remembering_file(), **REMEMBERS, noise_reduction=5.0)
+    monkeypatch.setattr("snrstream.denoising.check.EDGE", 64)
+    status, lines, told = models("check", "tiny")
+    assert status == 0, told
+    assert only(lines, "stream").endswith("ms an image of 64 x 64 in a streamed series, which keeps 0.9 MiB")
+    (off,) = (line.strip() for line in lines if line.strip().startswith("off the whole series"))
+    assert float(off.split()[5]) < 1e-3
+    monkeypatch.setattr(OnnxBackend, "run_remembering", forgetting(OnnxBackend.run_remembering))
+    _, lines, told = models("check", "tiny")
+    assert "a stream differs from the whole causal series by" in only(lines, "FAILED") and "failed the check" in told
+
+
+def forgetting(run):
+    """Of a backend that sees nothing of the past."""
+    return lambda self, x, causal, past, stop: run(self, x, causal, [part[:, :0] for part in past], stop)
 
 
 def test_the_cost_of_streaming_is_told_beside_that_of_a_frame(models, install) -> None:

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from snrstream.errors import ConfigurationError
+from snrstream.errors import ConfigurationError, ModelError
 from snrtrain.archive.archive import Entry, write_entry
 from snrtrain.commands import evaluate
 from snrtrain.evaluation.scenes import archived_series, moving_scenes
@@ -21,14 +21,19 @@ def test_frames_of_a_series_differ_as_tissue_does(volume_folder) -> None:
 
 def test_a_model_that_does_nothing_gains_nothing_beside_mppca(volume_folder, model_folder, outputs) -> None:
     pytest.importorskip("dipy")
-    evaluate.main([
-        "dynamic", "--volumes", str(volume_folder), "--names", "a_t2", "--model", model_folder(default_alpha=0.0),
-        "--snr", "5", "--peer-snr", "5", "--acceleration", "2", "--peers", "MPPCA", *outputs,
-    ])  # fmt: skip
+    same, loud = model_folder(default_alpha=0.0), model_folder("loud", 1.1)
+    with pytest.raises(ModelError, match="2 of 4 requirements missed"):
+        evaluate.main([
+            "dynamic", "--volumes", str(volume_folder), "--names", "a_t2", "--model", same, "--single", loud,
+            "--snr", "5", "--peer-snr", "5", "--acceleration", "2", "--peers", "MPPCA", *outputs,
+        ])  # fmt: skip
+    text = (volume_folder / "out/table.md").read_text()
+    assert "dB to MPPCA; expected above 0" in text and "| series | single-image network | 1 | 1 |" in text
     with (volume_folder / "out/table.csv").open() as file:
         gains = {row["method"]: float(row["gain"]) for row in csv.DictReader(file)}
     assert gains["network"] == pytest.approx(0, abs=1e-3)
     assert gains["MPPCA"] > 1
+    assert gains["single-image network"] < -0.1
 
 
 def entry(axis: str, own_noise: bool = False) -> Entry:

@@ -8,14 +8,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 
 from snrstream.errors import ConfigurationError, ModelError
 from snrtrain.commands import evaluate
-from snrtrain.evaluation import selection, snraware
+from snrtrain.evaluation import comparison, lead, selection, snraware
 from snrtrain.evaluation.comparison import ComparisonRow
+from snrtrain.evaluation.lead import Lead
 from snrtrain.evaluation.peers import STATIC
 from snrtrain.evaluation.scenes import static_scenes
-from snrtrain.evaluation.snraware import Requirement
 from tests.processes import forked
 
 from .conftest import constant_model
@@ -47,7 +48,7 @@ def test_a_model_that_does_nothing_gains_nothing(volume_folder, model_folder, ou
     # Twice the SNR is 6 dB, a little more where the noise floor lifts dark tissue.
     assert noisy[1] - noisy[0] == pytest.approx(6.02, abs=0.5)
     out = capsys.readouterr().out
-    assert "| a_t2 | thick | 1 | 10 |" in out and "No requirement was judged" in out
+    assert "| a_t2 | thick | 1 | 10 |" in out and "lead in PSNR" not in out and "No requirement was judged" in out
     assert (volume_folder / "out/table.png").is_file()
 
 
@@ -57,14 +58,18 @@ def test_a_useless_model_falls_short_of_bm4d_and_the_true_image_does_not(
     monkeypatch.setitem(STATIC, "BM4D", STATIC["NLM"])  # a peer that does not take half a minute
     more = ("--names", "a_t2", "--slices", "thick", "--snr", "10", "--acceleration", "1", "--peers", "BM4D")
     more = (*more, "--speed", "0", *outputs)
-    with pytest.raises(ModelError, match="1 of 2 requirements missed"):
+    with pytest.raises(ModelError, match="2 of 3 requirements missed"):
         run(volume_folder, model_folder(), *more)
     text = (volume_folder / "out/table.md").read_text()
-    assert "- a_t2, thick slices, R = 1, SNR 10: -" in text and "expected +0.5 or more" in text
+    assert (
+        "- a_t2, thick slices, R = 1, SNR 10: -" in text
+        and "expected above 0" in text
+        and "expected +0.6 or more" in text
+    )
     (scene,) = static_scenes(volume_folder, ["a_t2"], ["thick"], {"thick": 1}, [1], seed=7)
     truth = constant_model(10.1 * scene.truth[0].numpy())  # 1 % too bright, so that its PSNR is finite
     run(volume_folder, model_folder("ideal", model=truth, divisor=1), *more)
-    assert "2 requirements met." in (volume_folder / "out/table.md").read_text()
+    assert "3 requirements met." in (volume_folder / "out/table.md").read_text()
 
 
 def test_peers_of_an_earlier_run_do_not_run_again(volume_folder, model_folder, outputs, monkeypatch) -> None:
@@ -107,7 +112,7 @@ def test_a_volume_that_the_model_was_trained_on_is_marked_and_not_judged(
     assert "| a_t2 (trained on) | thick | 1 | 10 |" in out and "No requirement was judged." in out
     assert "Trained on by the manifest, so that nothing is judged by it: a_t2." in out
     assert {row["volume"] for row in rows_of(volume_folder)} == {"a_t2"}, "--peers-of finds it again"
-    with pytest.raises(ModelError, match="1 of 2 requirements missed"):
+    with pytest.raises(ModelError, match="2 of 3 requirements missed"):
         run(volume_folder, trained, "--names", "a_t2", "ge_irspgr_1p5", *more)
     text = (volume_folder / "out/table.md").read_text()
     assert "- ge_irspgr_1p5, thick slices" in text and "- a_t2" not in text and "| ge_irspgr_1p5 | thick" in text
@@ -120,24 +125,62 @@ def test_thin_slices_are_taken_as_they_are(volume_folder) -> None:
     assert found == [("a_t2", "thick", 2), ("ge_irspgr_1p5", "thick", 2), ("ge_irspgr_1p5", "thin", 8)]
 
 
-def test_what_is_required() -> None:
-    def rows(slices: str, ours: float, bm4d_ms: float) -> list[ComparisonRow]:
-        place = ("a_t2", slices, 4, 10.0)
-        return [
-            ComparisonRow(*place, "network", ours, NAN, NAN, NAN, 10.0),
-            ComparisonRow(*place, "BM4D", 30.0, NAN, NAN, NAN, bm4d_ms)
-        ]  # fmt: skip
+def rows(ours: float, theirs: float, place: tuple = ("a_t2", "thick", 4, 10.0), rival: str = "BM4D") -> list:
+    return [
+        ComparisonRow(*place, "network", ours, NAN, NAN, NAN, 10.0),
+        ComparisonRow(*place, rival, theirs, NAN, NAN, NAN, 900.0),
+    ]
 
-    required = Requirement(thick=0.5, thin=0.0, speed=100.0)
-    assert required.missed(rows("thick", 30.5, 1000.0)) == ([], 2)
-    assert required.missed(rows("thin", 30.01, 1000.0)) == ([], 2)
-    (line,), _ = required.missed(rows("thin", 30.0, 1000.0))
-    assert line == "a_t2, thin slices, R = 4, SNR 10: +0.00 dB to BM4D; expected above 0"
-    lines, _ = required.missed(rows("thick", 30.4, 900.0))
-    assert [line.partition(": ")[2] for line in lines] == [
-        "+0.40 dB to BM4D; expected +0.5 or more", "BM4D takes 90 times as long; expected 100 or more"
-    ]  # fmt: skip
-    assert required.missed(rows("thick", NAN, 1000.0))[0]  # a network whose answer is no number
+
+def test_what_is_required() -> None:
+    thin = Lead("BM4D", 0.0, 0.4)
+    assert thin.missed(rows(30.5, 30.0)) == ([], 2)
+    first, second = thin.missed(rows(30.0, 30.0, ("a_t2", "thin", 4, 10.0)))[0]
+    assert first == "a_t2, thin slices, R = 4, SNR 10: +0.00 dB to BM4D; expected above 0"
+    assert second == "mean of 1 scene: +0.00 dB to BM4D; expected +0.4 or more"
+    both = rows(30.0, 30.1) + rows(32.0, 30.0, ("a_t2", "thick", 1, 10.0))
+    assert Lead("BM4D", -0.2, 0.9).missed(both) == ([], 3), "one behind, the mean ahead"
+    (line,), n_judged = Lead("BM4D", 0.2, 0.9).missed(both)
+    assert n_judged == 3 and line.endswith("SNR 10: -0.10 dB to BM4D; expected +0.2 or more")
+    assert Lead("MPPCA", 0.0, 0.4).missed(both) == ([], 0), "nothing is judged by what did not run"
+    assert len(thin.missed(rows(NAN, 30.0))[0]) == 2, "an answer that is no number"
+    (line,), n_judged = snraware.too_slow(rows(30.0, 30.0), 100.0)
+    assert n_judged == 1 and line.endswith("BM4D takes 90 times as long; expected 100 or more")
+    assert snraware.too_slow(rows(30.0, 30.0), 90.0) == ([], 1)
+
+
+def test_leads_are_told_by_kind_of_scene_and_method() -> None:
+    both = rows(30.0, 30.1) + rows(32.0, 30.0, ("a_t2", "thick", 1, 10.0))
+    both += rows(31.0, 28.0, ("a_t2", "10 frames", 1, 10.0), "MPPCA")
+    lines = lead.table(both).splitlines()
+    assert "| thick | BM4D | 2 | 1 | +0.95 | -0.10 |" in lines and "| series | MPPCA | 1 | 1 | +3.00 | +3.00 |" in lines
+    assert lead.table([row for row in both if row.method == "network"]) == ""
+
+
+def test_thirds_of_an_object_by_its_g(volume_folder) -> None:
+    (scene,) = static_scenes(volume_folder, ["a_t2"], ["thick"], {"thick": 2}, [1, 4], seed=0)
+    thirds = comparison.thirds_of(scene.gmaps[4], scene.mask)
+    sizes = [int(third.sum()) for third in thirds]
+    assert sum(sizes) == int(scene.mask.sum()) and min(sizes) > 0.3 * sum(sizes)
+    g = scene.gmaps[4].expand(scene.mask.shape)
+    assert float(g[thirds[0]].max()) <= float(g[thirds[1]].min()) <= float(g[thirds[2]].min())
+    assert comparison.thirds_of(scene.gmaps[1], scene.mask) == []
+
+
+def test_the_gain_in_each_third_of_g_is_that_of_its_pixels(volume_folder, outputs) -> None:
+    (scene,) = static_scenes(volume_folder, ["a_t2"], ["thick"], {"thick": 1}, [4], seed=0)
+    low, _, high = comparison.thirds_of(scene.gmaps[4], scene.mask)
+
+    def half_right(images: torch.Tensor, gmap: torch.Tensor) -> torch.Tensor:
+        noise = images - 10.0 * scene.truth
+        return images - noise * torch.where(low, 0.9, 0.0) - noise * torch.where(high, 0.5, 0.0)
+
+    found, _ = comparison.measure(scene, 4, 10.0, half_right, 0.0, {}, seed=1)
+    ours = next(row for row in found if row.method == "network")
+    assert ours.gain_low == pytest.approx(20, abs=0.6) and ours.gain_high == pytest.approx(6.02, abs=0.6)
+    assert ours.gain_middle == pytest.approx(0, abs=1e-6)
+    text = comparison.text(found, "m", [], "")
+    assert "### PSNR gain in dB, where g is in its lowest third" in text and "### in the highest third" in text
 
 
 def test_mistakes_are_named(volume_folder, model_folder, outputs) -> None:

@@ -1,14 +1,13 @@
 """A run on single images, a series and a stack together, and the files of its network."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from snrstream.denoising.manifest import read_manifest
-from snrstream.denoising.manifest_fields import Manifest
 from snrstream.denoising.model import Model
 from snrtrain import networks, recipe
 from snrtrain.archive.archive import Archive, write_entry
@@ -118,15 +117,11 @@ def test_a_run_for_any_frames_begins_with_the_answers_of_a_single_image_network(
         assert not torch.allclose(alone(x), x[:, :2], atol=1e-4), "it does something"
 
 
-RUNTIME = {"past", "window"} <= {field.name for field in fields(Manifest)}
-
-
-@pytest.mark.skipif(not RUNTIME, reason="the runtime takes no network for any frames yet")
-def test_the_runtime_takes_the_model_of_a_run(trained, tmp_path):
+def test_the_runtime_takes_the_model_of_a_run(mixed, trained, tmp_path):
     pytest.importorskip("onnxruntime")
-    found, facts = checkpoint.read(trained), export.Facts(("a",), "b", "c.")
-    export.export(found, tmp_path / "smoke", {0.0: 30.0}, facts)
-    model = Model(*read_manifest(tmp_path / "smoke"))
+    fit(mixed, trained.parent, "--export-only", "--output", str(tmp_path / "smoke"))
+    found, model = checkpoint.read(trained), Model(*read_manifest(tmp_path / "smoke"))
+    assert model.manifest.frames == ("time", "slice", "depth")
     x = example_input(recipe.restored(found["recipe"]), (1, 5, 4, 4), torch.Generator().manual_seed(0))
     image, gmap = torch.complex(x[0, 0], x[0, 1]), x[0, 2]
     with torch.no_grad():

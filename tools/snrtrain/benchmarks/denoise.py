@@ -28,7 +28,7 @@ from snrstream.system.safe_xml import parse_xml
 from snrstream.wire.header import parse_header
 from snrstream.wire.messages import ConfigFile, ConfigText
 
-from . import denoise_peers, stream
+from . import denoise_peers, denoise_stream, stream
 from .denoise_peers import NoisyFrame, noisy_frame
 from .timing import Row, Run, rested_ratio, seconds
 
@@ -39,12 +39,13 @@ ALPHA_BY_G = "1:0.5 2:0.3 4:0.1"
 
 
 def rows(n_repetitions: int) -> Iterator[Row]:
-    """Frame, peers, chain and latency, each beside what it is measured against."""
+    """Frame, peers, streamed series, chain and latency, each beside what it is measured against."""
     frame = noisy_frame(SIZE)
     bare = bare_session(frame)
     yield from backend_rows()
     yield from frame_rows(frame, bare)
     yield from denoise_peers.rows(frame, answer(frame), bare)
+    yield from denoise_stream.rows(frame, n_repetitions)
     yield from chain_rows(n_repetitions, bare)
     yield from latency_rows()
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
-from snrtrain.metrics import ceiling, own_noise
+from snrtrain.metrics import ceiling, magnitude_psnr, own_noise
 from snrtrain.work import each, progress
 
 from . import network, outputs, pictures, selection, tables, training_data
@@ -20,14 +20,17 @@ from .peers import DYNAMIC, STATIC, Denoiser
 from .scenes import Scene
 from .scores import Scores, timed
 
-NOISY, NETWORK, CEILING = "noisy", "network", "ceiling"
+NOISY, NETWORK, SINGLE, CEILING = "noisy", "network", "single-image network", "ceiling"
 SAME_DB = 1e-4  # by less the PSNR of the same images may differ, from one machine to another
 PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One method on one scene; gain: over noisy, in dB; ms: a frame. psnr_2048: see `Scores`."""
+    """One method on one scene; gain: over noisy, in dB; ms: a frame. psnr_2048: see `Scores`.
+
+    gain_low, gain_middle, gain_high: in the thirds of the object with the lowest g, the middle and the highest.
+    """
 
     volume: str = tables.column("volume")
     slices: str = tables.column("slices")
@@ -40,6 +43,9 @@ class ComparisonRow:
     nrmse: float = tables.column("NRMSE", ".4f")
     ms: float = tables.column("ms", ".0f")
     psnr_2048: float = tables.column("PSNR, peak 2048", ".2f", default=math.nan)
+    gain_low: float = tables.column("gain, lowest g", "+.2f", default=math.nan)
+    gain_middle: float = tables.column("gain, middle g", "+.2f", default=math.nan)
+    gain_high: float = tables.column("gain, highest g", "+.2f", default=math.nan)
 
 
 def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
@@ -49,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
     network.add_option(parser)
     parser.add_argument("--snr", type=outputs.positive, nargs="+", default=[5.0, 10.0, 20.0],
                         help="of reference tissue (%(default)s)")  # fmt: skip
-    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 4],
+    parser.add_argument("--acceleration", type=outputs.positive_int, nargs="+", default=[1, 2, 4],
                         help="R of g-maps (%(default)s)")  # fmt: skip
     parser.add_argument("--peers", type=outputs.one_of(peers), nargs="*", default=peers, metavar="PEER",
                         help=f"of {', '.join(peers)} (all)")  # fmt: skip
@@ -57,6 +63,8 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
                         help="where peers run; BM4D takes 10 to 60 s a frame (%(default)s)")  # fmt: skip
     parser.add_argument("--peers-of", type=Path, metavar="FILE.csv",
                         help="rows of an earlier run, whose peers do not run again")  # fmt: skip
+    parser.add_argument("--single", metavar="MODEL",
+                        help=f"another model, which sees each image alone: rows of `{SINGLE}`")  # fmt: skip
     parser.add_argument("--workers", type=outputs.positive_int, default=1,
                         help="processes (%(default)s); all methods of a scene are timed in the same")  # fmt: skip
 
@@ -108,6 +116,8 @@ def measure_case(
     theirs = [before[name] for name in options.peers if name in before]
     names = [name for name in options.peers if snr in options.peer_snr and name not in before]
     model, peers = model or network.open_model(options.model), {name: PEERS[axis][name] for name in names}
+    if options.single is not None:
+        peers[SINGLE] = network.denoiser(network.open_model(options.single), "none")
     rows, images = measure(*case, network.denoiser(model, axis), model.manifest.default_alpha, peers, options.seed)
     noisy = before[NOISY].psnr if NOISY in before else math.nan
     if theirs and not math.isclose(noisy, rows[0].psnr, abs_tol=SAME_DB):
@@ -134,14 +144,26 @@ def measure(
     scores = {name: Scores.of(image, clean, scene.mask) for name, (image, _) in answers.items()}
     before = scores[NOISY].psnr
     place = (scene.name, scene.slices, acceleration, snr)
-    rows = [
-        ComparisonRow(*place, name, s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1], s.psnr_2048)
-        for name, s in scores.items()
-    ]
+    thirds = thirds_of(gmap, scene.mask)
+    by_third = {name: [magnitude_psnr(a[0], clean, third) for third in thirds] for name, a in answers.items()}
+    rows = []
+    for name, s in scores.items():
+        gains = [after - before for after, before in zip(by_third[name], by_third[NOISY], strict=True)]
+        measured = (s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1], s.psnr_2048)
+        rows.append(ComparisonRow(*place, name, *measured, *(gains or [math.nan] * 3)))
     most = ceiling(before, clean, snr * own_noise(scene.truth, scene.mask), scene.mask)
     rows.append(ComparisonRow(*place, CEILING, most, most - before, math.nan, math.nan, math.nan))
     images = {"clean": clean, **{name: image for name, (image, _) in answers.items()}}
     return rows, {name: image[len(image) // 2].abs().numpy() for name, image in images.items()}
+
+
+def thirds_of(gmap: Tensor, mask: Tensor) -> list[Tensor]:
+    """The object's thirds by g, lowest first, each a bool mask as `mask` `(S, H, W)`; none where g is the same."""
+    inside = gmap.expand(mask.shape)[mask]
+    low, high = (float(np.quantile(inside.numpy(), q)) for q in (1 / 3, 2 / 3))
+    if float(inside.min()) == float(inside.max()):
+        return []
+    return [mask & third for third in (gmap <= low, (gmap > low) & (gmap <= high), gmap > high)]
 
 
 def trained_on(scenes: Sequence[Scene], model: Model) -> list[str]:
@@ -149,16 +171,23 @@ def trained_on(scenes: Sequence[Scene], model: Model) -> list[str]:
     return [scene.name for scene in scenes if training_data.is_known(scene.file, [model])]
 
 
-def text(rows: Sequence[ComparisonRow], model: str, trained: Sequence[str]) -> str:
-    """A table for each measure, methods side by side. trained: names of scenes to be marked."""
+def text(rows: Sequence[ComparisonRow], model: str, trained: Sequence[str], leads: str) -> str:
+    """A table for each measure, methods side by side. trained: names of scenes to be marked. leads: a further table."""
     index = ("volume", "slices", "acceleration", "snr")
     rows = [replace(row, volume=row.volume + training_data.MARK * (row.volume in trained)) for row in rows]
-    parts = [f"Model: {model}{training_data.note(trained)}"]
+    parts = [f"Model: {model}{training_data.note(trained)}", *([leads] if leads else [])]
     for title, value in (
         ("PSNR in dB", "psnr"), ("PSNR gain over noisy in dB", "gain"), ("SSIM", "ssim"), ("NRMSE", "nrmse"),
+        ("PSNR gain in dB, where g is in its lowest third", "gain_low"), ("in the middle third", "gain_middle"),
+        ("in the highest third", "gain_high"),
         ("PSNR in dB as SNRAware has it: whole image, peak 2048 in SNR units", "psnr_2048"),
         ("Time in ms a frame", "ms"),
     ):  # fmt: skip
-        kept = [row for row in rows if not (value == "gain" and row.method == NOISY)]
-        parts.append(f"### {title}\n\n{tables.pivot(kept, index, 'method', value)}")
+        kept = [
+            row for row in rows
+            if not (value.startswith("gain") and row.method == NOISY)
+            and not (value.startswith("gain_") and (row.acceleration == 1 or row.method == CEILING))
+        ]  # fmt: skip
+        if kept:
+            parts.append(f"### {title}\n\n{tables.pivot(kept, index, 'method', value)}")
     return "\n\n".join(parts)

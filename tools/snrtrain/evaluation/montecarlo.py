@@ -12,8 +12,11 @@ taken off their edges. The full scan is split, where it is given. SNR: mean sign
 With a fully sampled scan of the same object: PSNR and SSIM of the magnitude inside the object, against that scan scaled
 to the noisy image by least squares (peak: its 99.9th percentile), and the edges kept: see `metrics.edges_kept`. Its own
 noise bounds them all. Where the scan's lines are among those of the full scan, both have the same noise, and the noisy
-image is closer to the full scan than its noise lets it be: that is told, and closeness is not judged. With
---added-noise, independent noise is added to the scan: from twice its own on, closeness is judged.
+image is closer to the full scan than its noise lets it be, edges too: that is told, and nothing is judged. With
+--added-noise, independent noise is added to the scan, and how much of its noise is still that of the full scan is told:
+from twice its own on, a fifth, it is judged.
+Residual: what the network took off the scan, beside noise alone, a replica less the scan: see `ResidualRow`. What is
+noise has the correlations of noise, and no more of it where the object has edges.
 """
 
 import argparse
@@ -26,19 +29,20 @@ import torch
 from torch import Tensor
 
 from snrstream.errors import ConfigurationError
-from snrtrain.metrics import edges_kept, magnitude_psnr, magnitude_ssim, object_mask
+from snrtrain.metrics import edges_kept, magnitude_nrmse, magnitude_psnr, magnitude_ssim, object_mask
 from snrtrain.work import progress
 
 from . import network, outputs, pictures, tables, training_data
 from .peers import Denoiser
 from .regions import Regions, regions
 from .replicas import Spread, read_scan
+from .residuals import residual_row
 
 NOISY, NETWORK = "noisy", "network"
-INDEPENDENT = 2.0  # added noise from which on the scan's own, a fifth of all, says little
+MOST_SHARED = 0.2  # of the noise power, up to which closeness to the full scan tells of the network
 SHARED = (
     "The scan's lines are among those of the full scan: both have the same noise, which brings the noisy image closer "
-    "to it. Closeness is not judged; --added-noise 2 or more adds independent noise."
+    "to it, and its edges. Nothing is judged; --added-noise 2 or more adds independent noise."
 )
 
 
@@ -57,6 +61,7 @@ class ReplicaRow:
     cnr: float = tables.column("CNR", ".1f")
     psnr: float = tables.column("PSNR to full scan", ".2f")
     ssim: float = tables.column("SSIM to full scan", ".4f")
+    nrmse: float = tables.column("NRMSE to full scan", ".4f")
     edges: float = tables.column("edges kept", ".3f")
 
 
@@ -90,14 +95,18 @@ def run(options: argparse.Namespace) -> None:
     scan, gmap = torch.from_numpy(first.image), torch.from_numpy(first.gmap)
     found = blends(scan, ours(scan, gmap), alpha)
     spreads = {name: Spread() for name in found}
+    noise = scan
     for replica in progress(images, total=options.repetitions, desc="repetitions"):
         noisy = torch.from_numpy(replica.image)
+        noise = noisy - scan
         for name, image in blends(noisy, at_unit_noise(ours, noisy, gmap), alpha).items():
             spreads[name].add(image)
-    reference, shared = None, False
+    reference, shared, share = None, False, 0.0
     if options.reference is not None:
         fully = read_scan(options.reference, options.pipeline, options.image)
-        shared = (options.added_noise or 0.0) < INDEPENDENT and raw.shares_lines_of(fully)
+        if raw.shares_lines_of(fully):
+            share = 1 / (1 + (options.added_noise or 0.0) ** 2)
+        shared = share > MOST_SHARED
         full = next(fully.images(0, rng))
         reference = scaled_reference(torch.from_numpy(full.image).abs(), scan.abs())
     marked = regions(scan.abs() if reference is None else reference)
@@ -106,11 +115,16 @@ def run(options: argparse.Namespace) -> None:
     text = f"{options.scan.name}, {options.repetitions} repetitions. Model: {network.title(model)}"
     if options.added_noise is not None:
         text += f". Noise of {options.added_noise:g} SD was added to the scan's own"
+        text += f", {share:.0%} of whose power is then that of the full scan's noise" if share else ""
     text += f".\n\n{SHARED}" if shared else ""
-    missed, n_judged = missed_requirements(rows, options.least_edges, closeness=not shared)
+    missed, n_judged = ([], 0) if shared else missed_requirements(rows, options.least_edges)
     if training_data.is_known(options.scan.name, [model]):
         text, missed, n_judged = text + training_data.note([options.scan.name]), [], 0
-    outputs.finish(options, f"{text}\n\n{tables.markdown(rows)}", rows, missed, n_judged)
+    seen = scan.abs() if reference is None else reference
+    taken = {"noise alone": noise, "noisy - network": scan - found[NETWORK]}
+    residuals = [residual_row(name, image, gmap, seen, marked.object) for name, image in taken.items()]
+    text += f"\n\n{tables.markdown(rows)}\n\n### What the network took off\n\n{tables.markdown(residuals)}"
+    outputs.finish(options, text, rows, missed, n_judged, {"_residual": residuals})
 
 
 def blends(noisy: Tensor, denoised: Tensor, alpha: float) -> dict[str, Tensor]:
@@ -142,24 +156,18 @@ def row(
     signal, noise, before = (
         [float(x[part].mean()) for part in parts] for x in (spreads[name].mean, spreads[name].sd, spreads[NOISY].sd)
     )
-    quality = [math.nan] * 3
+    quality = [math.nan] * 4
     if reference is not None:
-        measures = (magnitude_psnr, magnitude_ssim, edges_kept)
+        measures = (magnitude_psnr, magnitude_ssim, magnitude_nrmse, edges_kept)
         quality = [measure(found[name], reference, marked.object) for measure in measures]
     fall, fall_bright, fall_dark = (b / n for b, n in zip(before, noise, strict=True))
     snr, snr_bright, snr_dark = (s / n for s, n in zip(signal, noise, strict=True))
     cnr = 2 * (signal[1] - signal[2]) / (noise[1] + noise[2])
-    psnr, ssim, edges = quality
-    return ReplicaRow(
-        name, noise[0], fall, fall_bright, fall_dark, snr, snr_bright, snr_dark, cnr, psnr, ssim, edges
-    )  # fmt: skip
+    return ReplicaRow(name, noise[0], fall, fall_bright, fall_dark, snr, snr_bright, snr_dark, cnr, *quality)
 
 
-def missed_requirements(rows: list[ReplicaRow], least_edges: float, closeness: bool) -> tuple[list[str], int]:
-    """What the network at alpha 0 falls short of, and how many requirements were looked at.
-
-    closeness: whether the distance to the full scan counts.
-    """
+def missed_requirements(rows: list[ReplicaRow], least_edges: float) -> tuple[list[str], int]:
+    """What the network at alpha 0 falls short of, and how many requirements were looked at."""
     named = {row.image: row for row in rows}
     noisy, ours = named[NOISY], named[NETWORK]
     if math.isnan(ours.psnr):
@@ -167,8 +175,6 @@ def missed_requirements(rows: list[ReplicaRow], least_edges: float, closeness: b
     lines = []
     if not ours.edges >= least_edges * noisy.edges:
         lines.append(f"edges are {ours.edges / noisy.edges:.3f} of the noisy ones; expected {least_edges:g} or more")
-    if not closeness:
-        return lines, 1
     if not ours.psnr > noisy.psnr:
         lines.append(
             f"PSNR to the full scan is {ours.psnr:.2f} dB; expected more than the noisy image's {noisy.psnr:.2f}"
