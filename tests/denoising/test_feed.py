@@ -1,7 +1,6 @@
 """A network for any number of frames, fed through the gadget by what the scan is."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import pytest
@@ -30,13 +29,12 @@ CLOSE = 1e-3  # of values up to 40: what a stream may differ from the whole caus
 FAR = 0.05
 SHAPE = 1, 20, 27
 SEEN = REMEMBERS["window"] - 1
-file_of = functools.cache(remembering_file)
 
 
 @pytest.fixture
 def model(install) -> Model:
     """That the gadget will load; what it is asked is counted by `asked`."""
-    install(file_of("onnx"), **REMEMBERS)
+    install(remembering_file(), **REMEMBERS)
     return load_model("tiny", denoise.TIMEOUT_S)
 
 
@@ -135,6 +133,11 @@ def test_each_image_leaves_before_the_next_is_taken(model) -> None:
     out = run_gadget(denoise, source(), scan_of(n_repetitions=5), denoise.Parameters(model="tiny"))
     for n, item in enumerate(out):
         assert (item.kind is ImageKind.DENOISED) == (n % 2 == 1) and len(taken) == n // 2 + 1
+
+
+def test_the_first_series_does_not_wait_for_what_a_warm_up_can_do(model, asked) -> None:
+    denoise.warm_up(denoise.Parameters(model="tiny"))
+    assert asked == [(1, 0), (1, 0), (1, 1)]
 
 
 def test_images_that_are_reconstructed_beside_the_network_are_the_same_in_order(model) -> None:
@@ -315,7 +318,7 @@ def test_strength_and_alpha_are_those_of_all_other_images(model) -> None:
 
 
 def test_a_network_of_time_alone_streams_a_volume_partition_by_partition(install) -> None:
-    install(file_of("onnx"), **{**REMEMBERS, "frames": "time"})
+    install(remembering_file(), **{**REMEMBERS, "frames": "time"})
     model = load_model("tiny", denoise.TIMEOUT_S)
     volumes = [image(n, (2, 20, 27), repetition=n) for n in range(5)]
     seconds = run(volumes, scan_of(n_repetitions=5))
