@@ -9,6 +9,7 @@ import torch
 
 from snrstream.denoising.manifest import read_manifest
 from snrstream.denoising.model import Model
+from snrstream.errors import ConfigurationError
 from snrtrain import networks, recipe
 from snrtrain.archive.archive import Archive, write_entry
 from snrtrain.commands.train import open_method
@@ -152,3 +153,18 @@ def test_a_shipped_recipe_keeps_to_its_budget(name, most):
     # Beside the network of single images attention is to cost hardly anything.
     alone = replace(settings, frames="none", n_frames=1, window=0, p_causal=0.0, cells=("conv",) * 3)
     assert flop(settings) < 1.1 * flop(alone)
+
+
+def test_weights_that_are_not_to_be_trained_stay_as_they_began(mixed, tmp_path) -> None:
+    cells = ("--recipe", str(SMOKE), "steps=20", "validate_every=20", "depths=1,1,2")
+    fit(mixed, tmp_path / "single", *cells)
+    parts = (".query.", ".key.", ".value.", ".out.", ".sharpness", ".slope")
+    attention = (*cells, *ANY[:-1], "trained=" + ",".join(parts), "--weights", str(tmp_path / "single/best.pt"))
+    fit(mixed, tmp_path / "any", *attention)
+    before, after = (checkpoint.read(tmp_path / name / "best.pt")["weights"] for name in ("single", "any"))
+    begun = {name: before[name.replace(".mixer.", ".")] for name in after if name.replace(".mixer.", ".") in before}
+    assert begun.keys() == {name for name in after if not any(part in name for part in parts)}
+    assert all(torch.equal(weight, after[name]) for name, weight in begun.items())
+    assert any(float(after[name].abs().max()) > 0 for name in after if name.endswith(".out.weight")), "which began as 0"
+    with pytest.raises(ConfigurationError, match=r"trained has 'attention'; expected a part of a weight's name, such"):
+        fit(mixed, tmp_path / "none", *cells, "trained=attention")
