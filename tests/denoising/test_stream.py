@@ -100,7 +100,7 @@ def test_tiles_in_plane_do_not_show(install, causal) -> None:
     model = load_model("tiny")
     image, gmap = series(9, 212, 224)
     expected = asked(image, gmap, causal)
-    model._setup = dataclasses.replace(model._setup, largest=128)
+    model._devices.setup = dataclasses.replace(model._devices.setup, largest=128)
     assert model.tile((1, *image.shape[1:])) == (1, 128, 128)
     assert np.abs(model.denoise(image, gmap, causal=causal) - expected).max() < CLOSE
     if causal:
@@ -111,14 +111,14 @@ def test_a_stream_goes_on_in_smaller_tiles_when_memory_is_short(model, monkeypat
     image, gmap = series(6, 64, 200)
     expected = asked(image, gmap, True)
     first, state = model.stream(image[0], gmap[0], None)
-    inner = model._setup.backend.run_remembering
+    inner = model._devices.setup.backend.run_remembering
 
     def limited(x, causal, past, stop):
         if x.shape[-1] > 192:
             raise RuntimeError("CUDA out of memory")
         return inner(x, causal, past, stop)
 
-    monkeypatch.setattr(model._setup.backend, "run_remembering", limited)
+    monkeypatch.setattr(model._devices.setup.backend, "run_remembering", limited)
     answers = [first]
     for frame in zip(image[1:], gmap[1:], strict=True):
         found, state = model.stream(*frame, state)
@@ -154,7 +154,7 @@ def test_a_failed_run_loses_nothing(model, monkeypatch) -> None:
     image, gmap = series(3)
     _, state = model.stream(image[0], gmap[0], None)
     with monkeypatch.context() as broken:
-        broken.setattr(model._setup.backend, "run_remembering", lambda *_: 1 / 0)
+        broken.setattr(model._devices.setup.backend, "run_remembering", lambda *_: 1 / 0)
         with pytest.raises(ModelError, match="model tiny: failed on 1 x 20 x 27: division by zero"):
             model.stream(image[1], gmap[1], state)
     found, _ = model.stream(image[1], gmap[1], state)
@@ -197,13 +197,13 @@ def infinite(present: list[np.ndarray]) -> list[np.ndarray]:
 def test_what_cannot_be_kept_is_told_at_once(model, monkeypatch, spoil, told) -> None:
     """The images after it would all fail."""
     image, gmap = series(1)
-    inner = model._setup.backend.run_remembering
+    inner = model._devices.setup.backend.run_remembering
 
     def spoilt(*given):
         found, present = inner(*given)
         return found, spoil(present)
 
-    monkeypatch.setattr(model._setup.backend, "run_remembering", spoilt)
+    monkeypatch.setattr(model._devices.setup.backend, "run_remembering", spoilt)
     with pytest.raises(ModelError, match=told):
         model.stream(image[0], gmap[0], None)
 
@@ -218,6 +218,23 @@ def test_phase_and_local_means_are_those_of_the_whole_series(model) -> None:
     assert answers[0].shape == (20, 27) and answers[0].dtype == image.dtype
     assert np.abs(np.stack(answers) - whole).max() < CLOSE
     assert np.abs(model.denoise(image, gmap, causal=True) - whole).max() > 0.1, "the phase counts"
+
+
+class Overwrites(torch.nn.Module):
+    """The image itself; what it keeps of frames it writes over when it sees it again."""
+
+    def forward(self, x: torch.Tensor, causal: torch.Tensor, past: list[torch.Tensor]) -> Kept:  # noqa: ARG002
+        past[0].mul_(0.0)
+        return x[:, :1], [x[:, 1:].transpose(1, 2)]
+
+
+def test_a_module_that_writes_to_its_input_spoils_no_state(install) -> None:
+    install(torchscript(Overwrites()), format="torchscript", input="magnitude_gmap", layout="B,2,T,H,W", divisor=1,
+            frames="time", past=[[1, 1]], window=3)  # fmt: skip
+    model, (image, gmap) = load_model("tiny"), series(2)
+    _, first = model.stream(image[0], gmap[0], None)
+    _, second = model.stream(image[1], gmap[1], first)
+    assert np.array_equal(first.past[0][0, 0], gmap[0]) and np.array_equal(second.past[0][:, 0], gmap)
 
 
 class Remembers(torch.nn.Module):

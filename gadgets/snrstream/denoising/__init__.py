@@ -1,7 +1,8 @@
 """Denoising by a model file and its manifest: no training code, no network classes.
 
 - `manifest` and `manifest_fields`, `_values`, `_checks`: what a model's folder says, and whether that can be.
-- `model`: a loaded model and its fallbacks. `runs`: one run of it, tile after tile. `tiling`: where the tiles lie.
+- `model`: a loaded model. `devices`: what it is run on, and its fallbacks. `runs`: one run of it, tile after tile.
+  `tiling`: where the tiles lie.
 - `series`, `state`: frames run once, one after the other, and what is kept of them.
 - `contracts`: images to a network's input and back. `backend`, `onnx_backend`, `torchscript_backend`: what runs it.
 - `safety`: what must hold of input and answer. `check`, `seam`, `recorded`: what a run of a model shows.

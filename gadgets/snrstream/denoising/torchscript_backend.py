@@ -40,7 +40,7 @@ class TorchScriptBackend:
     ) -> tuple[np.ndarray, list[np.ndarray]]:  # fmt: skip
         """Of a network that remembers: see `Backend`. Raises ModelError where it gives no such tensors."""
         with torch.inference_mode():
-            given = [self._tensor(part) for part in past]
+            given = [torch.tensor(part, device=self._device) for part in past]  # copies: the module may write to them
             found = self._module(self._tensor(x), self._tensor(np.array([causal], np.float32)), given)
             if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], list)):
                 raise ModelError(
