@@ -31,6 +31,16 @@ def test_a_provider_without_its_libraries_gives_way_to_the_cpu_and_is_told() -> 
     assert model.fallbacks[0].startswith("cuda to cpu: ") and "CUDAExecutionProvider" in model.fallbacks[0]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here the GPU is used")
+def test_a_torchscript_model_beside_a_gpu_that_torch_cannot_use_says_so(install, tmp_path, monkeypatch) -> None:
+    install(remembering_file("torchscript"), format="torchscript", **REMEMBERS)
+    assert Model(*load_manifest("tiny")).fallbacks == ()
+    (tmp_path / "gpus/0000:18:00.0").mkdir(parents=True)
+    monkeypatch.setattr("snrstream.system.gpus.DRIVER", tmp_path / "gpus")
+    model = Model(*load_manifest("tiny"))
+    assert model.device == "cpu" and model.fallbacks[0].startswith("cuda to cpu: this machine has GPU, but torch ")
+
+
 @needs_provider
 @needs_cuda
 @pytest.mark.parametrize("name", SHIPPED)

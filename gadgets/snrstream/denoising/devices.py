@@ -42,7 +42,7 @@ class Devices:
         self._backend, self._module = BACKENDS[manifest.format]
         self._devices = devices or self._module.devices(manifest)
         self._lock = threading.Lock()
-        self.setup = self._open(0, (), timeout_s)
+        self.setup = self._open(0, () if devices else self._module.unused_gpu(), timeout_s)
 
     @property
     def backend(self) -> str:

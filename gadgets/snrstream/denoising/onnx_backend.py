@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 
 from ..errors import ModelError
+from ..system.gpus import gpus
 from .backend import Opening, Stop
 from .contracts import fixed_size, input_shape, no_past, output_shape, past_shapes
 from .manifest_fields import Manifest
@@ -59,6 +60,16 @@ def devices(manifest: Manifest) -> tuple[str, ...]:
     available = onnxruntime.get_available_providers()
     wanted = [*(("tensorrt",) if manifest.tensorrt else ()), "cuda", "cpu"]
     return tuple(device for device in wanted if PROVIDERS[device] in available)
+
+
+def unused_gpu() -> tuple[str, ...]:
+    """What is told, as a fallback, where the machine has a GPU and this build of ONNX Runtime is for CPUs alone."""
+    if PROVIDERS["cuda"] in onnxruntime.get_available_providers() or not (cards := gpus()):
+        return ()
+    return (
+        f"cuda to cpu: this machine has {', '.join(dict.fromkeys(cards))}, but onnxruntime {onnxruntime.__version__} "
+        "is without CUDAExecutionProvider; expected onnxruntime-gpu",
+    )
 
 
 def opening(data: bytes, manifest: Manifest, device: str) -> Opening:

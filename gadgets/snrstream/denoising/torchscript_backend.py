@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import ModelError
+from ..system.gpus import gpus
 from .backend import Opening, Stop
 from .contracts import input_shape, no_past, output_shape, past_shapes
 from .manifest_fields import Manifest
@@ -65,6 +66,16 @@ class TorchScriptBackend:
 def devices(manifest: Manifest) -> tuple[str, ...]:  # noqa: ARG001 - the same for all, but not in the other backend
     """What this build of torch has, the fastest first."""
     return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
+
+
+def unused_gpu() -> tuple[str, ...]:
+    """What is told, as a fallback, where the machine has a GPU that this build of torch cannot use."""
+    if torch.cuda.is_available() or not (cards := gpus()):
+        return ()
+    return (
+        f"cuda to cpu: this machine has {', '.join(dict.fromkeys(cards))}, but torch {torch.__version__} can use none; "
+        "expected a torch for this driver, and a container that is given its GPUs",
+    )
 
 
 def opening(data: bytes, manifest: Manifest, device: str) -> Opening:

@@ -10,7 +10,7 @@ import ismrmrd
 
 from ..errors import ScanError
 from ..items import Bucket, Item
-from ..recon.device import find_device
+from ..recon.device import find_device, unused_gpu
 from ..sorting.calibrations import Calibrations
 from ..sorting.channels import Channels
 from ..sorting.keys import Key, makes_image
@@ -61,6 +61,10 @@ class _Images(Gadget):
         require_single_band(scan.header)
         self.trajectories = ParallelLines()
         self.device = find_device(parameters.device)
+        scan.unused_gpu = unused_gpu(parameters.device)
+        if scan.unused_gpu:
+            log.warning(scan.unused_gpu)
+            scan.warn(scan.unused_gpu)
         self.spaces = Spaces(scan.header)
         self.leaving = Leaving(self.spaces.n_averages)
         self.calibrations = Calibrations()

@@ -1,5 +1,6 @@
 """Gadget: adaptive coil combination, with the GRAPPA kernel folded in, and the g-map."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterable
@@ -73,24 +74,29 @@ class _Source:
         )
 
 
-def start(_scan: Scan, parameters: Parameters) -> Gadget:
+def start(scan: Scan, parameters: Parameters) -> Gadget:
     """Make a `ReconImage` of each `Bucket`: maps, unmixing coefficients and g-map, one fused product.
 
     Images of a slice that share calibration and kernel share maps, coefficients and g-map. One that has no calibration
     has maps of its own: those of a darker one (an inversion null, a dummy) would lose its signal. The phase of all maps
     of a slice is referred to one channel. Raises ScanError for data with R > 1 that has no kernel.
     """
-    return _Combiner(parameters.options)
+    return _Combiner(parameters.options, scan)
 
 
 class _Combiner(Gadget):
-    def __init__(self, options: MapOptions) -> None:
-        self._options = options
+    def __init__(self, options: MapOptions, scan: Scan) -> None:
+        self._options, self._scan = options, scan
         self._plans: SharedBySlice[_Source, tuple[Plan, np.ndarray]] = SharedBySlice()
         self._references: dict[int, Tensor] = {}  # of each slice, in the scan's own channels
 
     def take(self, item: Item) -> Iterable[Item]:
-        return (self._combined(item) if isinstance(item, Bucket) else item,)
+        if not isinstance(item, Bucket):
+            return (item,)
+        image = self._combined(item)
+        if self._scan.unused_gpu:
+            image = dataclasses.replace(image, meta={**image.meta, "SNRSTREAM_unused_gpu": "true"})
+        return (image,)
 
     def pause(self) -> Iterable[Item]:
         self._plans.pause()

@@ -40,12 +40,15 @@ class Scan:
         Whether the data that comes is prewhitened.
     sample_sd : Tensor or None, (ro,), float32
         The noise's SD along the readouts that `epi` made, without oversampling; None where lines come as acquired.
+    unused_gpu : str
+        Why the images are reconstructed on the CPU of a machine that has a GPU; empty where nothing is amiss.
     """
 
     header: xsd.ismrmrdHeader
     warnings: tuple[str, ...] = ()
     snr_units: bool = True
     sample_sd: Tensor | None = None
+    unused_gpu: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.header, ScanHeader):

@@ -3,6 +3,7 @@
 import torch
 
 from ..errors import ConfigurationError
+from ..system.gpus import gpus
 
 
 def find_device(name: str) -> torch.device:
@@ -30,3 +31,22 @@ def find_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """A device for people: `cpu`, or such as `cuda:0 NVIDIA H200`."""
     return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
+
+
+def unused_gpu(name: str) -> str:
+    """Why a GPU of this machine is not used, where `find_device` was left to choose; empty where there is none of it.
+
+    Parameters
+    ----------
+    name : str
+        What `find_device` was given. Who names the CPU wants it.
+    """
+    if name != "auto" or torch.cuda.is_available() or not (cards := gpus()):
+        return ""
+    built = torch.version.cuda
+    why = "is built without CUDA" if built is None else f"for CUDA {built} can use none"
+    return (
+        f"this machine has {', '.join(dict.fromkeys(cards))}, but images are reconstructed on the CPU, for torch "
+        f"{torch.__version__} {why}; expected a torch for this driver, and a container that is given its GPUs "
+        "(device=cpu if the CPU is wanted)"
+    )
