@@ -14,12 +14,13 @@ import pytest
 from snrstream.cli.main import main
 from snrstream.denoising.check import flat_images, noise_remaining
 from snrstream.denoising.manifest_fields import Manifest
+from snrstream.denoising.onnx_backend import OnnxBackend
 from snrstream.denoising.recorded import record_test_vector
 
 from .. import shipped
 from ..denoising import conftest
-from ..denoising.conftest import MANIFEST, halving_model
-from ..denoising.networks import Global, Magnitude, Neighbours, Published, torchscript
+from ..denoising.conftest import MANIFEST, PARSED, halving_model
+from ..denoising.networks import REMEMBERS, Global, Magnitude, Neighbours, Published, remembering_file, torchscript
 from ..denoising.test_torchscript import PUBLISHED
 
 install = conftest.install  # the fixture
@@ -132,6 +133,16 @@ def test_models_of_the_user_add_to_the_shipped_ones_and_go_before_them(
     assert line.endswith(f"model snraware_unet2d: that of {tmp_path} is used, not that of {MODELS}")
 
 
+def test_what_a_network_keeps_of_a_stream_is_shown(install, models) -> None:
+    install()
+    _, lines, _ = models("show", "tiny")
+    assert [only(lines, key) for key in ("frames ", "past", "window")] == ["none"] * 3
+    install(frames=["time", "slice"], past=[[320, 4], [64, 2]], window=8)
+    _, lines, _ = models("show", "tiny")
+    assert only(lines, "frames ") == "time, slice"
+    assert only(lines, "past") == "320 channels at 1/4, 64 channels at 1/2" and only(lines, "window") == "8"
+
+
 def test_all_fields_are_shown_and_a_wrong_hash_too(install, models) -> None:
     training = {"data": ["a", "b"], "commit": "c\x1b]0;", "settings": {"steps": 3}, "none": []}
     place = install(torchscript(Published()), **PUBLISHED, training=training, snr_range=[2, 50])
@@ -217,7 +228,7 @@ def test_a_model_that_fails_is_told_in_a_line_and_the_others_are_checked(install
 
 @pytest.mark.parametrize("ranges", [{}, {"snr_range": (30.0, 40.0), "gfactor_range": (1.2, 1.4)}])
 def test_the_test_image_is_in_snr_units_and_within_the_trained_ranges(ranges) -> None:
-    manifest = Manifest(**{**MANIFEST, **ranges})
+    manifest = Manifest(**{**PARSED, **ranges})
     noisy, gmap, flat = flat_images(manifest)
     assert noisy.shape == (2, 1, 256, 256) and noisy.dtype == np.complex64 and gmap.dtype == np.float32
     noise = ((noisy[0] - noisy[1]) / gmap / 2**0.5)[:, flat]
@@ -250,6 +261,26 @@ def test_an_answer_that_was_recorded_is_compared_later(models, install) -> None:
     assert only(models("check", "tiny")[1], "recorded answer") == "differs by 0; tolerance 0.01"
     assert json.loads((place / "manifest.json").read_text())["test_vector"]["file"] == "test_vector.npz"
     assert models("record", "none")[::2] == (1, "snrstream: unknown model 'none'; known: tiny")
+
+
+def test_a_stream_is_measured_and_held_against_the_whole_series(models, install, monkeypatch) -> None:
+    pytest.importorskip("onnxscript")
+    install(remembering_file(), **{**REMEMBERS, "frames": "time"}, noise_reduction=5.0)
+    monkeypatch.setattr("snrstream.denoising.check.EDGE", 64)
+    status, lines, told = models("check", "tiny")
+    assert status == 0, told
+    assert not any("run each time" in line for line in lines), "each frame is run once"
+    assert only(lines, "stream").endswith("ms an image of 64 x 64 in a streamed series, which keeps 0.9 MiB")
+    (off,) = (line.strip() for line in lines if line.strip().startswith("off the whole series"))
+    assert float(off.split()[5]) < 1e-3
+    monkeypatch.setattr(OnnxBackend, "run_remembering", forgetting(OnnxBackend.run_remembering))
+    _, lines, told = models("check", "tiny")
+    assert "a stream differs from the whole causal series by" in only(lines, "FAILED") and "failed the check" in told
+
+
+def forgetting(run):
+    """Of a backend that sees nothing of the past."""
+    return lambda self, x, causal, past, stop: run(self, x, causal, [part[:, :0] for part in past], stop)
 
 
 def test_the_cost_of_streaming_is_told_beside_that_of_a_frame(models, install) -> None:

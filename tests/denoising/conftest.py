@@ -17,6 +17,7 @@ MANIFEST = {
     "input": "complex_gmap", "layout": "B,3,T,H,W", "frames": "none", "divisor": 4, "scale": "snr_units",
     "default_alpha": 0.25, "noise_reduction": 0.5, "training": {}, "licence": "MIT",
 }  # fmt: skip
+PARSED = {**MANIFEST, "frames": ()}  # as `Manifest` has it
 
 
 def halving_model(factor: float = 0.5, in_channels: int = 3) -> onnx.ModelProto:

@@ -21,14 +21,18 @@ class FrameMean:
             name="mean",
             version="1",
             sha256="5" * 64,
-            frames=frames,
+            frames=() if frames == "none" else tuple(frames.split(", ")),
             n_frames=n_frames,
+            past=(),
+            window=0,
             default_alpha=default_alpha,
         )
         self.fallbacks, self._failures = tuple(fallbacks), iter(failures)
         self.given: list[int] = []
 
-    def denoise(self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = 30.0) -> np.ndarray:  # noqa: ARG002 as a model's
+    def denoise(
+        self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = 30.0, causal: bool = False,  # noqa: ARG002 as a model's
+    ) -> np.ndarray:  # fmt: skip
         assert image.dtype == np.complex64 and gmap.dtype == np.float32 and image.shape == gmap.shape
         self.given.append(len(image))
         failure = next(self._failures, None)

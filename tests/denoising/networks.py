@@ -1,5 +1,6 @@
 """Small torch networks, and their files in both formats."""
 
+import functools
 import io
 import tempfile
 import warnings
@@ -8,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snrtrain.export.export import to_onnx
+from snrtrain.export.formats import to_onnx, to_torchscript
+from snrtrain.networks.whitened import WhitenedUNet
 
 
 class Smoothing(nn.Module):
@@ -84,6 +86,34 @@ class Endless(nn.Module):
         while x.shape[0] > 1:
             x = x + 0.0
         return x[:, :2]
+
+
+REMEMBERS = {
+    "frames": ["time", "slice", "depth"], "divisor": 4, "past": [[32, 2], [64, 4], [32, 2]], "window": 4,
+}  # fmt: skip
+
+
+def remembering() -> WhitenedUNet:
+    """Three cells that attend to frames, at two levels, all with a say in the answer: what `REMEMBERS` tells."""
+    torch.manual_seed(0)
+    network = WhitenedUNet(2, (16, 32), (1, 1), ("cnnt", "cnnt"), window=REMEMBERS["window"])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.copy_(0.1 * torch.randn(parameter.shape))
+    return network.eval()
+
+
+@functools.cache
+def remembering_file(kind: str = "onnx") -> bytes:
+    """`remembering` as a file of the format `kind`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        if kind == "torchscript":
+            to_torchscript(remembering(), path, True)
+        else:
+            to_onnx(remembering(), path, torch.rand(2, 3, 3, 24, 40) + 0.5, 4, REMEMBERS["past"])
+        return path.read_bytes()
 
 
 def torchscript(network: nn.Module) -> bytes:

@@ -148,7 +148,7 @@ def test_strength_multiplies_what_the_network_sees_and_divides_what_it_says(monk
     """By a network that takes away what is below 1, as one that expects noise of SD 1 would."""
 
     class Shrinking(FrameMean):
-        def denoise(self, image, _gmap, _timeout_s):
+        def denoise(self, image, _gmap, _timeout_s, _causal):
             size = np.abs(image)
             return (image * np.maximum(0, 1 - 1 / np.maximum(size, 1e-6))).astype(np.complex64)
 

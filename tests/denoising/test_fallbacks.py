@@ -104,10 +104,10 @@ def test_a_device_that_fails_whatever_the_tile_gives_way_to_the_next(install, ne
     """The first device stands for a GPU: a network of another file, which fails on the CPU as one would there."""
     install(torchscript(Limited(items=8, edge=300)), format="torchscript")
     model = Model(*load_manifest("tiny"), devices=("cpu", "cpu"))
-    failing = TorchScriptBackend(torch.jit.load(io.BytesIO(torchscript(network))), "cpu", "tiny")
-    model._setup = dataclasses.replace(model._setup, backend=failing)
+    failing = TorchScriptBackend(torch.jit.load(io.BytesIO(torchscript(network))), "cpu", model.manifest)
+    model._devices.setup = dataclasses.replace(model._devices.setup, backend=failing)
     image = random_image((1, 100, 200))
     assert np.array_equal(model.denoise(image, ones(image.shape)), 0.5 * image)
-    assert len(model.fallbacks) == len(told) and model._setup.n_device == 1
+    assert len(model.fallbacks) == len(told) and model._devices.setup.n_device == 1
     assert all(part in line for part, line in zip(told, model.fallbacks, strict=True)), model.fallbacks
     assert model.tile(image.shape) == (1, 100, 200), "on the next device all starts anew"

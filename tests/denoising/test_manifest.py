@@ -13,6 +13,7 @@ from .. import shipped
 
 PATCH = {"frames": "time", "patch": [16, 64, 64], "overlap": [8, 16, 16]}
 SLICES = {"input": "magnitude_slices", "layout": "B,S,H,W", "frames": "slice", "n_frames": 7}
+STREAMS = {"frames": ["time", "slice"], "past": [[8, 4], [4, 2]], "window": 8}
 
 WRONG = [
     ({"patch": [16, 4096, 4096], "overlap": [8, 16, 16], "frames": "time"}, "expected at most 16777216 pixels in all"),
@@ -36,6 +37,31 @@ WRONG = [
     ({"frames": "time", "n_frames": 10**6}, "expected 0, any, to 1024"),
     ({"n_frames": True}, "n_frames in manifest.json is True; expected int"),
     ({"frames": "phase"}, "frames is 'phase'; supported: none, time, slice, depth"),
+    ({"frames": ["time", "phase"]}, "frames is 'phase'; supported: none, time, slice, depth"),
+    (
+        {"frames": ["time", "none"]},
+        "frames is ['time', 'none']; expected none, or some of time, slice, depth, each once",
+    ),
+    ({"frames": ["time", "time"]}, "frames is ['time', 'time']; expected none, or some of"),
+    ({"frames": []}, "frames is []; expected none, or some of"),
+    ({"frames": 5}, "frames in manifest.json is 5; expected a list of"),
+    ({"frames": ["time", 5]}, "frames in manifest.json is 5; expected str"),
+    ({"frames": ["slice", "depth"], "layout": "B,3,S,H,W"}, "layout is 'B,3,S,H,W'; expected B,3,T,H,W"),
+    ({**STREAMS, "window": 0}, "past is given without window; expected both or none"),
+    ({"frames": "time", "window": 8}, "window is 8 without past; expected both or none"),
+    ({**STREAMS, "window": 1}, "window is 1; expected 2 to 1024"),
+    ({**STREAMS, "window": 10**6}, "window is 1000000; expected 2 to 1024"),
+    ({**STREAMS, "window": 8.5}, "window in manifest.json is 8.5; expected int"),
+    ({**STREAMS, "frames": "none"}, "past is given where frames is 'none'; expected some of time, slice, depth"),
+    ({**STREAMS, "n_frames": 8}, "past is given beside n_frames 8; expected a network for any number of frames"),
+    ({**STREAMS, **PATCH}, "past is given beside patch; expected a network for any number of frames, of any size"),
+    ({**STREAMS, **SLICES}, "past is given for magnitude_slices; expected an input with a g-map"),
+    ({**STREAMS, "past": [[0, 4]]}, "channels of past is 0; expected 1 to 65536"),
+    ({**STREAMS, "past": [[8, 3]]}, "divisor of past is 3; expected one of the model's divisor, 4"),
+    ({**STREAMS, "past": [[8, 0]]}, "divisor of past is 0; expected one of"),
+    ({**STREAMS, "past": [[8]]}, "past in manifest.json is [8]; expected a list of 2 numbers"),
+    ({**STREAMS, "past": 8}, "past in manifest.json is 8; expected a list"),
+    ({**STREAMS, "past": [[8, 4]] * 2000}, "expected a list of at most 1000"),
     ({"input": "magnitude_gmap"}, "layout is 'B,3,T,H,W'; expected B,2,T,H,W"),
     ({"layout": "B,3,S,H,W"}, "layout is 'B,3,S,H,W'; expected B,3,T,H,W"),
     ({"frames": "slice", "layout": "B,T,3,H,W"}, "expected B,3,T,H,W or B,3,S,H,W"),
@@ -80,6 +106,10 @@ def test_a_mistake_is_told_in_one_line(install, changes, text) -> None:
         (SLICES, {"n_frames": 7}),
         ({**SLICES, "scale": "normalised_magnitude", "patch": [1, 64, 64], "overlap": [0, 8, 8]}, {"n_frames": 7}),
         ({"input": "magnitude_gmap", "layout": "B,2,T,H,W", "frames": "time"}, {"n_frames": 0}),
+        ({}, {"frames": (), "past": (), "window": 0}),
+        ({"frames": "time"}, {"frames": ("time",)}),
+        ({"frames": ["depth"], "layout": "B,3,D,H,W"}, {"frames": ("depth",)}),
+        (STREAMS, {"frames": ("time", "slice"), "past": ((8, 4), (4, 2)), "window": 8, "n_frames": 0}),
         ({"test_vector": None, "patch": None, "overlap": None}, {"test_vector": None}),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ from snrstream.errors import ModelError
 
 from .conftest import halving_model, warnings_of
 from .images import random_image
-from .networks import Limited, torchscript
+from .networks import REMEMBERS, Limited, remembering_file, torchscript
 
 if importlib.util.find_spec("openvino") is None:  # an import by itself would tell its maker
     pytest.skip("OpenVINO is not installed", allow_module_level=True)
@@ -56,6 +56,20 @@ def test_a_model_answers_as_on_onnx_runtime_whatever_its_size(shape) -> None:
     assert (model.backend, model.device, model.fallbacks) == ("openvino", "CPU f32", ())
 
 
+@pytest.mark.usefixtures("everywhere")
+def test_a_model_that_remembers_is_timed_and_compared_like_any_other(install, monkeypatch) -> None:
+    pytest.importorskip("onnxscript")
+    place = install(remembering_file(), **REMEMBERS)
+    record_test_vector(place)
+    manifest, path = load_manifest("tiny")
+    found = open_model(manifest, path, TIMEOUT_S, "openvino")
+    assert (found.backend, found.device[:4]) == ("openvino", "CPU ")
+    monkeypatch.setattr(backend_choice, "measured", taking({"openvino": 1.0, "onnxruntime": 2.0}))
+    assert open_model(manifest, path, TIMEOUT_S).backend == "openvino"
+    monkeypatch.setattr(backend_choice, "measured", taking({"openvino": 2.0, "onnxruntime": 2.0}))
+    assert open_model(manifest, path, TIMEOUT_S).backend == "onnxruntime"
+
+
 def test_threads_share_a_model(install) -> None:
     install()
     model = Model(*load_manifest("tiny"), TIMEOUT_S, ("openvino", "cpu"))
@@ -75,8 +89,8 @@ def test_threads_share_a_model(install) -> None:
 
 
 def test_a_run_ends_when_it_is_told_to() -> None:
-    _, path = load_manifest("snraware_unet2d")
-    load, _ = openvino_backend.opening(path.read_bytes(), "openvino")
+    manifest, path = load_manifest("snraware_unet2d")
+    load, _ = openvino_backend.opening(path.read_bytes(), manifest, "openvino")
     backend, batch = load(), np.ones((1, 3, 1, 1536, 1536), np.float32)
     stop = backend.stop()
     threading.Timer(0.1, setattr, (stop, "terminate", True)).start()

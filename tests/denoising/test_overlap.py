@@ -26,10 +26,10 @@ class Gated(FrameMean):
         super().__init__(frames="none", n_frames=0, **changes)
         self.gate, self.begun = threading.Event(), threading.Event()
 
-    def denoise(self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = 30.0) -> np.ndarray:
+    def denoise(self, image: np.ndarray, gmap: np.ndarray, timeout_s: float = 30.0, causal: bool = False) -> np.ndarray:
         self.begun.set()
         assert self.gate.wait(PATIENCE)
-        return super().denoise(image, gmap, timeout_s)
+        return super().denoise(image, gmap, timeout_s, causal)
 
 
 def run(items, **properties):

@@ -8,11 +8,11 @@ from snrstream.denoising.manifest_fields import Manifest
 from snrstream.denoising.safety import check_input, check_output
 from snrstream.errors import ModelError
 
-from .conftest import MANIFEST, halving_model
+from .conftest import PARSED, halving_model
 from .images import random_image
 
-PLAIN = Manifest(**MANIFEST)
-RANGED = Manifest(**{**MANIFEST, "snr_range": (2.0, 100.0), "gfactor_range": (0.5, 6.0)})
+PLAIN = Manifest(**PARSED)
+RANGED = Manifest(**{**PARSED, "snr_range": (2.0, 100.0), "gfactor_range": (0.5, 6.0)})
 
 
 def scene(snr: float, shape=(2, 48, 40), seed=0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,7 +108,7 @@ def test_images_in_arbitrary_units_are_below_the_trained_range() -> None:
     with pytest.raises(ModelError, match="the brightest SNR is 0.0"):
         check_input(RANGED, noisy * np.float32(1e-3), gmap)
     check_input(RANGED, 0 * noisy, gmap)  # an empty slice
-    trained_on_much = Manifest(**{**MANIFEST, "snr_range": (20.0, 100.0)})
+    trained_on_much = Manifest(**{**PARSED, "snr_range": (20.0, 100.0)})
     check_input(trained_on_much, gmap * random_image(gmap.shape), gmap)  # noise alone
 
 

@@ -37,7 +37,7 @@ def stack(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_the_weights_of_all_tiles_add_up_to_one(patch, overlap, divisor, field, shifted) -> None:
     manifest = Manifest(**{
-        **MANIFEST, "frames": "time", "n_frames": patch[0] if patch else 0, "patch": patch, "overlap": overlap,
+        **MANIFEST, "frames": ("time",), "n_frames": patch[0] if patch else 0, "patch": patch, "overlap": overlap,
         "divisor": divisor, "receptive_field": (field, field, field),
     })  # fmt: skip
     for shape in ((1, 7, 5), (16, 64, 64), (17, 65, 129), (40, 100, 31), (9, 151, 103)):
@@ -54,7 +54,7 @@ def test_the_weights_of_all_tiles_add_up_to_one(patch, overlap, divisor, field, 
 
 
 def test_memory_is_bounded_whatever_the_image() -> None:
-    manifest = Manifest(**{**MANIFEST, "frames": "time"})
+    manifest = Manifest(**{**MANIFEST, "frames": ("time",)})
     for shape in ((1, 8192, 8192), (500, 512, 512), (8, 20, 100_000)):
         plan = plan_tiles(shape, manifest)
         assert plan.at_once * np.prod(plan.size) <= PIXELS_AT_ONCE

@@ -80,6 +80,7 @@ class Recipe:
     patch: int = 64
     batch: int = 16
     steps: int = 5000
+    trained: tuple[str, ...] = ()
     optimiser: str = "adamw"
     learning_rate: float = 1.2e-3
     warmup: float = 0.05

@@ -19,7 +19,7 @@ from ..denoising.manifest import (
     problem_of,
     read_checked,
 )
-from ..denoising.manifest_fields import Manifest, Recorded
+from ..denoising.manifest_fields import Manifest, Recorded, frames_text
 from ..errors import ModelError, printable
 
 COLUMNS = ("name", "version", "format", "input", "frames", "alpha", "licence", "folder")
@@ -50,7 +50,7 @@ def list_models() -> Iterator[str]:
     for name, place in model_places().items():
         try:
             m, _ = load_manifest(name)
-            cells = (name, m.version, m.format, m.input, m.frames, f"{m.default_alpha:g}", m.licence)
+            cells = (name, m.version, m.format, m.input, frames_text(m.frames), f"{m.default_alpha:g}", m.licence)
             rows.append((*(_cell(text) for text in cells), _line(str(place.parent))))
         except (ModelError, MemoryError) as exc:
             rows.append((_cell(name),))
@@ -152,6 +152,12 @@ def _shown(key: str, value: Any) -> str:
         return "{:g} to {:g}".format(*value)
     if key == "n_frames":
         return str(value or "any number")
+    if key == "frames":
+        return frames_text(value)
+    if key == "past":
+        return ", ".join(f"{channels} channels at 1/{divisor}" for channels, divisor in value) or "none"
+    if key == "window":
+        return str(value or "none")
     if key == "receptive_field" and not any(value):
         return "not known"
     if isinstance(value, tuple):

@@ -1,7 +1,7 @@
 """What runs a network: ONNX Runtime, OpenVINO or TorchScript, on one device."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +36,35 @@ class Backend(Protocol):
         """A new signal. `terminate = True`, from any thread, ends the run that it was given to, where that can be."""
 
     def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
-        """The network's answer, float32, to `batch`, float32. Raises whatever the backend raises."""
+        """The network's answer, float32, to `batch`, float32. Raises whatever the backend raises.
+
+        A network that remembers is given no past, and lets each frame see all others.
+        """
+
+    def run_remembering(
+        self, x: np.ndarray, causal: bool, past: Sequence[np.ndarray], stop: Stop
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The answer of a network whose manifest has `past`, and what is to be kept of these frames.
+
+        An ONNX file has inputs x, causal, past_0 ..., and outputs y, present_0 ...; a TorchScript file takes x, causal
+        and the list of the pasts, and gives y and the list of the presents.
+
+        Parameters
+        ----------
+        x
+            `(B, C, T, H, W)` float32: `contracts.input_shape`.
+        causal
+            Whether a frame sees itself and those before it alone, or all; in the file `(1)` float32, 1 or 0.
+        past
+            For each cell `(B, P, C, H / d, W / d)` float32, of P frames directly before `x`, 0 or more, oldest first.
+
+        Returns
+        -------
+        answer
+            As `run`.
+        present
+            As `past`, of the T frames of `x`, to be appended to it.
+        """
 
 
 Opening = tuple[Callable[[], Backend], Callable[[], None]]  # what loads a network, and what tells it to stop

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import ModelError
 from ..system.numbers import three_digits
 from ..system.threads import limit_threads
-from .backend_choice import candidates, measured
+from .backend_choice import MOST_OFF, candidates, measured
 from .loaded import load_model
 from .manifest import file_and_size, problem_of
 from .manifest_fields import Manifest
@@ -16,10 +16,12 @@ from .model import Model
 from .recorded import deviation
 from .runs import TIMEOUT_S
 from .seam import measure_seam
+from .streamed import measure_stream
 
 EDGE = 256  # of the test image, along e1 and ro
 BRIGHT, DARK = 20.0, 12.0  # SNR where g is 1
 MOST_FRAMES, ANY_FRAMES = 32, 4  # of the test stack; where the network takes any number
+MOST_OFF_STREAMED = 0.01  # noise SDs (RMS), which bfloat16 keeps to: the same images in another order
 WEAKER = 2.0  # times the manifest's noise: one image and g-map differ from others, but not by as much
 FAILED = "FAILED"
 
@@ -28,8 +30,8 @@ def check_model(name: str) -> Iterator[tuple[str, str]]:
     """A label and a text for each finding; the label `FAILED` for each that must not be.
 
     Fails where manifest or hash are wrong, the model does not run, `safety` refuses its answer, the recorded answer is
-    missed by more than its tolerance, or more than `WEAKER` times the noise remains than the manifest says. The seam is
-    reported, not judged. One thread, as `serve` has by default.
+    missed by more than its tolerance, a stream is not the whole series, or more than `WEAKER` times the noise remains
+    than the manifest says. The seam is reported, not judged. One thread, as `serve` has by default.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ def flat_images(manifest: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     flat
         `(e1, ro)` bool.
     """
-    n_frames = 1 if manifest.frames == "none" else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
+    n_frames = 1 if not manifest.frames else min(manifest.n_frames or ANY_FRAMES, MOST_FRAMES)
     rng, shape = np.random.default_rng(0), (n_frames, EDGE, EDGE)
     y, x = np.meshgrid(np.linspace(-1, 1, EDGE), np.linspace(-1, 1, EDGE), indexing="ij")
     radius = np.hypot(x, y)
@@ -125,6 +127,19 @@ def _backends(model: Model, bare: Model) -> Iterator[tuple[str, str]]:
         yield "" if n else "backends", f"{name}: {three_digits(found.ms)} ms a frame{off}{used}"
 
 
+def _streamed(model: Model, image: np.ndarray, gmap: np.ndarray) -> Iterator[tuple[str, str]]:
+    found = measure_stream(model, image, gmap, MOST_FRAMES)
+    kept = f"which keeps {found.nbytes / 2**20:.1f} MiB"
+    yield "stream", f"{three_digits(found.ms)} ms an image of {EDGE} x {EDGE} in a streamed series, {kept}"
+    yield "", f"off the whole series by {found.rms:.2g} (RMS), {found.largest:.2g} at most"
+    if not (found.rms <= MOST_OFF_STREAMED and found.largest <= MOST_OFF * MOST_OFF_STREAMED):
+        yield (
+            FAILED,
+            f"a stream differs from the whole causal series by {found.rms:.3g} (RMS), {found.largest:.3g} at most; "
+            f"expected {MOST_OFF_STREAMED:g} and {MOST_OFF * MOST_OFF_STREAMED:g} at most",
+        )
+
+
 def _measured(model: Model) -> Iterator[tuple[str, str]]:
     noisy, gmap, flat = flat_images(model.manifest)
     denoised, seconds = [], []
@@ -139,7 +154,9 @@ def _measured(model: Model) -> Iterator[tuple[str, str]]:
     best_ms = 1000 * min(seconds) / len(gmap)
     how = f"{model.backend} on {model.device}, best of {len(seconds)}"
     yield "speed", f"{three_digits(best_ms)} ms a frame of {EDGE} x {EDGE}, {how}"
-    if model.manifest.frames == "time" and (n_frames := len(gmap)) > 1:
+    if model.manifest.past:
+        yield from _streamed(model, noisy[0], gmap)
+    elif "time" in model.manifest.frames and (n_frames := len(gmap)) > 1:
         streamed_ms = three_digits(best_ms * n_frames)
         yield "", f"{streamed_ms} ms an image in a streamed series, for its {n_frames} frames run each time"
     seam = measure_seam(model, noisy[0], gmap)

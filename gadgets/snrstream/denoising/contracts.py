@@ -26,11 +26,28 @@ def output_shape(manifest: Manifest, n_batch: Number, size: tuple[Number, Number
     return n_batch, 2 if manifest.input == "complex_gmap" else 1, n_frames, height, width
 
 
+def past_shapes(
+    manifest: Manifest, n_batch: Number, n_frames: Number, in_plane: tuple[Number, Number]
+) -> list[tuple[Number, ...]]:
+    """`(B, P, C, H / d, W / d)` of what the network keeps of P frames of `in_plane` (H, W), for each of its cells."""
+    shapes: list[tuple[Number, ...]] = []
+    for channels, step in manifest.past:
+        height, width = (None if n is None else n // step for n in in_plane)
+        shapes.append((n_batch, n_frames, channels, height, width))
+    return shapes
+
+
+def no_past(manifest: Manifest, x: np.ndarray) -> list[np.ndarray]:
+    """What is kept of no frames, for the input `x`."""
+    height, width = x.shape[-2:]
+    return [np.zeros(shape, np.float32) for shape in past_shapes(manifest, len(x), 0, (height, width))]
+
+
 def fixed_size(manifest: Manifest) -> tuple[int | None, int | None, int | None]:
     """`(T, H, W)` as far as the network takes one size only, None where it takes any."""
     if manifest.patch is not None:
         return manifest.patch
-    return (1 if manifest.frames == "none" else manifest.n_frames or None), None, None
+    return (1 if not manifest.frames else manifest.n_frames or None), None, None
 
 
 def scale_of(image: np.ndarray, manifest: Manifest) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..errors import ModelError
 from ..system.resources import folders, is_plain_name
-from .manifest_checks import LONGEST_SHOWN, check_values, parse_value
+from .manifest_checks import axes_of, check_values
 from .manifest_fields import Manifest, Recorded
+from .manifest_values import LONGEST_SHOWN, parse_value
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +179,13 @@ def _typed(kind: type, raw: Any, what: str) -> dict[str, Any]:
     for problem, keys in (("lacks", required - raw.keys()), ("has unknown", raw.keys() - known.keys())):
         if keys:
             raise ValueError(f"{what} {problem} {', '.join(sorted(keys))[:LONGEST_SHOWN]}")
-    values = {}
+    values: dict[str, Any] = {}
     for key, value in raw.items():
         if known[key].type == (Recorded | None):
             values[key] = None if value is None else Recorded(**_typed(Recorded, value, f"{key} in {what}"))
+        elif key == "frames":
+            named = [value] if isinstance(value, str) else value
+            values[key] = axes_of(parse_value(named, known[key].type, f"{key} in {what}"))
         else:
             values[key] = parse_value(value, known[key].type, f"{key} in {what}")
     return values

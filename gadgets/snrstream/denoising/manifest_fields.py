@@ -45,7 +45,8 @@ class Manifest:
         Of the input: `B,3,T,H,W`, `B,2,T,H,W` or `B,T,H,W`, in the order of the inputs above. S may stand for T where
         frames are slices, D where they are depth.
     frames
-        What T holds: `none` where each frame is denoised by itself, `time`, `slice` or `depth` (partitions).
+        What T may hold: some of `time`, `slice` and `depth` (partitions); empty where each frame is denoised by itself.
+        In the file one name, a list of them, or `none`.
     divisor
         H and W must be multiples of it.
     scale
@@ -67,6 +68,11 @@ class Manifest:
     receptive_field
         `[T, H, W]`, how many pixels of the input have a say in one of the output; 0, the default, where it is not
         known. Where it fits the overlap, tiles leave no trace.
+    past, window
+        Of a network that streams: `[channels, divisor]` for each cell that attends to other frames, what it keeps of a
+        frame being `[channels, H / divisor, W / divisor]`; and how many frames attention looks at, itself among them,
+        so that `window` - 1 earlier ones are kept. Empty and 0 for all other networks. Its file's inputs and outputs
+        are told by `Backend.run_remembering`.
     snr_range, gfactor_range
         `[lowest, highest]` in training, above 0; `safety` holds inputs against them.
     test_vector
@@ -82,7 +88,7 @@ class Manifest:
     sha256: str
     input: str
     layout: str
-    frames: str
+    frames: tuple[str, ...]
     divisor: int
     scale: str
     default_alpha: float
@@ -93,7 +99,14 @@ class Manifest:
     patch: Size | None = None
     overlap: Size | None = None
     receptive_field: Size = (0, 0, 0)
+    past: tuple[tuple[int, int], ...] = ()
+    window: int = 0
     snr_range: Range | None = None
     gfactor_range: Range | None = None
     test_vector: Recorded | None = None
     tensorrt: bool = False
+
+
+def frames_text(frames: tuple[str, ...]) -> str:
+    """`Manifest.frames` for people: `time, slice`, or `none`."""
+    return ", ".join(frames) or "none"

@@ -8,12 +8,14 @@ import importlib.util
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .backend import Opening, Stop, reason
+from .contracts import no_past
+from .manifest_fields import Manifest
 
 if TYPE_CHECKING:
     import openvino
@@ -60,8 +62,8 @@ class Cancellation:
 class OpenVinoBackend:
     """A compiled network. device: OpenVINO's, and its precision. It may be run by several threads."""
 
-    def __init__(self, compiled: openvino.CompiledModel, precision: str) -> None:
-        self._compiled = compiled
+    def __init__(self, compiled: openvino.CompiledModel, precision: str, manifest: Manifest) -> None:
+        self._compiled, self._manifest = compiled, manifest
         self._idle: list[openvino.InferRequest] = []
         self.device = f"CPU {precision}"
         n_batch = compiled.input(0).partial_shape[0]
@@ -73,10 +75,23 @@ class OpenVinoBackend:
 
     def run(self, batch: np.ndarray, stop: Stop) -> np.ndarray:
         """The network's answer, float32."""
+        if self._manifest.past:
+            return self.run_remembering(batch, False, no_past(self._manifest, batch), stop)[0]
+        return self._outputs([batch], stop)[0]
+
+    def run_remembering(
+        self, x: np.ndarray, causal: bool, past: Sequence[np.ndarray], stop: Stop
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Of a network that remembers: see `Backend`. ONNX Runtime has seen to the names and their order."""
+        answer, *present = self._outputs([x, np.array([causal], np.float32), *past], stop)
+        return answer, present
+
+    def _outputs(self, inputs: Sequence[np.ndarray], stop: Stop) -> list[np.ndarray]:
         import openvino
 
         with self._request() as request:
-            request.set_input_tensor(openvino.Tensor(batch, shared_memory=True))
+            for n, part in enumerate(inputs):
+                request.set_input_tensor(n, openvino.Tensor(part, shared_memory=True))
             if isinstance(stop, Cancellation):
                 stop.start(request)
                 try:
@@ -85,7 +100,8 @@ class OpenVinoBackend:
                     stop.over()
             else:
                 request.infer()
-            return np.array(request.get_output_tensor().data, np.float32)  # a copy: the request keeps its memory
+            outputs = [request.get_output_tensor(n).data for n in range(len(self._compiled.outputs))]
+            return [np.array(part, np.float32) for part in outputs]  # copies: the request keeps its memory
 
     @contextlib.contextmanager
     def _request(self) -> Iterator[openvino.InferRequest]:
@@ -110,7 +126,7 @@ def devices() -> tuple[str, ...]:
     return tuple(name for name, precision in PRECISIONS.items() if precision == "f32" or precision.upper() in found)
 
 
-def opening(data: bytes, device: str) -> Opening:
+def opening(data: bytes, manifest: Manifest, device: str) -> Opening:
     """See `Opening`; nothing stops the loading. data: an ONNX file that ONNX Runtime has taken, its weights inside."""
 
     def load() -> OpenVinoBackend:
@@ -120,7 +136,7 @@ def opening(data: bytes, device: str) -> Opening:
             "INFERENCE_PRECISION_HINT": PRECISIONS[device],
             "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
         }
-        return OpenVinoBackend(core.compile_model(core.read_model(data), "CPU", wanted), PRECISIONS[device])
+        return OpenVinoBackend(core.compile_model(core.read_model(data), "CPU", wanted), PRECISIONS[device], manifest)
 
     return load, lambda: None
 

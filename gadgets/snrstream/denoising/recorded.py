@@ -37,7 +37,7 @@ def record_test_vector(place: Path, tolerance: float = 1e-2) -> Recorded:
         A file cannot be written.
     """
     manifest, path = read_manifest(place)
-    image, gmap = _scene(manifest.n_frames or (1 if manifest.frames == "none" else 4))
+    image, gmap = _scene(manifest.n_frames or (4 if manifest.frames else 1))
     denoised = Model(manifest, path).denoise(image, gmap)
     data = io.BytesIO()
     np.savez_compressed(data, image=image, gmap=gmap, denoised=denoised)

@@ -57,8 +57,9 @@ class Tiling:
 
 
 def plan_tiles(
-    shape: Size, manifest: Manifest, largest: int = LARGEST_TILE, at_once: int = FRAMES_AT_ONCE, shifted: bool = False
-) -> Tiling:
+    shape: Size, manifest: Manifest, largest: int = LARGEST_TILE, at_once: int = FRAMES_AT_ONCE, shifted: bool = False,
+    by_frame: bool = False,
+) -> Tiling:  # fmt: skip
     """The tiles of a stack.
 
     Parameters
@@ -73,8 +74,10 @@ def plan_tiles(
         Most tiles in one run; fewer where they would exceed `PIXELS_AT_ONCE`.
     shifted
         Whether all but the outermost tiles lie half a stride further, for the comparison of two tilings.
+    by_frame
+        Whether each tile is of one frame, also where the network mixes them: for one that remembers.
     """
-    axes = _geometry(shape, manifest, largest)
+    axes = _geometry(shape, manifest, largest, by_frame)
     size = axes[0].length, axes[1].length, axes[2].length
     frames, lines, columns = (list(axis.tiles(shifted)) for axis in axes)
     rows = [
@@ -88,7 +91,7 @@ def plan_tiles(
 
 def mixes_frames(manifest: Manifest) -> bool:
     """Whether T of the network is more than one frame: `magnitude_slices` has them as channels."""
-    return manifest.frames != "none" and manifest.input != "magnitude_slices"
+    return bool(manifest.frames) and manifest.input != "magnitude_slices"
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,17 @@ class _Axis:
         return share
 
 
-def _geometry(shape: Size, manifest: Manifest, largest: int) -> tuple[_Axis, _Axis, _Axis]:
+def _geometry(shape: Size, manifest: Manifest, largest: int, by_frame: bool) -> tuple[_Axis, _Axis, _Axis]:
     field = manifest.receptive_field
-    if not mixes_frames(manifest):
+    if by_frame or not mixes_frames(manifest):
         frames = _Axis(shape[0], 1, 0, 1, 0)
     elif manifest.patch is not None and manifest.overlap is not None:
         frames = _Axis(shape[0], manifest.patch[0], manifest.overlap[0], 1, field[0])
     else:
-        length = manifest.n_frames or min(shape[0], MOST_FRAMES)
-        frames = _Axis(shape[0], length, min(field[0] or length // 2, length - 1), 1, field[0])
+        # Each cell that attends looks as far as the window on either side.
+        seen = field[0] or (2 * len(manifest.past) * (manifest.window - 1) + 1 if manifest.past else 0)
+        length = manifest.n_frames or min(shape[0], max(MOST_FRAMES, 2 * seen))
+        frames = _Axis(shape[0], length, min(seen or length // 2, length - 1), 1, seen)
     while largest > SMALLEST_TILE and frames.length * math.prod(min(n, largest) for n in shape[1:]) > PIXELS_AT_ONCE:
         largest //= 2
     lines, columns = (_in_plane(shape[axis], axis, manifest, largest) for axis in (1, 2))

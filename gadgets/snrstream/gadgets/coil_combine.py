@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import ScanError
 from ..items import Bucket, Calibration, Item, ReconImage
+from ..recon.device import device_name
 from ..recon.grappa import Kernel
 from ..recon.partial_fourier import shortfalls
 from ..recon.plan import MapOptions, Plan
@@ -169,6 +170,7 @@ def _recon(bucket: Bucket, image: Tensor, gmap: np.ndarray, spectrum: Spectrum) 
         voxel_mm=bucket.voxel_mm,
         head=bucket.head,
         history=(*bucket.history, "GRAPPA") if bucket.kernel is not None else bucket.history,
+        meta={"SNRSTREAM_recon_device": device_name(bucket.kspace.device)},
         tapered=bucket.tapered,
         warnings=bucket.warnings + shortfalls(spectrum),
         snr_units=bucket.snr_units,

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..system.threads import spread
+from . import batched_coil_maps
 from .fft import to_image
 
 N_ITERATIONS = 2  # from the neighbourhood's mean: more change nothing where there is signal
@@ -75,7 +76,7 @@ def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     For the matrix D (pixels of the neighbourhood x channels), power iteration goes through D v and D^H u, so that the
     covariance D^H D of Walsh is never formed; v combines the coils, and csm is its conjugate. The free phase of v is
     set so that the neighbourhood's combined pixels sum to a positive real number: the maps are smooth, and take the
-    object's slowly varying phase into them. Runs on the CPU.
+    object's slowly varying phase into them. Runs where the images are.
 
     Parameters
     ----------
@@ -96,7 +97,11 @@ def inati(images: Tensor, window: int = 7, step: int = 1) -> Tensor:
     ----------
     Walsh, Gmitro and Marcellin, MRM 43:682 (2000); Inati, Hansen and Kellman, ISMRM 2013, 2672.
     """
-    return _interpolated(_found(images, window, step), step, tuple(images.shape[1:])).to(images.device)
+    shape = tuple(images.shape[1:])
+    if images.device.type != "cpu":
+        found = batched_coil_maps.leading_vectors(images, window, step, N_ITERATIONS)
+        return batched_coil_maps.interpolated(found, step, shape)
+    return _interpolated(_found(images, window, step), step, shape)
 
 
 def referred(images: Tensor, reference: Tensor, window: int = 7, step: int = 1) -> Tensor:
@@ -132,9 +137,9 @@ def referred(images: Tensor, reference: Tensor, window: int = 7, step: int = 1) 
 
 
 def _found(images: Tensor, window: int, step: int) -> Tensor:
-    """The vectors of every `step`-th pixel along each axis, on the CPU."""
+    """The vectors of every `step`-th pixel along each axis, of images on the CPU."""
     n_channels, *shape = images.shape
-    half, last = window // 2, images.permute(1, 2, 3, 0).cpu()
+    half, last = window // 2, images.permute(1, 2, 3, 0)
     found = torch.empty(n_channels, *(math.ceil(n / step) for n in shape), dtype=images.dtype)
 
     def find(part: tuple[int, int]) -> None:

@@ -25,3 +25,8 @@ def find_device(name: str) -> torch.device:
     if name not in known:
         raise ConfigurationError(f"device is {name!r}; here there are: auto, {', '.join(known)}")
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """A device for people: `cpu`, or such as `cuda:0 NVIDIA H200`."""
+    return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)

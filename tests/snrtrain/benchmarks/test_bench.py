@@ -5,9 +5,10 @@ import torch
 from snrstream.chain.chain import parse_chain
 from snrstream.errors import ModelError
 from snrstream.gadgets import denoise as gadget
-from snrtrain.benchmarks import bart, denoise, denoise_peers
+from snrtrain.benchmarks import bart, denoise, denoise_peers, denoise_stream
 from snrtrain.benchmarks.timing import Row
 from snrtrain.evaluation.peers import STATIC
+from tests.snrtrain.small_recipes import recipe
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,16 @@ def test_a_frame_through_the_gadget_is_timed_beside_the_bare_session() -> None:
     rows = list(denoise.frame_rows(frame, denoise.bare_session(frame)))
     assert [row.limit for row in rows] == [1.2, 1.2]
     assert all(row.value > 0 for row in rows)
+
+
+def test_a_streamed_series_is_timed_and_held_against_the_whole(monkeypatch) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(denoise_stream, "candidates", lambda _model, _timeout_s: [])
+    small = recipe("any", cells=("conv", "conv", "conv+cnnt"))
+    time, off, alone = denoise_stream.rows(denoise_peers.noisy_frame(32), 7, small)
+    assert time.what.startswith("7 images streamed, onnxruntime on CPU") and time.limit == 1.5 and time.value > 0
+    assert off.limit == 1000 and off.value < 100
+    assert alone.value > 1e-3, "earlier images have a say"
 
 
 def test_a_frame_that_is_not_denoised_is_not_timed() -> None:

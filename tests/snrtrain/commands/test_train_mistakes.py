@@ -11,7 +11,7 @@ from snrstream.errors import ConfigurationError
 from snrtrain.commands import train
 from snrtrain.run.checkpoint import read, write
 from tests.snrtrain import small_archive
-from tests.snrtrain.training_runs import RECIPES, SMALL_SN2N, SMOKE, SN2N, fit, same
+from tests.snrtrain.training_runs import SMALL_SN2N, SMOKE, SN2N, fit, same
 
 pytestmark = pytest.mark.usefixtures("same_threads")
 
@@ -31,10 +31,6 @@ pytestmark = pytest.mark.usefixtures("same_threads")
         (
             ["--recipe", str(SMOKE), "--folder", f"{__file__}/run"],
             "--folder is .*py cannot be written to",
-        ),
-        (
-            ["--recipe", str(RECIPES / "snraware.toml"), "name=a", "--output", "a"],
-            "frames is 'any', and the scanner's side does not run such models yet",
         ),
         (["--recipe", str(SMOKE), "--folder", "/proc/run"], "--folder is /proc/run: /proc cannot be written to"),
         (

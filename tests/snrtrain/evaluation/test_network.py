@@ -43,7 +43,7 @@ def test_a_file_that_is_not_the_manifests_is_refused(model_folder, tmp_path) -> 
 
 @pytest.mark.parametrize(
     ("frames", "expected"),
-    [("none", set()), ("depth", {"slice"}), ("time", {"time"}), (["time", "slice", "depth"], {"time", "slice"})],
+    [((), set()), (("depth",), {"slice"}), (("time",), {"time"}), (("time", "slice", "depth"), {"time", "slice"})],
 )
 def test_a_manifest_may_name_one_kind_of_frames_or_several(frames, expected) -> None:
     assert network.stacks_of(frames) == expected

@@ -1,15 +1,15 @@
 """A run on single images, a series and a stack together, and the files of its network."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from snrstream.denoising.manifest import read_manifest
-from snrstream.denoising.manifest_fields import Manifest
 from snrstream.denoising.model import Model
+from snrstream.errors import ConfigurationError
 from snrtrain import networks, recipe
 from snrtrain.archive.archive import Archive, write_entry
 from snrtrain.commands.train import open_method
@@ -118,15 +118,11 @@ def test_a_run_for_any_frames_begins_with_the_answers_of_a_single_image_network(
         assert not torch.allclose(alone(x), x[:, :2], atol=1e-4), "it does something"
 
 
-RUNTIME = {"past", "window"} <= {field.name for field in fields(Manifest)}
-
-
-@pytest.mark.skipif(not RUNTIME, reason="the runtime takes no network for any frames yet")
-def test_the_runtime_takes_the_model_of_a_run(trained, tmp_path):
+def test_the_runtime_takes_the_model_of_a_run(mixed, trained, tmp_path):
     pytest.importorskip("onnxruntime")
-    found, facts = checkpoint.read(trained), export.Facts(("a",), "b", "c.")
-    export.export(found, tmp_path / "smoke", {0.0: 30.0}, facts)
-    model = Model(*read_manifest(tmp_path / "smoke"))
+    fit(mixed, trained.parent, "--export-only", "--output", str(tmp_path / "smoke"))
+    found, model = checkpoint.read(trained), Model(*read_manifest(tmp_path / "smoke"))
+    assert model.manifest.frames == ("time", "slice", "depth")
     x = example_input(recipe.restored(found["recipe"]), (1, 5, 4, 4), torch.Generator().manual_seed(0))
     image, gmap = torch.complex(x[0, 0], x[0, 1]), x[0, 2]
     with torch.no_grad():
@@ -157,3 +153,18 @@ def test_a_shipped_recipe_keeps_to_its_budget(name, most):
     # Beside the network of single images attention is to cost hardly anything.
     alone = replace(settings, frames="none", n_frames=1, window=0, p_causal=0.0, cells=("conv",) * 3)
     assert flop(settings) < 1.1 * flop(alone)
+
+
+def test_weights_that_are_not_to_be_trained_stay_as_they_began(mixed, tmp_path) -> None:
+    cells = ("--recipe", str(SMOKE), "steps=20", "validate_every=20", "depths=1,1,2")
+    fit(mixed, tmp_path / "single", *cells)
+    parts = (".query.", ".key.", ".value.", ".out.", ".sharpness", ".slope")
+    attention = (*cells, *ANY[:-1], "trained=" + ",".join(parts), "--weights", str(tmp_path / "single/best.pt"))
+    fit(mixed, tmp_path / "any", *attention)
+    before, after = (checkpoint.read(tmp_path / name / "best.pt")["weights"] for name in ("single", "any"))
+    begun = {name: before[name.replace(".mixer.", ".")] for name in after if name.replace(".mixer.", ".") in before}
+    assert begun.keys() == {name for name in after if not any(part in name for part in parts)}
+    assert all(torch.equal(weight, after[name]) for name, weight in begun.items())
+    assert any(float(after[name].abs().max()) > 0 for name in after if name.endswith(".out.weight")), "which began as 0"
+    with pytest.raises(ConfigurationError, match=r"trained has 'attention'; expected a part of a weight's name, such"):
+        fit(mixed, tmp_path / "none", *cells, "trained=attention")

@@ -8,11 +8,10 @@ from statistics import median
 
 import ismrmrd
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
-from snrstream.denoising import openvino_backend
+from snrstream.denoising import onnx_backend, openvino_backend
 from snrstream.denoising.backend_choice import candidates, measured
 from snrstream.denoising.loaded import load_model
 from snrstream.denoising.model import Model
@@ -29,7 +28,7 @@ from snrstream.system.safe_xml import parse_xml
 from snrstream.wire.header import parse_header
 from snrstream.wire.messages import ConfigFile, ConfigText
 
-from . import denoise_peers, stream
+from . import denoise_peers, denoise_stream, stream
 from .denoise_peers import NoisyFrame, noisy_frame
 from .timing import Row, Run, rested_ratio, seconds
 
@@ -40,12 +39,13 @@ ALPHA_BY_G = "1:0.5 2:0.3 4:0.1"
 
 
 def rows(n_repetitions: int) -> Iterator[Row]:
-    """Frame, peers, chain and latency, each beside what it is measured against."""
+    """Frame, peers, streamed series, chain and latency, each beside what it is measured against."""
     frame = noisy_frame(SIZE)
     bare = bare_session(frame)
     yield from backend_rows()
     yield from frame_rows(frame, bare)
     yield from denoise_peers.rows(frame, answer(frame), bare)
+    yield from denoise_stream.rows(frame, n_repetitions)
     yield from chain_rows(n_repetitions, bare)
     yield from latency_rows()
 
@@ -54,12 +54,14 @@ def bare_session(frame: NoisyFrame) -> Run:
     """A run of the backend that the gadget takes on the frame's prepared batch, and nothing else."""
     model, batch = load_model(MODEL), np.stack([frame.noisy.real, frame.noisy.imag, frame.gmap])[None, :, None]
     devices = {f"CPU {precision}": device for device, precision in openvino_backend.PRECISIONS.items()}
-    if model.device in devices:
-        backend = openvino_backend.opening(model.path.read_bytes(), devices[model.device])[0]()
-        return lambda: backend.run(batch, backend.stop())
-    session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: batch})
+    data = model.path.read_bytes()
+    load, _ = (
+        openvino_backend.opening(data, model.manifest, devices[model.device])
+        if model.device in devices
+        else onnx_backend.opening(data, model.manifest, "cpu")
+    )
+    backend = load()
+    return lambda: backend.run(batch, backend.stop())
 
 
 def backend_rows() -> Iterator[Row]:

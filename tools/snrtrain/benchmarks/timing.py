@@ -55,15 +55,16 @@ def ratio(run: Run, bare: Run, n: int = 5, warm: int = 1, less: float = 0.0) -> 
     return (min(t for t, _ in times) - less) / min(b for _, b in times)
 
 
+def rested(run: Run) -> float:
+    """The time of one run after a rest."""
+    time.sleep(REST_SECONDS)
+    return seconds(run, 1)
+
+
 def rested_ratio(run: Run, bare: Run, n: int = 15, warm: int = 2) -> float:
     """As `ratio`, for what ONNX Runtime runs: each run after a rest.
 
     A session's threads spin for a while after its run, and would take the time of another session.
     """
-
-    def once(side: Run) -> float:
-        time.sleep(REST_SECONDS)
-        return seconds(side, 1)
-
-    times = [(once(run), once(bare)) for _ in range(n + warm)][warm:]
+    times = [(rested(run), rested(bare)) for _ in range(n + warm)][warm:]
     return min(t for t, _ in times) / min(b for _, b in times)

@@ -35,7 +35,7 @@ NEEDS = {
     "recon": Need(10, 3),
     "stream": Need(4, 1.5),
     "first": Need(1, 1.5),
-    "denoise": Need(5, 2),
+    "denoise": Need(8, 2.5),
     "train": Need(1, 1.5),
     "wire": Need(1, 0.5),
 }

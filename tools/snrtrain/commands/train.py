@@ -68,10 +68,6 @@ def main(arguments: list[str] | None = None) -> None:
             f"--output is {options.output}, the model's name {settings.name}; expected a folder of that name "
             f"(name={options.output.name} gives the model another)"
         )
-    if settings.frames == "any" and (options.output is not None or options.export_only):
-        raise ConfigurationError(
-            "frames is 'any', and the scanner's side does not run such models yet; expected a run that is not exported"
-        )
     for option in ("folder", "output"):
         if getattr(options, option) is not None:
             _check_writable(f"--{option}", getattr(options, option))

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from snrtrain.run.processes import Processes
 class Descent:
     """A network, its average and its optimiser.
 
+    Raises ConfigurationError where the recipe's `trained` names what the network has not.
     The losses of its steps stay where they were computed until `losses` asks for them: each question makes the
     processor wait for all that a GPU has still to do.
     """
@@ -29,6 +30,7 @@ class Descent:
         self._recipe, self._device = recipe, processes.device
         torch.manual_seed(recipe.seed)
         self.network = networks.build(recipe)
+        _leave_others(self.network, recipe.trained)
         self._wrapped = processes.wrapped
         self._losses: list[Tensor] = []
 
@@ -38,7 +40,7 @@ class Descent:
         if _is_2d(self.network):
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's types
         self.average = Average(self.network, self._recipe.ema)
-        self.optimiser = optimisers.build(self._recipe, self.network.parameters())
+        self.optimiser = optimisers.build(self._recipe, [w for w in self.network.parameters() if w.requires_grad])
 
     def state(self) -> dict[str, Any]:
         """Of network, average and optimiser: what steps change, but for the number of steps."""
@@ -97,6 +99,16 @@ class Descent:
                     f"the loss is {value} at step {number}; expected a smaller learning_rate or sound data"
                 )
         return values
+
+
+def _leave_others(network: nn.Module, trained: Sequence[str]) -> None:
+    """Train the weights alone whose names have one of these parts, or all where there is none."""
+    names = [name for name, _ in network.named_parameters()]
+    for part in trained:
+        if not any(part in name for name in names):
+            raise ConfigurationError(f"trained has {part!r}; expected a part of a weight's name, such as {names[0]}")
+    for name, weight in network.named_parameters():
+        weight.requires_grad_(not trained or any(part in name for part in trained))
 
 
 def _is_2d(network: nn.Module) -> bool:
