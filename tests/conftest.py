@@ -20,6 +20,7 @@ from .storage import Storage, serving
 STORE = tempfile.TemporaryDirectory(prefix="snrstream-noise-")
 os.environ["SNRSTREAM_NOISE_STORE"] = STORE.name
 os.environ.pop("GADGETRON_STORAGE_ADDRESS", None)
+FURTHER_DATA = os.environ.pop("SNRSTREAM_TEST_DATA", "")  # no test finds it, but for those that ask for `test_data`
 
 hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("suite")
@@ -30,6 +31,12 @@ SHIPPED = ROOT / "data"
 
 def pytest_unconfigure() -> None:
     STORE.cleanup()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Tells each process of pytest-xdist, whose environment is ours, where further raw data is."""
+    node.workerinput["further_data"] = FURTHER_DATA
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -57,12 +64,12 @@ def own_logging() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def test_data() -> Path:
+def test_data(pytestconfig: pytest.Config) -> Path:
     """The folder with further raw data, named by SNRSTREAM_TEST_DATA; skips the test where it is not at hand.
 
     Of the whole session, so that it skips before fixtures of a module or a test start a process.
     """
-    named = os.environ.get("SNRSTREAM_TEST_DATA", "")
+    named = getattr(pytestconfig, "workerinput", {}).get("further_data", FURTHER_DATA)
     lacking = [part for part in ("captures", "gadgetron_4.7.2") if not (Path(named) / part).is_dir()]
     if not named or lacking:
         pytest.skip(f"further raw data is not at hand: SNRSTREAM_TEST_DATA is '{named}', without {', '.join(lacking)}")

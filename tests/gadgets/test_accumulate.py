@@ -384,11 +384,11 @@ def test_matrices_beyond_memory(monkeypatch) -> None:
     lines = list(scans.acquisitions(random_complex(2, 2, 8, 8), [(z, y) for z in range(2) for y in range(8)]))
     with pytest.raises(ScanError, match="encoded matrix has 65535 x 65535 lines; expected at most"):
         accumulated(scans.header((65535, 65535, 8)), lines)
-    with pytest.raises(ScanError, match="16 of 8099.* image lines came; expected at least 2 % of them"):
-        accumulated(scans.header((16, 65535, 65535)), lines)
+    with pytest.raises(ScanError, match="16 of [0-9]{5} image lines came; expected at least 2 % of them"):
+        accumulated(scans.header((16, 4096, 65535)), lines)
     monkeypatch.setattr(image_kspace, "LEAST_SHARE", 0)
-    with pytest.raises(ScanError, match="k-space of 2 channels, 1048560 lines and 65535 samples takes .* GiB"):
-        accumulated(scans.header((16, 65535, 65535)), lines)
+    with pytest.raises(ScanError, match="k-space of 2 channels, 65536 lines and 65535 samples takes 63 GiB"):
+        accumulated(scans.header((16, 4096, 65535)), lines)
 
 
 def test_calibration_lines_without_end_ahead_of_the_first_image_line(monkeypatch) -> None:

@@ -1,6 +1,8 @@
 """What a signal comes to where a library makes another error of it."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -26,3 +28,29 @@ def test_the_status_is_that_of_the_signal(error: Exception, monkeypatch, capsys)
         for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(each, handler)
     assert capsys.readouterr().err.splitlines()[-1] == "snrstream: interrupted by SIGINT"
+
+
+LEAVING = """
+import atexit, os, sys, threading
+from snrstream.system.interruption import interruptible
+from snrstream.system.time_limit import leave
+def is_open(number):
+    try:
+        return bool(os.fstat(number))
+    except OSError:
+        return False
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "said"),
+    [
+        ("interruptible(); atexit.register(print, 'orderly'); leave(3)", 3, "orderly"),
+        ("os.close(0); os.close(1); interruptible(); leave(is_open(0) + is_open(1))", 0, ""),
+        ("threading.Thread(target=threading.Event().wait, daemon=True).start(); sys.stdout = None; leave(3)", 3, ""),
+    ],
+    ids=["as ever", "stdin and stdout stay closed", "stdout closed, another thread"],
+)
+def test_a_process_that_can_be_interrupted_leaves_as_any_other(script: str, status: int, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING + script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (status, said, "")

@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM end a command: what is open is closed, and the status tells of the signal."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 
 KNOCK = signal.SIGURG  # which nobody else sends, and which does nothing where it has no handler
 KNOCK_SECONDS = 0.5  # that the main thread has to answer
+THREAD = "signals"  # name of the one that sees to it
 
 _here = threading.local()  # of the main thread, which answers signals: whether it may not be interrupted, and by what
 
@@ -77,11 +79,20 @@ def interruptible() -> None:
         signal.signal(each, interrupt)
     answers: list[int] = []
     signal.signal(KNOCK, lambda number, _: answers.append(number))
-    heard, told = os.pipe()
+    heard, told = _pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     arguments = heard, answers, threading.get_ident()
-    threading.Thread(target=_see_to_answers, args=arguments, name="signals", daemon=True).start()
+    threading.Thread(target=_see_to_answers, args=arguments, name=THREAD, daemon=True).start()
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe of which no end takes the number of stdin, stdout or stderr, though one of them be closed."""
+    low = os.pipe()
+    ours, theirs = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in low)
+    for end in low:
+        os.close(end)
+    return ours, theirs
 
 
 def _see_to_answers(heard: int, answers: list[int], main: int) -> None:

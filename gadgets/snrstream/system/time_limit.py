@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from .interruption import THREAD
 from .threads import limit_this_thread
 
 Result = TypeVar("Result")
@@ -107,10 +108,10 @@ def leave(status: int) -> NoReturn:
     status : int
         Of the process.
     """
-    if threading.active_count() == 1:
+    if all(thread is threading.current_thread() or thread.name == THREAD for thread in threading.enumerate()):
         sys.exit(status)
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
             stream.flush()
     os._exit(status)
