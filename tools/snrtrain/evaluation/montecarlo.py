@@ -36,7 +36,7 @@ from . import network, outputs, pictures, tables, training_data
 from .peers import Denoiser
 from .regions import Regions, regions
 from .replicas import Spread, read_scan
-from .residuals import residual_row
+from .residuals import reading, residual_row
 
 NOISY, NETWORK = "noisy", "network"
 MOST_SHARED = 0.2  # of the noise power, up to which closeness to the full scan tells of the network
@@ -124,6 +124,7 @@ def run(options: argparse.Namespace) -> None:
     taken = {"noise alone": noise, "noisy - network": scan - found[NETWORK]}
     residuals = [residual_row(name, image, gmap, seen, marked.object) for name, image in taken.items()]
     text += f"\n\n{tables.markdown(rows)}\n\n### What the network took off\n\n{tables.markdown(residuals)}"
+    text += f"\n\n{reading(*residuals)}"
     outputs.finish(options, text, rows, missed, n_judged, {"_residual": residuals})
 
 
