@@ -32,6 +32,8 @@ def start(address: str, arguments: list[str]) -> int:
         pid = _number(server)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: os.kill(pid, number))
+        while _first_ready(server.fileno(), seconds=1) is None:
+            pass  # Python answers a signal that came just before a wait once that wait is over
         return _number(server)
 
 
@@ -131,10 +133,12 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def _first_ready(*descriptors: int) -> int:
+def _first_ready(*descriptors: int, seconds: float | None = None) -> int | None:
+    """One that can be read from; None where none can in time."""
     import select
 
-    return select.select(descriptors, [], [])[0][-1]
+    ready = select.select(descriptors, [], [], seconds)[0]
+    return ready[-1] if ready else None
 
 
 def _number(server: socket.socket) -> int:

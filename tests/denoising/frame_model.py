@@ -21,8 +21,10 @@ class FrameMean:
             name="mean",
             version="1",
             sha256="5" * 64,
-            frames=() if frames == "none" else (frames,),
+            frames=() if frames == "none" else tuple(frames.split(", ")),
             n_frames=n_frames,
+            past=(),
+            window=0,
             default_alpha=default_alpha,
         )
         self.fallbacks, self._failures = tuple(fallbacks), iter(failures)

@@ -1,5 +1,6 @@
 """Small torch networks, and their files in both formats."""
 
+import functools
 import io
 import tempfile
 import warnings
@@ -103,6 +104,7 @@ def remembering() -> WhitenedUNet:
     return network.eval()
 
 
+@functools.cache
 def remembering_file(kind: str = "onnx") -> bytes:
     """`remembering` as a file of the format `kind`."""
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from snrstream.denoising import neighbours
 from snrstream.denoising.loaded import load_model
 from snrstream.errors import ModelError, ModelTimeout, ScanError
 from snrstream.gadgets import denoise, image_finish
@@ -123,14 +124,14 @@ def test_a_scan_that_fails_has_a_second_for_each_original_that_left(use, frames,
 def test_a_patient_who_moves_all_the_time_costs_no_more_with_each_image(use, monkeypatch) -> None:
     use(FrameMean(n_frames=4))
     seen = []
-    remembered = denoise.Neighbours._group
+    remembered = neighbours.Neighbours._group
 
-    def counted(neighbours, image):
-        group = remembered(neighbours, image)
-        seen.append(sum(len(groups) for groups in neighbours._groups.values()))
+    def counted(collected, image):
+        group = remembered(collected, image)
+        seen.append(sum(len(groups) for groups in collected._groups.values()))
         return group
 
-    monkeypatch.setattr(denoise.Neighbours, "_group", counted)
+    monkeypatch.setattr(neighbours.Neighbours, "_group", counted)
     out = list(run([recon_image(n, repetition=n, position=(n, 0, 0)) for n in range(40)]))
     assert sum(item.kind is ImageKind.DENOISED for item in out) == 40 and max(seen) <= 9
 

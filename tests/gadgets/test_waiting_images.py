@@ -95,6 +95,16 @@ def test_calibration_lines_of_another_contrast() -> None:
         assert np.array_equal(bucket.calibration.kspace, KSPACE[:, :, BLOCK.start : BLOCK.stop])
 
 
+@pytest.mark.parametrize("end", [True, False], ids=["flagged", "at the end"])
+def test_an_image_that_waited_leaves_though_the_one_that_brings_the_calibration_fails(end: bool) -> None:
+    header = scans.header((1, NY, NX), (2, 1))
+    stray = list(scans.acquisitions(KSPACE, [(0, 1), (0, 2), (0, 5)], end=end, repetition=1))  # lines off the lattice
+    made = run_gadget(accumulate, [*image_lines(), *acs(repetition=1), *stray], header)
+    assert order_of([next(made)], "repetition") == [(0,)]
+    with pytest.raises(ScanError, match="lies between the image lines"):
+        next(made)
+
+
 def test_without_any_calibration_lines_the_scan_ends_with_the_error_of_old() -> None:
     with pytest.raises(ScanError, match=r"scan at R=2 has no ACS: no line of slice 1 has carried a parallel"):
         recons_of(scans.header((1, NY, NX), (2, 1)), [*acs(), *image_lines(), *image_lines(slice=1)])

@@ -6,5 +6,6 @@
 - `series`, `state`: frames run once, one after the other, and what is kept of them.
 - `contracts`: images to a network's input and back. `backend`, `onnx_backend`, `torchscript_backend`: what runs it.
 - `safety`: what must hold of input and answer. `check`, `seam`, `recorded`: what a run of a model shows.
-- `neighbours`, `group`: which images a network sees together. `images`, `alpha`: the images that come of it.
+- `scan_kind`: along which axis a scan's images are neighbours. `feed`: what the network is given of it, by way of
+  `neighbours`, `streams`, `group`, `gaps` and `stack`. `images`, `alpha`: the images that come of it.
 """

@@ -154,10 +154,10 @@ def _measured(model: Model) -> Iterator[tuple[str, str]]:
     best_ms = 1000 * min(seconds) / len(gmap)
     how = f"{model.backend} on {model.device}, best of {len(seconds)}"
     yield "speed", f"{three_digits(best_ms)} ms a frame of {EDGE} x {EDGE}, {how}"
-    if model.manifest.frames == ("time",) and (n_frames := len(gmap)) > 1:
-        streamed_ms = three_digits(best_ms * n_frames)
-        yield "", f"{streamed_ms} ms an image in a streamed series, for its {n_frames} frames run each time"
     if model.manifest.past:
         yield from _streamed(model, noisy[0], gmap)
+    elif "time" in model.manifest.frames and (n_frames := len(gmap)) > 1:
+        streamed_ms = three_digits(best_ms * n_frames)
+        yield "", f"{streamed_ms} ms an image in a streamed series, for its {n_frames} frames run each time"
     seam = measure_seam(model, noisy[0], gmap)
     yield "seam of tiles", f"{seam.at_borders:.2g} noise SDs (RMS) where they overlap, {seam.largest:.2g} at most"

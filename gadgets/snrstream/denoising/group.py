@@ -12,6 +12,7 @@ from ..items import ReconImage
 
 TOLERANCE_MM = 0.1  # within which two slices have one geometry
 LEVER_MM = 100.0  # a direction is where it points to at this distance
+MOST_PLACES = 8  # of one slice, that a streamed series remembers: a patient who moves on does not come back
 
 Key = tuple[object, ...]
 
@@ -97,9 +98,13 @@ def _time(frame: Frame) -> tuple[float, float]:
     return idx.repetition, idx.phase
 
 
+def position_along_normal(image: ReconImage) -> float:
+    """Of its slice, in mm; 0 where the header has no directions."""
+    return float(np.array(image.head.position, np.float64) @ _normal(image))
+
+
 def _position(frame: Frame) -> tuple[float, float]:
-    position = np.array(frame.image.head.position, np.float64)
-    return float(position @ _normal(frame.image)), frame.slice
+    return position_along_normal(frame.image), frame.slice
 
 
 def _normal(image: ReconImage) -> np.ndarray:

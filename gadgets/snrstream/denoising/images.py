@@ -7,21 +7,21 @@ import numpy as np
 from ..image_kind import ImageKind
 from ..items import ReconImage
 from .alpha import Alpha
-from .answer import denoise
-from .manifest_fields import frames_text
+from .answer import denoise, stream
 from .model import Model
-from .neighbours import Stack
+from .stack import Memory, Stack
+from .state import State
 
 
-def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_s: float) -> list[ReconImage]:
+def denoised(
+    stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_s: float
+) -> tuple[list[ReconImage], tuple[State, ...]]:
     """The denoised images of a stack that leave now, each with its own head, meta attributes and warnings.
-
-    Partitions are frames, unless the frames are of another time.
 
     Parameters
     ----------
     stack
-        The originals, with their neighbours.
+        The originals, with their neighbours or what is kept of those before.
     model
         The network, loaded.
     alpha
@@ -31,6 +31,13 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     timeout_s
         As of `Model.denoise`, in seconds.
 
+    Returns
+    -------
+    seconds
+        The denoised images.
+    states
+        Of each partition, for the next image of a stream; none where there is no stream.
+
     Raises
     ------
     ModelError, ModelTimeout, MemoryError
@@ -39,16 +46,14 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
     with np.errstate(over="ignore", invalid="ignore"):  # which the model refuses
         images = [frame.image.image * np.float32(strength) for frame in stack.frames]
     gmaps = [frame.image.gmap for frame in stack.frames]
-    if model.manifest.frames == ("time",):
-        image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
-        answers = np.stack([denoise(model, *part, timeout_s) for part in zip(image, gmap, strict=True)], axis=1)
+    warnings, states = stack.warnings, tuple[State, ...]()
+    if stack.memory is not None:
+        answers, n_frames, states = _streamed(stack.memory, images[0], gmaps[0], model, timeout_s)
+        warnings += (stack.memory.lost,) * bool(stack.memory.lost)
     else:
-        answer = denoise(model, np.concatenate(images), np.concatenate(gmaps), timeout_s)
-        answers = answer.reshape(len(images), *images[0].shape)
-    n_frames = 1 if not model.manifest.frames else len(images) if stack.mode else len(images[0])
-    n_frames = min(n_frames, model.manifest.n_frames or n_frames)  # of those at hand, the network sees so many
-    meta, history = _audit(stack.mode, n_frames, model, alpha, strength)
-    warnings = (*stack.warnings, *(f"denoising fell back: {text}" for text in model.fallbacks))
+        answers, n_frames = _together(stack, images, gmaps, model, timeout_s)
+    meta, history = _audit(stack, n_frames, model, alpha, strength)
+    warnings += tuple(f"denoising fell back: {text}" for text in model.fallbacks)
     seconds = []
     for place in stack.leaving:
         item, answer = stack.frames[place].image, answers[place] / np.float32(strength)
@@ -61,7 +66,33 @@ def denoised(stack: Stack, model: Model, alpha: Alpha, strength: float, timeout_
             kind=ImageKind.DENOISED,
         )
         seconds.append(second)
-    return seconds
+    return seconds, states
+
+
+def _streamed(
+    memory: Memory, image: np.ndarray, gmap: np.ndarray, model: Model, timeout_s: float
+) -> tuple[np.ndarray, int, tuple[State, ...]]:
+    """Answers `(1, e2, e1, ro)`, how many frames the network saw for each partition, and the partitions' states."""
+    before = memory.states or (None,) * len(image)
+    parts = [stream(model, *part, timeout_s) for part in zip(image, gmap, before, strict=True)]
+    n_frames = 1 if before[0] is None else before[0].n_frames + 1
+    return np.stack([answer for answer, _ in parts])[None], n_frames, tuple(state for _, state in parts)
+
+
+def _together(
+    stack: Stack, images: list[np.ndarray], gmaps: list[np.ndarray], model: Model, timeout_s: float
+) -> tuple[np.ndarray, int]:
+    """Answers `(frame, e2, e1, ro)`, and how many frames the network saw. Partitions are frames, unless time is."""
+    manifest = model.manifest
+    if stack.axis == "time":
+        image, gmap = np.stack(images, axis=1), np.stack(gmaps, axis=1)  # (e2, frame, e1, ro)
+        answers = np.stack([denoise(model, *part, timeout_s) for part in zip(image, gmap, strict=True)], axis=1)
+    else:
+        answer = denoise(model, np.concatenate(images), np.concatenate(gmaps), timeout_s)
+        answers = answer.reshape(len(images), *images[0].shape)
+    n_frames = 1 if not manifest.frames else len(images) if stack.mode else len(images[0])
+    most = manifest.n_frames or (2 * len(manifest.past) * (manifest.window - 1) + 1 if manifest.past else n_frames)
+    return answers, min(n_frames, most)  # of those at hand, the network sees so many
 
 
 def stand_in(item: ReconImage, history: str, meta: dict[str, str]) -> ReconImage:
@@ -85,11 +116,12 @@ def residual(original: ReconImage, second: ReconImage) -> ReconImage:
 
 
 def _audit(
-    mode: str, n_frames: int, model: Model, alpha: Alpha, strength: float
+    stack: Stack, n_frames: int, model: Model, alpha: Alpha, strength: float
 ) -> tuple[dict[str, str | list[str]], str]:
     """Meta attributes and the line of history that tell how an image was denoised."""
     manifest = model.manifest
     name = f"{manifest.name} {manifest.version}"
+    axis = "none" if n_frames == 1 and len(manifest.frames) > 1 else stack.axis
     meta: dict[str, str | list[str]] = {
         "SNRSTREAM_denoised": "true",
         "SNRSTREAM_model": name,
@@ -98,7 +130,7 @@ def _audit(
         "SNRSTREAM_strength": f"{strength:g}",
         "SNRSTREAM_backend": model.backend,
         "SNRSTREAM_device": model.device,
-        "SNRSTREAM_frames": ", ".join((frames_text(manifest.frames), mode)) if mode else frames_text(manifest.frames),
+        "SNRSTREAM_frames": f"{axis}, {stack.mode}" if stack.mode and axis != "none" else axis,
         "SNRSTREAM_frames_used": str(n_frames),
     }
     if model.fallbacks:

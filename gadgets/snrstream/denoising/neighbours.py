@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
 
 from ..items import ReconImage
-from .group import Frame, Group, Key, key_of
+from .group import MOST_PLACES, Frame, Group, Key, key_of
+from .scan_kind import Axis
+from .stack import Mode, Stack
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["streaming", "series"]
-
 ANY_STREAMED = 8  # frames of a stack in time, for a model that takes any number
-MOST_PLACES = 8  # of one slice, whose images a streamed series remembers: a patient who moves on does not come back
 ALL = 1 << 17  # more than there are slices
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Neighbours in order, to be denoised together, and the places of those among them that leave now.
-
-    Attributes
-    ----------
-    frames
-        The neighbours.
-    leaving
-        Places among them of those that leave.
-    mode
-        How they were collected, empty for an image that needs no other.
-    warnings
-        For those that leave.
-    """
-
-    frames: tuple[Frame, ...]
-    leaving: tuple[int, ...]
-    mode: Mode | Literal[""] = ""
-    warnings: tuple[str, ...] = ()
+_WORDS = {"none": "images", "time": "images in time", "slice": "slices", "depth": "partitions"}
 
 
 class Neighbours:
@@ -54,8 +30,8 @@ class Neighbours:
     Parameters
     ----------
     axis
-        The network's frames: `none` and `depth` take each image by itself, with all its partitions; `time` and
-        `slice` take a `Group`, but partitions of a volume are its slices.
+        As `axis_of`: `none` and `depth` take each image by itself, with all its partitions; `time` and `slice` take a
+        `Group`, but partitions of a volume are its slices.
     n_frames
         Of a stack, 0 for any number.
     mode
@@ -70,9 +46,9 @@ class Neighbours:
     """
 
     def __init__(
-        self, axis: str, n_frames: int, mode: Mode, n_slices: int | None, most_bytes: int, n_times: int = 1
+        self, axis: Axis, n_frames: int, mode: Mode, n_slices: int | None, most_bytes: int, n_times: int = 1
     ) -> None:
-        self._axis, self._mode, self._n_slices, self._most_bytes = axis, mode, n_slices, most_bytes
+        self.axis, self._mode, self._n_slices, self._most_bytes = axis, mode, n_slices, most_bytes
         self._n_frames, self._n_times = n_frames, n_times
         self._by_slice = axis == "slice"
         if self._by_slice:
@@ -90,9 +66,9 @@ class Neighbours:
     def add(self, frame: Frame) -> list[Stack]:
         """The stacks that the image completes."""
         image = frame.image
-        if self._axis not in ("time", "slice") or (self._by_slice and len(image.image) > 1):
-            n = self._n_frames if self._axis == "none" else len(image.image)
-            return [Stack((frame,), (0,), warnings=self._too_few(n))]
+        if self.axis not in ("time", "slice") or (self._by_slice and len(image.image) > 1):
+            n = 1 if self.axis == "none" else len(image.image)
+            return [Stack((frame,), (0,), self.axis, warnings=self._too_few(n))]
         if self._n_slices is not None and frame.slice >= self._n_slices:
             self._n_slices = None  # the header does not know them all
         streaming = self._mode == "streaming"
@@ -104,6 +80,16 @@ class Neighbours:
         if streaming:
             stacks += self._streamed(group)
         return stacks + self._shrunk()
+
+    @property
+    def mode(self) -> Mode:
+        """`streaming` from where a series exceeds the bound."""
+        return self._mode
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What all images tell from here on."""
+        return self._warnings
 
     def end(self) -> list[Stack]:
         """The stacks of all that still waits."""
@@ -161,7 +147,7 @@ class Neighbours:
         group.waiting = group.waiting.difference(leaving)
         frames = tuple(group.frames[first:end])
         warnings = self._warnings + self._too_few(self._n_of_series(group, leaving))
-        return [Stack(frames, tuple(place - first for place in places), self._mode, warnings)]
+        return [Stack(frames, tuple(place - first for place in places), self.axis, self._mode, warnings)]
 
     def _n_of_series(self, group: Group, leaving: Collection[Frame]) -> int:
         """Frames that these have, or will have, among their neighbours."""
@@ -176,7 +162,7 @@ class Neighbours:
         """The warning for a series of `n` frames, if the model takes more; the first is logged."""
         if n >= self._n_frames:
             return ()
-        what = {"time": "images in time", "slice": "slices", "depth": "partitions"}[self._axis]
+        what = _WORDS[self.axis]
         text = (
             f"the model is made for {self._n_frames} {what}, and there {'is' if n == 1 else 'are'} {n}: edges may be "
             "taken for noise"

@@ -218,14 +218,18 @@ class _Images(Gadget):
                 self._warn(text)
         own = image.calibration(self.device, self.scan.snr_units)
         if own is not None:
-            yield from self.calibrations.learn(key, own)
+            self.calibrations.learn(key, own)
         if not image.has_lines:
+            yield from self.calibrations.ready()
             return
         if space.needs_calibration and self.calibrations.of(key) is None:
             yield from self._learn(key, image.size)
         self.leaving.left[key[:-1]] = key[-1]
         self.n_images += 1
-        bucket = image.bucket(self.calibrations.of(key), self.scan.warnings, self.device, self.scan.snr_units)
+        try:
+            bucket = image.bucket(self.calibrations.of(key), self.scan.warnings, self.device, self.scan.snr_units)
+        finally:
+            yield from self.calibrations.ready()
         if self.scan.sample_sd is not None:
             bucket = dataclasses.replace(bucket, sample_sd=bucket.sample_sd * self.scan.sample_sd)
         space.lattice = bucket.lattice
@@ -252,7 +256,8 @@ class _Images(Gadget):
             encoding = self.spaces.known[key[0]].encoding
             found = self.spaces.references.calibration(key[1:-1], encoding, size, self.device, self.scan.snr_units)
             if found is not None:
-                yield from self.calibrations.learn(key, found)
+                self.calibrations.learn(key, found)
+                yield from self.calibrations.ready()
 
     def _warn(self, text: str) -> None:
         log.warning(text)

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
-from ismrmrd import xsd
 
 from ..denoising.alpha import Alpha
 from ..denoising.backend_choice import Choice
+from ..denoising.feed import Feed
 from ..denoising.group import Frame
 from ..denoising.images import denoised, residual, stand_in
 from ..denoising.loaded import load_model
-from ..denoising.neighbours import Mode, Neighbours, Stack
 from ..denoising.runs import TIMEOUT_S
+from ..denoising.scan_kind import ScanKind, scan_kind
+from ..denoising.stack import Mode, Stack
+from ..denoising.state import State
 from ..errors import ModelError, ModelTimeout
 from ..image_kind import ImageKind
 from ..items import Item, ReconImage
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT_S = 3600.0
 MOST_TOLD = 20  # different reasons that a scan's log gives
-MOST_BYTES = 2 << 30  # of the images and g-maps that a scan holds back, or remembers as neighbours
+MOST_BYTES = 2 << 30  # of what a scan holds back or remembers: images, g-maps, states of a network
 WEAKEST, STRONGEST = 0.01, 100.0
 WARM_UP_SIDE, WARM_UP_SNR = 64, 20.0  # pixels, and their value, of the frame that a model is warmed up on
 
@@ -113,7 +115,7 @@ def start(scan: Scan, parameters: Parameters) -> Gadget:
     the source has nothing more, nothing is held back. A source that never pauses gets each at once. Where the source
     fails, what waits leaves before the error does.
     """
-    return _Denoiser(parameters, *_numbers(scan.header))
+    return _Denoiser(parameters, scan_kind(scan.header))
 
 
 def warm_up(parameters: Parameters) -> None:
@@ -132,21 +134,25 @@ def warm_up(parameters: Parameters) -> None:
     model = load_model(parameters.model, parameters.timeout_s, parameters.backend)
     n_frames = model.manifest.n_frames or 1
     image = np.full((n_frames, WARM_UP_SIDE, WARM_UP_SIDE), WARM_UP_SNR, np.complex64)
-    model.denoise(image, np.ones(image.shape, np.float32), parameters.timeout_s)
+    gmap = np.ones(image.shape, np.float32)
+    model.denoise(image, gmap, parameters.timeout_s)
+    if model.manifest.past:
+        _, state = model.stream(image[0], gmap[0], None, parameters.timeout_s)
+        model.stream(image[0], gmap[0], state, parameters.timeout_s)
     log.info("model %s %s is ready on %s", model.manifest.name, model.manifest.version, model.device)
 
 
 class _Denoiser(Gadget):
     """One scan's use of a model. Each reason not to denoise is logged once."""
 
-    def __init__(self, parameters: Parameters, n_slices: int | None, n_times: int) -> None:
+    def __init__(self, parameters: Parameters, kind: ScanKind) -> None:
         self._parameters = parameters
         self._told: set[str] = set()
         self._unusable = ""  # why, for the rest of the scan
         self._overlaps = False
         self._given_up: Future[None] = Future()
         self._worker = ThreadPoolExecutor(1, initializer=cancel_when, initargs=(self._given_up,))
-        self._at_work: tuple[list[Frame], Future[list[ReconImage]]] | None = None
+        self._at_work: tuple[Stack, Future[tuple[list[ReconImage], tuple[State, ...]]]] | None = None
         self._queue: deque[Frame] = deque()  # whose seconds have not left, in the order of the originals
         try:
             self._model = load_model(parameters.model, parameters.timeout_s, parameters.backend)
@@ -159,10 +165,7 @@ class _Denoiser(Gadget):
             if parameters.alpha_by_g
             else Alpha.constant(manifest.default_alpha if parameters.alpha is None else parameters.alpha)
         )
-        # A network for several kinds of frames sees each image alone, with all its partitions.
-        axis = manifest.frames[0] if len(manifest.frames) == 1 else "depth" if manifest.frames else "none"
-        n_frames = manifest.n_frames
-        self._neighbours = Neighbours(axis, n_frames, parameters.frames, n_slices, MOST_BYTES, n_times)
+        self._feed = Feed(manifest, parameters.frames, kind, MOST_BYTES)
 
     def take(self, item: Item) -> Iterator[Item]:
         """The item; of an original, what can follow once that has left."""
@@ -180,7 +183,7 @@ class _Denoiser(Gadget):
         elif self._alpha.keeps_original:
             frame.second = stand_in(item, "not denoised: alpha is 1", {"SNRSTREAM_alpha": str(self._alpha)})
         else:
-            for stack in self._neighbours.add(frame):
+            for stack in self._feed.add(frame):
                 self._denoise(stack)
         yield from self._leaving()
 
@@ -192,7 +195,7 @@ class _Denoiser(Gadget):
 
     def end(self) -> Iterator[ReconImage]:
         """What still waits."""
-        for stack in () if self._unusable else self._neighbours.end():
+        for stack in () if self._unusable else self._feed.end():
             self._denoise(stack)
             yield from self._leaving()
         self._finish()
@@ -214,7 +217,7 @@ class _Denoiser(Gadget):
             return
         strength, timeout_s = self._parameters.strength, self._parameters.timeout_s
         making = self._worker.submit(denoised, stack, self._model, self._alpha, strength, timeout_s)
-        self._at_work = [stack.frames[place] for place in stack.leaving], making
+        self._at_work = stack, making
         if not self._overlaps:
             self._finish()
 
@@ -222,15 +225,19 @@ class _Denoiser(Gadget):
         """Wait for the stack at work: its seconds, stand-ins where the model fails."""
         if self._at_work is None:
             return
-        (leaving, making), self._at_work = self._at_work, None
+        (stack, making), self._at_work = self._at_work, None
+        leaving = [stack.frames[place] for place in stack.leaving]
         try:
-            seconds = making.result()
+            seconds, states = making.result()
+            self._feed.keep(stack, states)
         except ModelTimeout as exc:
+            self._feed.lose(stack)
             self._unusable = _reason(exc)
             # All that wait, for none of them would ever have its turn.
             leaving = [frame for frame in self._queue if frame.second is None]
             seconds = [self._failed(frame.image, self._unusable) for frame in leaving]
         except (ModelError, MemoryError) as exc:
+            self._feed.lose(stack)
             seconds = [self._failed(frame.image, _reason(exc)) for frame in leaving]
         for frame, second in zip(leaving, seconds, strict=True):
             frame.second = second
@@ -253,16 +260,6 @@ class _Denoiser(Gadget):
             reason += f" (at strength {strength:g})"
         warnings = (*item.warnings, f"not denoised: {reason}")
         return dataclasses.replace(stand_in(item, "not denoised", {}), warnings=warnings)
-
-
-def _numbers(header: xsd.ismrmrdHeader) -> tuple[int | None, int]:
-    """Slices, and images of one slice in time, by the header's limits; None and 1 where it has none."""
-    limits = header.encoding[0].encodingLimits if header.encoding else None
-    n_slices, n_repetitions, n_phases = (
-        None if limit is None else limit.maximum - limit.minimum + 1
-        for limit in (getattr(limits, counter, None) for counter in ("slice", "repetition", "phase"))
-    )
-    return n_slices, (n_repetitions or 1) * (n_phases or 1)
 
 
 def _reason(exc: Exception) -> str:

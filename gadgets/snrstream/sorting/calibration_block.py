@@ -79,7 +79,7 @@ def find_calibration_block(
     Parameters
     ----------
     lines : LineStore
-        The calibration lines, which nobody else may use any more.
+        The calibration lines; they are given away once the block is asked for.
     image : LineStore
         Lines of the image, which stand in for those that are missing between calibration lines.
     size : tuple of int

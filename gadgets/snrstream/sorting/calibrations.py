@@ -1,6 +1,7 @@
 """The calibrations of a scan's images, and the images that wait for one."""
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterator
 
 from ..errors import ScanError
@@ -16,18 +17,29 @@ class Calibrations:
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], Calibration] = {}
         self._waiting: dict[tuple[int, ...], list[tuple[Key, Bucket]]] = {}  # by encoding and slice
-        self._n_bytes = 0
+        self._ready: deque[Bucket] = deque()  # of these, those that have a calibration now
+        self._n_bytes = 0  # of both
 
     def of(self, key: Key) -> Calibration | None:
         """What an image is to go by; None where its slice has no calibration yet."""
         return self._known.get(key[:-1]) or self._known.get(key[:2])
 
-    def learn(self, key: Key, calibration: Calibration) -> Iterator[Bucket]:
-        """Keep a calibration that came with the lines of an image; give the images that waited for it."""
+    def learn(self, key: Key, calibration: Calibration) -> None:
+        """Keep a calibration that came with the lines of an image; the images that waited for it are ready."""
         self._known[key[:-1]] = self._known[key[:2]] = calibration
         for other, bucket in self._waiting.pop(key[:2], ()):
+            self._ready.append(dataclasses.replace(bucket, calibration=self.of(other)))
+
+    def ready(self) -> Iterator[Bucket]:
+        """The images that wait no longer, in order.
+
+        Whoever takes one uses its calibration at once, which gives the calibration's lines away. So none leaves before
+        the image that brought these lines has taken what it needs of them.
+        """
+        while self._ready:
+            bucket = self._ready.popleft()
             self._n_bytes -= bucket.kspace.nbytes
-            yield dataclasses.replace(bucket, calibration=self.of(other))
+            yield bucket
 
     def wait(self, key: Key, bucket: Bucket) -> None:
         """Hold an image back until its slice has a calibration.

@@ -1,9 +1,14 @@
 """SIGINT and SIGTERM end a command: what is open is closed, and the status tells of the signal."""
 
 import contextlib
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
+
+KNOCK = signal.SIGURG  # which nobody else sends, and which does nothing where it has no handler
+KNOCK_SECONDS = 0.5  # that the main thread has to answer
 
 _here = threading.local()  # of the main thread, which answers signals: whether it may not be interrupted, and by what
 
@@ -62,9 +67,36 @@ def uninterrupted() -> Iterator[None]:
 
 
 def interruptible() -> None:
-    """Have both signals raise `Interrupted` in the main thread of this process, from where it is called."""
+    """Have both signals raise `Interrupted` in the main thread of this process, from where it is called.
+
+    Python looks at signals between its own steps, and where one breaks off a call to the system. One that comes just
+    before such a call, or to another thread, breaks off nothing: it would be answered once the call returns, which for
+    a silent peer is never. So a thread that hears of each signal sees to it that such a call is broken off.
+    """
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, interrupt)
+    answers: list[int] = []
+    signal.signal(KNOCK, lambda number, _: answers.append(number))
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    arguments = heard, answers, threading.get_ident()
+    threading.Thread(target=_see_to_answers, args=arguments, name="signals", daemon=True).start()
+
+
+def _see_to_answers(heard: int, answers: list[int], main: int) -> None:
+    """After each signal, knock at the main thread until it answers the knock: it answers all that has come at once.
+
+    heard: a descriptor that gives the numbers of signals, to its end. answers: grows with each answered knock.
+    """
+    with open(heard, "rb", buffering=0) as numbers:
+        while number := numbers.read(1):
+            n_before = len(answers)
+            while number[0] != KNOCK:
+                time.sleep(KNOCK_SECONDS)
+                if len(answers) > n_before:
+                    break
+                signal.pthread_kill(main, KNOCK)
 
 
 def interrupted_status(exc: KeyboardInterrupt) -> int:

@@ -95,6 +95,33 @@ def test_a_full_scan_tells_quality_and_edges(scans, tmp_path, model_folder, outp
     assert (tmp_path / "out/table.png").is_file()
 
 
+def test_labels_take_the_place_of_tissues(scans, tmp_path, model_folder, outputs) -> None:
+    disc = striped_disc()
+    labels = 2 * (disc == 1).numpy().astype(np.uint8)
+    labels[disc.numpy() == np.float32(0.6)] = 5
+    np.save(tmp_path / "mask.npy", labels)
+    half = model_folder("half", 0.5)
+    run(scans[0], half, "--roi", str(tmp_path / "mask.npy"), *outputs)
+    assert rows_of(tmp_path)["noisy"]["snr_bright"] == "nan", "none were sought"
+    with (tmp_path / "out/table_roi.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == 3 * ["2", "5"]
+    bright, dark, ours = rows[:3]
+    assert int(bright["pixels"]) == (labels == 2).sum()
+    assert float(dark["mean"]) == pytest.approx(0.6 * float(bright["mean"]), rel=0.05)
+    noise = float(bright["sd"]), float(dark["sd"])
+    signal = float(bright["mean"]) - float(dark["mean"])
+    assert float(dark["cnr"]) == pytest.approx(2 * signal / sum(noise))
+    assert float(ours["sd"]) == pytest.approx(0.5 * noise[0], rel=0.02)
+    assert "CNR to first label" in (tmp_path / "out/table.md").read_text()
+    # A plain phantom has no two tissues, and needs none.
+    write(simulate_scan(torch.ones(48, 48), np.random.default_rng(0), 4), tmp_path / "water.h5")
+    with pytest.raises(ConfigurationError, match=r"\(64, 64\); expected \(1, 48, 48\)"):
+        run(str(tmp_path / "water.h5"), half, "--roi", str(tmp_path / "mask.npy"), *outputs)
+    np.save(tmp_path / "water.npy", np.ones((1, 48, 48)))
+    run(str(tmp_path / "water.h5"), half, "--roi", str(tmp_path / "water.npy"), *outputs)
+
+
 def test_a_residual_that_is_noise_has_the_figures_of_noise_and_one_with_edges_has_not(scans) -> None:
     scan, rng = read_scan(scans[0], "grappa_snr", 0), np.random.default_rng(1)
     image, replica = (torch.from_numpy(found.image) for found in scan.images(1, rng))

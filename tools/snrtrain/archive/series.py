@@ -88,6 +88,11 @@ def draw_frames(series: Series, rng: Generator) -> np.ndarray:
     return _planes(series, _draw_slice(series, rng), range(first, first + apart * n_frames, apart))
 
 
+def frames(series: Series, number: int) -> np.ndarray:
+    """All phases `(phase, e1, ro)` float32 of a slice, on square pixels."""
+    return _planes(series, series.slice(number), range(series.shape[3]))
+
+
 def _draw_slice(series: Series, rng: Generator) -> np.ndarray:
     data = np.empty(0)
     for _ in range(20):

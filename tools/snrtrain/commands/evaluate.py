@@ -1,4 +1,4 @@
-"""Measure models: images nobody trained on, a real scan, sN2N's table, moving series, ablations, GRAPPA's lambda.
+"""Measure models: images nobody trained on, a real scan, sN2N's table, series, hearts, ablations, GRAPPA's lambda.
 
     python tools/evaluate.py snraware --volumes FOLDER --peer-snr 5 10 20     beside BM4D, NLM and wavelets
     python tools/evaluate.py montecarlo SCAN.h5 --reference FULL.h5           SNR and CNR by pseudo-replicas
@@ -6,6 +6,7 @@
     python tools/evaluate.py alpha --model MODEL --archive ARCHIVE            chosen on noisy labels, for sN2N
     python tools/evaluate.py vesselwall --model MODEL                         another contrast, R = 2 x 2 CAIPIRINHA
     python tools/evaluate.py dynamic --volumes FOLDER                         beside MPPCA and BM4D x-y-t
+    python tools/evaluate.py cardiac --model MODEL --model ABLATION           SNR and CNR of a beating heart
     python tools/evaluate.py ablation FULL OTHER ... --volumes FOLDER         several models, the same noise
     python tools/evaluate.py regularisation FULL.h5 --volumes FOLDER          lines dropped, GRAPPA's lambda
 
@@ -19,7 +20,7 @@ import importlib
 from snrtrain.commands.parser import Parser
 from snrtrain.evaluation import outputs
 
-COMMANDS = ("snraware", "montecarlo", "sn2n", "alpha", "vesselwall", "dynamic", "ablation", "regularisation")
+COMMANDS = ("snraware", "montecarlo", "sn2n", "alpha", "vesselwall", "dynamic", "cardiac", "ablation", "regularisation")
 
 
 def main(arguments: list[str] | None = None) -> None:

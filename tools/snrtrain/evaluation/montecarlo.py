@@ -8,7 +8,8 @@ Regions: the object is what lies above a tenth of bright tissue, specks left out
 of 1 pixel and divided by one of a tenth of the field of view (which takes the coils' shading off, and the contrast of
 tissues larger than that), is split in three by multi-level Otsu thresholds: two tissues, and what is darker; a pixel is
 taken off their edges. The full scan is split, where it is given. SNR: mean signal over mean noise. CNR =
-2 (S_a - S_b) / (noise_a + noise_b) of the two tissues.
+2 (S_a - S_b) / (noise_a + noise_b) of the two tissues. With --roi no tissues are sought: each label of the mask has
+mean, SD, SNR and CNR in a table of its own.
 With a fully sampled scan of the same object: PSNR and SSIM of the magnitude inside the object, against that scan scaled
 to the noisy image by least squares (peak: its 99.9th percentile), and the edges kept: see `metrics.edges_kept`. Its own
 noise bounds them all. Where the scan's lines are among those of the full scan, both have the same noise, and the noisy
@@ -21,8 +22,10 @@ noise has the correlations of noise, and no more of it where the object has edge
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,9 +35,9 @@ from snrstream.errors import ConfigurationError
 from snrtrain.metrics import edges_kept, magnitude_nrmse, magnitude_psnr, magnitude_ssim, object_mask
 from snrtrain.work import progress
 
-from . import network, outputs, pictures, tables, training_data
+from . import network, outputs, pictures, rois, tables, training_data
 from .peers import Denoiser
-from .regions import Regions, regions
+from .regions import Regions, object_alone, regions
 from .replicas import Spread, read_scan
 from .residuals import reading, residual_row
 
@@ -72,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pipeline", default="grappa_snr", help="whose gadgets reconstruct (default %(default)s)")
     parser.add_argument("--image", type=int, default=0, help="which one of the scan's, from 0 (%(default)s)")
     network.add_option(parser)
+    rois.add_option(parser, "of the image's size: NIfTI (ro, e1, e2), .npy (e2, e1, ro), or without e2 if it is 1")
     parser.add_argument("--repetitions", type=outputs.positive_int, default=64, help="replicas (%(default)s)")
     parser.add_argument("--added-noise", type=outputs.positive, metavar="SD", help="in SDs of the scan's own noise")
     parser.add_argument(
@@ -93,6 +97,7 @@ def run(options: argparse.Namespace) -> None:
     images = measured.images(options.repetitions, rng)
     first = next(images)
     scan, gmap = torch.from_numpy(first.image), torch.from_numpy(first.gmap)
+    labels = None if options.roi is None else rois.of_image(options.roi, tuple(scan.shape))
     found = blends(scan, ours(scan, gmap), alpha)
     spreads = {name: Spread() for name in found}
     noise = scan
@@ -109,9 +114,12 @@ def run(options: argparse.Namespace) -> None:
         shared = share > MOST_SHARED
         full = next(fully.images(0, rng))
         reference = scaled_reference(torch.from_numpy(full.image).abs(), scan.abs())
-    marked = regions(scan.abs() if reference is None else reference)
+    marked = (regions if labels is None else object_alone)(scan.abs() if reference is None else reference)
     rows = [row(name, spreads, found, reference, marked) for name in found]
-    draw(options.picture, found, spreads, reference, marked)
+    drawn: list[rois.RoiRow] = []
+    if labels is not None:
+        drawn = [r for name, spread in spreads.items() for r in rois.rows(name, spread.mean, spread.sd, labels)]
+    draw(options.picture, found, spreads, reference, marked, labels)
     text = f"{options.scan.name}, {options.repetitions} repetitions. Model: {network.title(model)}"
     if options.added_noise is not None:
         text += f". Noise of {options.added_noise:g} SD was added to the scan's own"
@@ -125,7 +133,11 @@ def run(options: argparse.Namespace) -> None:
     residuals = [residual_row(name, image, gmap, seen, marked.object) for name, image in taken.items()]
     text += f"\n\n{tables.markdown(rows)}\n\n### What the network took off\n\n{tables.markdown(residuals)}"
     text += f"\n\n{reading(*residuals)}"
-    outputs.finish(options, text, rows, missed, n_judged, {"_residual": residuals})
+    beside: dict[str, Sequence[Any]] = {"_residual": residuals}
+    if drawn:
+        text += f"\n\n### Labels\n\n{tables.markdown(drawn)}"
+        beside["_roi"] = drawn
+    outputs.finish(options, text, rows, missed, n_judged, beside)
 
 
 def blends(noisy: Tensor, denoised: Tensor, alpha: float) -> dict[str, Tensor]:
@@ -186,16 +198,20 @@ def missed_requirements(rows: list[ReplicaRow], least_edges: float) -> tuple[lis
 
 
 def draw(
-    path: Path, found: dict[str, Tensor], spreads: dict[str, Spread], reference: Tensor | None, marked: Regions
-) -> None:
+    path: Path, found: dict[str, Tensor], spreads: dict[str, Spread], reference: Tensor | None, marked: Regions,
+    labels: Tensor | None = None,
+) -> None:  # fmt: skip
     """The middle partition: images, what the network took off, and the SD maps in one window."""
     middle = len(found[NOISY]) // 2
     images = {} if reference is None else {"full scan": reference[middle].numpy()}
     images |= {name: image[middle].abs().numpy() for name, image in found.items()}
     images["noisy - network, 5 x"] = 5 * (found[NOISY] - found[NETWORK])[middle].abs().numpy()
     maps = {f"SD, {name}": spread.sd[middle].numpy() for name, spread in spreads.items()}
-    tissues = "object, dark and bright tissue"
-    maps[tissues] = (
-        sum(part[middle].float().numpy() for part in (marked.object, marked.dark)) + 2 * marked.bright[middle].numpy()
-    )
-    pictures.montage({"images": images, "noise": maps}, path, {tissues: 3.0})
+    if labels is not None:
+        parts, top = "labels", float(labels.max())
+        maps[parts] = labels[middle].numpy()
+    else:
+        parts, top = "object, dark and bright tissue", 3.0
+        one, dark, bright = (part[middle].float().numpy() for part in (marked.object, marked.dark, marked.bright))
+        maps[parts] = one + dark + 2 * bright
+    pictures.montage({"images": images, "noise": maps}, path, {parts: top})

@@ -11,7 +11,7 @@ from torch import Tensor
 from snrstream.denoising.answer import denoise
 from snrstream.denoising.manifest import named_manifest, read_manifest
 from snrstream.denoising.model import Model
-from snrstream.errors import ModelError
+from snrstream.errors import ConfigurationError, ModelError
 from snrstream.system.resources import is_plain_name
 
 from .peers import Denoiser
@@ -19,9 +19,30 @@ from .peers import Denoiser
 TIMEOUT_S = 3600.0  # a slow model is to be measured, not refused
 
 
+DEFAULT = "snraware"
+
+
 def add_option(parser: argparse.ArgumentParser) -> None:
     """Give a sub-command the option that names the model."""
-    parser.add_argument("--model", default="snraware", help="folder, or name in models/ (default %(default)s)")
+    parser.add_argument("--model", default=DEFAULT, help="folder, or name in models/ (default %(default)s)")
+
+
+def add_several(parser: argparse.ArgumentParser) -> None:
+    """Give a sub-command the option that names models: see `open_several`."""
+    parser.add_argument(
+        "--model", action="append", metavar="NAME",
+        help=f"folder, or name in models/ (default {DEFAULT}); again for each further one, such as its ablations",
+    )  # fmt: skip
+
+
+def open_several(places: Sequence[str] | None) -> dict[str, Model]:
+    """Models by their names, in order; the default one where none is given. Raises ConfigurationError, ModelError."""
+    models = [open_model(place) for place in places or [DEFAULT]]
+    named = {model.manifest.name: model for model in models}
+    if len(named) < len(models):
+        names = ", ".join(model.manifest.name for model in models)
+        raise ConfigurationError(f"models are named {names}; expected names that differ")
+    return named
 
 
 def open_model(place: str) -> Model:

@@ -17,7 +17,8 @@ def montage(rows: Mapping[str, Mapping[str, np.ndarray]], path: Path, tops: Mapp
     """Images `(e1, ro)`, real: one line of them for each of `rows`, each under its name; a row's share their window.
 
     tops: upper end of the window of images by name, for maps in other units than the row's, whose window ends at a
-    percentile of its first image's object, so that a few bright spots do not darken the rest; it is told as `white`.
+    percentile of its first image's object, so that a few bright spots do not darken the rest; the first image's is told
+    as `white`.
     """
     n_columns = max(len(images) for images in rows.values())
     figure = Figure(figsize=(TILE_INCHES * n_columns, (TILE_INCHES + 0.4) * len(rows)), layout="constrained")
@@ -31,7 +32,8 @@ def montage(rows: Mapping[str, Mapping[str, np.ndarray]], path: Path, tops: Mapp
         for place, (title, image) in zip(line, images.items(), strict=False):
             place.imshow(image, cmap="gray", vmin=0, vmax=(tops or {}).get(title, top), interpolation="nearest")
             place.set_title(title, fontsize=7)
-        line[0].set_title(f"{name}\nwhite: {top:.3g}\n{next(iter(images))}", fontsize=7)
+        title = next(iter(images))
+        line[0].set_title(f"{name}\nwhite: {(tops or {}).get(title, top):.3g}\n{title}", fontsize=7)
     _save(figure, path, bbox_inches="tight", pad_inches=0.1)  # else the top titles are cut
 
 

@@ -48,6 +48,12 @@ def regions(magnitude: Tensor) -> Regions:
     return Regions(*(torch.from_numpy(part) for part in (inside, *parts)))
 
 
+def object_alone(magnitude: Tensor) -> Regions:
+    """Of an image whose tissues are not sought, as where a user has drawn regions: both are empty."""
+    inside = torch.from_numpy(without_specks(object_mask(magnitude).numpy()))
+    return Regions(inside, torch.zeros_like(inside), torch.zeros_like(inside))
+
+
 def without_specks(mask: np.ndarray) -> np.ndarray:
     """The parts of a bool mask that have `SPECK` pixels or more."""
     labels, _ = ndimage.label(mask)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy import ndimage
 
+EDGE = 0.7  # pixels over which a tissue of `covered` ends
+
 # Shipped with scikit-image, all usable without a download (public domain, CC0 or BSD).
 PICTURES = (
     "astronaut", "brick", "camera", "cat", "cell", "clock", "coffee", "coins", "colorwheel", "grass",
@@ -81,6 +83,11 @@ def texture(size: int, rng: Generator) -> np.ndarray:
     else:
         field = np.clip(0.5 + 0.25 * field, 0, None)
     return in_air(field, rng)
+
+
+def covered(depth: np.ndarray) -> np.ndarray:
+    """How much of each pixel a tissue fills: 1 where the depth in pixels below its surface is above 0, softly."""
+    return np.asarray(0.5 * (1 + np.tanh(2 * depth / EDGE)))
 
 
 def remap(image: np.ndarray, rng: Generator) -> np.ndarray:

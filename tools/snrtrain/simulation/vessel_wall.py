@@ -6,8 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from scipy import ndimage
 
+from snrtrain.simulation.objects import covered
+
 MUSCLE, FAT, BONE, WALL, PLAQUE, LUMEN = 0.45, 0.2, 0.3, 0.9, 1.1, 0.04
-EDGE = 0.7  # pixels over which a tissue ends
 WALL_PIXELS = (1.6, 2.4)  # thickness
 LUMEN_PIXELS = (3.0, 5.0)  # radius
 N_VESSELS = 4
@@ -36,11 +37,11 @@ def draw(shape: tuple[int, int, int], rng: Generator) -> VesselWall:
     along = np.linspace(-1, 1, n_e2)[:, None, None]
     axes = edge * rng.uniform(0.72, 0.85, size=2)
     radius = np.hypot(y / axes[0], x / axes[1]) * (1 + 0.06 * along)
-    body, inner = (_inside((limit - radius) * axes.mean()) for limit in (1.0, 0.87))
+    body, inner = (covered((limit - radius) * axes.mean()) for limit in (1.0, 0.87))
     magnitude = FAT * body + (MUSCLE - FAT) * inner
     texture = ndimage.gaussian_filter(rng.standard_normal(shape), 2.0)
     magnitude *= 1 + 0.06 * texture / texture.std()
-    bone = _inside(0.2 * edge - np.hypot(y - 0.35 * edge, x))
+    bone = covered(0.2 * edge - np.hypot(y - 0.35 * edge, x))
     magnitude = magnitude * (1 - bone) + BONE * bone
     muscle, wall, lumen = inner * (1 - bone), np.zeros(shape), np.zeros(shape)
     turn = rng.uniform(0, 2 * np.pi)
@@ -52,14 +53,9 @@ def draw(shape: tuple[int, int, int], rng: Generator) -> VesselWall:
         inner_edge, thickness = rng.uniform(*LUMEN_PIXELS), rng.uniform(*WALL_PIXELS)
         one_side = np.cos(np.arctan2(y - at_y, x - at_x) - rng.uniform(0, 2 * np.pi)) > 0.7
         plaque = (rng.random() < 0.5) * one_side * np.exp(-((along / 0.3) ** 2))
-        blood, vessel = _inside(inner_edge - distance), _inside(inner_edge + thickness * (1 + plaque) - distance)
+        blood, vessel = covered(inner_edge - distance), covered(inner_edge + thickness * (1 + plaque) - distance)
         ring = vessel - blood
         magnitude = magnitude * (1 - vessel) + ring * (WALL + (PLAQUE - WALL) * plaque) + LUMEN * blood
         muscle, wall, lumen = muscle * (1 - vessel), np.maximum(wall, ring), np.maximum(lumen, blood)
     heights = tuple(float(z) for z in (np.arange(n_e2) + 0.5 - n_e2 / 2) * 2 / max(n_e1, n_ro))
     return VesselWall(magnitude.astype(np.float32), heights, *(part > CORE for part in (wall, lumen, muscle)))
-
-
-def _inside(depth: np.ndarray) -> np.ndarray:
-    """1 where the depth in pixels below a surface is above 0, with a soft edge."""
-    return np.asarray(0.5 * (1 + np.tanh(2 * depth / EDGE)))
