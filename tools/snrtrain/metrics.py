@@ -60,7 +60,12 @@ def snr_units_psnr(image: Tensor, reference: Tensor) -> float:
 
 
 def magnitude_ssim(image: Tensor, reference: Tensor, mask: Tensor) -> float:
-    """Mean SSIM inside `mask` of |image| against |reference|, `(..., H, W)`, slice by slice; data range: `peak`.
+    """Mean SSIM inside `mask` of |image| against |reference|, `(..., H, W)`: see `ssim_map`."""
+    return float(ssim_map(image, reference)[mask].mean())
+
+
+def ssim_map(image: Tensor, reference: Tensor) -> Tensor:
+    """SSIM of |image| against |reference|, `(..., H, W)`, slice by slice, at each pixel; data range: `peak`.
 
     Wang et al., IEEE TIP 13:600 (2004), by scikit-image, with the paper's Gaussian window.
     """
@@ -75,7 +80,7 @@ def magnitude_ssim(image: Tensor, reference: Tensor, mask: Tensor) -> float:
         )[1]
         for a, b in pairs
     ]
-    return float(np.stack(maps)[mask.reshape(shape).numpy()].mean())
+    return torch.from_numpy(np.stack(maps)).reshape(reference.shape)
 
 
 def magnitude_nrmse(image: Tensor, reference: Tensor, mask: Tensor) -> float:

@@ -1,6 +1,7 @@
 """Monte Carlo: replicas have the g-map's noise, and a linear model's gain comes out."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import ismrmrd
@@ -12,7 +13,7 @@ from snrstream.errors import ConfigurationError, ModelError, ScanError
 from snrtrain.commands import evaluate
 from snrtrain.evaluation.regions import regions
 from snrtrain.evaluation.replicas import Spread, read_scan
-from snrtrain.evaluation.residuals import residual_row
+from snrtrain.evaluation.residuals import reading, residual_row
 from snrtrain.metrics import object_mask
 from snrtrain.simulation.phantom import simulate_scan
 from snrtrain.simulation.scan_file import write
@@ -133,6 +134,18 @@ def test_a_residual_that_is_noise_has_the_figures_of_noise_and_one_with_edges_ha
     step = image - torch.roll(image, 1, dims=-1)
     blurred = residual_row("blurred", 0.3 * (replica - image) + 0.2 * step, gmap, magnitude, mask)
     assert blurred.edges > 0.3
+    assert "more where the object has edges, so anatomy may be among it" in reading(noise, blurred)
+    assert reading(noise, noise) == (
+        "It took off 100% of the noise SD, as much where the object has edges as elsewhere; "
+        "neighbours correlate as in noise."
+    )
+    kept = replace(noise, sd=0.9 * noise.sd, edges=noise.edges - 0.1, neighbours=noise.neighbours - 0.1)
+    assert reading(noise, kept) == (
+        "It took off 90% of the noise SD, less where the object has edges, so that noise stays there; "
+        "slow changes of the noise stay in the image."
+    )
+    assert "it is smoother than noise" in reading(noise, replace(noise, neighbours=noise.neighbours + 0.1))
+    assert "cannot be told" in reading(noise, replace(noise, edges=float("nan")))
     smooth = residual_row("smooth", torch.ones_like(image), torch.ones_like(gmap), magnitude, mask)
     assert smooth.neighbours == pytest.approx(1.0) and np.isnan(smooth.sd_low)
 
@@ -186,6 +199,15 @@ def test_a_scan_with_added_noise_is_in_snr_units_at_a_lower_snr(scans) -> None:
     before, after = (np.abs(next(s.images(0, rng)).image) for s in (scan, scan.noisier(3.0, rng)))
     inside = before > 20
     assert after[inside].mean() == pytest.approx(before[inside].mean() / 10**0.5, rel=0.04)  # and the magnitude's bias
+
+
+def test_of_the_noise_the_share_that_is_told_is_that_of_the_scan_itself(scans) -> None:
+    scan, rng = read_scan(scans[0], "grappa_snr", 0), np.random.default_rng(0)
+    own, loud = (next(s.images(0, rng)) for s in (scan, scan.noisier(2.0, rng)))
+    added = loud.image * 5**0.5 - own.image  # back from the SNR units of five times the noise power
+    inside = np.abs(own.image) > 5
+    power = float(np.mean(np.abs(added[inside] / own.gmap[inside]) ** 2) / 2)  # in that of the scan's own noise
+    assert 1 / (1 + power) == pytest.approx(0.2, abs=0.015)
 
 
 def test_regions_are_the_tissues_without_their_edges() -> None:

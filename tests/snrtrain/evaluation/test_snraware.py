@@ -168,7 +168,7 @@ def test_thirds_of_an_object_by_its_g(volume_folder) -> None:
 
 
 def test_the_gain_in_each_third_of_g_is_that_of_its_pixels(volume_folder, outputs) -> None:
-    (scene,) = static_scenes(volume_folder, ["a_t2"], ["thick"], {"thick": 1}, [4], seed=0)
+    (scene,) = static_scenes(volume_folder, ["a_t2"], ["thick"], {"thick": 1}, [1, 4], seed=0)
     low, _, high = comparison.thirds_of(scene.gmaps[4], scene.mask)
 
     def half_right(images: torch.Tensor, gmap: torch.Tensor) -> torch.Tensor:
@@ -179,8 +179,17 @@ def test_the_gain_in_each_third_of_g_is_that_of_its_pixels(volume_folder, output
     ours = next(row for row in found if row.method == "network")
     assert ours.gain_low == pytest.approx(20, abs=0.6) and ours.gain_high == pytest.approx(6.02, abs=0.6)
     assert ours.gain_middle == pytest.approx(0, abs=1e-6)
+    assert ours.ssim_low > 0.1 and ours.ssim_high > ours.ssim_middle and ours.ssim_low > ours.ssim_middle
+    same, _ = comparison.measure(scene, 4, 10.0, lambda images, gmap: images, 0.0, {}, seed=1)
+    ours = next(row for row in same if row.method == "network")
+    assert (ours.ssim_low, ours.ssim_middle, ours.ssim_high) == (0, 0, 0)
+    flat, _ = comparison.measure(scene, 1, 10.0, half_right, 0.0, {}, seed=1)
+    assert all(np.isnan(row.gain_low) and np.isnan(row.ssim_high) for row in flat), "g is the same everywhere"
     text = comparison.text(found, "m", [], "")
-    assert "### PSNR gain in dB, where g is in its lowest third" in text and "### in the highest third" in text
+    for title in ("PSNR gain in dB", "SSIM gain over noisy"):
+        assert f"### {title}, where g is in its lowest third\n" in text
+    assert "### in the highest third\n" in text and "### SSIM gain in the highest third\n" in text
+    assert "SSIM gain" not in comparison.text(flat, "m", [], "")
 
 
 def test_mistakes_are_named(volume_folder, model_folder, outputs) -> None:

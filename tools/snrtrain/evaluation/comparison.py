@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snrstream.denoising.model import Model
 from snrstream.errors import ConfigurationError
-from snrtrain.metrics import ceiling, magnitude_psnr, own_noise
+from snrtrain.metrics import ceiling, magnitude_psnr, own_noise, ssim_map
 from snrtrain.work import each, progress
 
 from . import network, outputs, pictures, selection, tables, training_data
@@ -22,6 +22,7 @@ from .scores import Scores, timed
 
 NOISY, NETWORK, SINGLE, CEILING = "noisy", "network", "single-image network", "ceiling"
 SAME_DB = 1e-4  # by less the PSNR of the same images may differ, from one machine to another
+OF_THIRDS = tuple(f"{value}_{third}" for value in ("gain", "ssim") for third in ("low", "middle", "high"))
 PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 
 
@@ -29,7 +30,8 @@ PEERS = {"slice": STATIC, "time": DYNAMIC}  # by what the images of a stack are
 class ComparisonRow:
     """One method on one scene; gain: over noisy, in dB; ms: a frame. psnr_2048: see `Scores`.
 
-    gain_low, gain_middle, gain_high: in the thirds of the object with the lowest g, the middle and the highest.
+    gain_low, gain_middle, gain_high: in the thirds of the object with the lowest g, the middle and the highest; so
+    ssim_low to ssim_high, the gains in SSIM over noisy. NaN where g is the same (figure 3 of arXiv 2503.18162).
     """
 
     volume: str = tables.column("volume")
@@ -46,6 +48,9 @@ class ComparisonRow:
     gain_low: float = tables.column("gain, lowest g", "+.2f", default=math.nan)
     gain_middle: float = tables.column("gain, middle g", "+.2f", default=math.nan)
     gain_high: float = tables.column("gain, highest g", "+.2f", default=math.nan)
+    ssim_low: float = tables.column("SSIM gain, lowest g", "+.4f", default=math.nan)
+    ssim_middle: float = tables.column("SSIM gain, middle g", "+.4f", default=math.nan)
+    ssim_high: float = tables.column("SSIM gain, highest g", "+.4f", default=math.nan)
 
 
 def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
@@ -145,16 +150,25 @@ def measure(
     before = scores[NOISY].psnr
     place = (scene.name, scene.slices, acceleration, snr)
     thirds = thirds_of(gmap, scene.mask)
-    by_third = {name: [magnitude_psnr(a[0], clean, third) for third in thirds] for name, a in answers.items()}
+    by_third = {name: _of_thirds(image, clean, thirds) for name, (image, _) in answers.items()}
     rows = []
     for name, s in scores.items():
         gains = [after - before for after, before in zip(by_third[name], by_third[NOISY], strict=True)]
         measured = (s.psnr, s.psnr - before, s.ssim, s.nrmse, answers[name][1], s.psnr_2048)
-        rows.append(ComparisonRow(*place, name, *measured, *(gains or [math.nan] * 3)))
+        rows.append(ComparisonRow(*place, name, *measured, *gains))
     most = ceiling(before, clean, snr * own_noise(scene.truth, scene.mask), scene.mask)
     rows.append(ComparisonRow(*place, CEILING, most, most - before, math.nan, math.nan, math.nan))
     images = {"clean": clean, **{name: image for name, (image, _) in answers.items()}}
     return rows, {name: image[len(image) // 2].abs().numpy() for name, image in images.items()}
+
+
+def _of_thirds(image: Tensor, clean: Tensor, thirds: Sequence[Tensor]) -> list[float]:
+    """PSNR in each third, then SSIM in each; NaN where there are none."""
+    if not thirds:
+        return [math.nan] * 6
+    similar = ssim_map(image, clean)
+    psnr = [magnitude_psnr(image, clean, third) for third in thirds]
+    return [*psnr, *(float(similar[third].mean()) for third in thirds)]
 
 
 def thirds_of(gmap: Tensor, mask: Tensor) -> list[Tensor]:
@@ -180,13 +194,15 @@ def text(rows: Sequence[ComparisonRow], model: str, trained: Sequence[str], lead
         ("PSNR in dB", "psnr"), ("PSNR gain over noisy in dB", "gain"), ("SSIM", "ssim"), ("NRMSE", "nrmse"),
         ("PSNR gain in dB, where g is in its lowest third", "gain_low"), ("in the middle third", "gain_middle"),
         ("in the highest third", "gain_high"),
+        ("SSIM gain over noisy, where g is in its lowest third", "ssim_low"),
+        ("SSIM gain in the middle third", "ssim_middle"), ("SSIM gain in the highest third", "ssim_high"),
         ("PSNR in dB as SNRAware has it: whole image, peak 2048 in SNR units", "psnr_2048"),
         ("Time in ms a frame", "ms"),
     ):  # fmt: skip
         kept = [
             row for row in rows
-            if not (value.startswith("gain") and row.method == NOISY)
-            and not (value.startswith("gain_") and (row.acceleration == 1 or row.method == CEILING))
+            if not (value in ("gain", *OF_THIRDS) and row.method == NOISY)
+            and not (value in OF_THIRDS and (row.acceleration == 1 or row.method == CEILING))
         ]  # fmt: skip
         if kept:
             parts.append(f"### {title}\n\n{tables.pivot(kept, index, 'method', value)}")

@@ -39,7 +39,7 @@ from . import network, outputs, pictures, rois, tables, training_data
 from .peers import Denoiser
 from .regions import Regions, object_alone, regions
 from .replicas import Spread, read_scan
-from .residuals import residual_row
+from .residuals import reading, residual_row
 
 NOISY, NETWORK = "noisy", "network"
 MOST_SHARED = 0.2  # of the noise power, up to which closeness to the full scan tells of the network
@@ -132,6 +132,7 @@ def run(options: argparse.Namespace) -> None:
     taken = {"noise alone": noise, "noisy - network": scan - found[NETWORK]}
     residuals = [residual_row(name, image, gmap, seen, marked.object) for name, image in taken.items()]
     text += f"\n\n{tables.markdown(rows)}\n\n### What the network took off\n\n{tables.markdown(residuals)}"
+    text += f"\n\n{reading(*residuals)}"
     beside: dict[str, Sequence[Any]] = {"_residual": residuals}
     if drawn:
         text += f"\n\n### Labels\n\n{tables.markdown(drawn)}"

@@ -1,5 +1,6 @@
 """Whether what a network takes off an image is noise: figures of the residual beside those of noise alone."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from . import tables
 from .comparison import thirds_of
+
+DIFFERS = 0.05  # from noise alone, by which a correlation over the thousands of pixels of an object is told
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,26 @@ def residual_row(name: str, residual: Tensor, gmap: Tensor, magnitude: Tensor, m
     edges = float(np.corrcoef(taken, steepness)[0, 1]) if varies else float("nan")
     all_of_it, low, middle, high = sds
     return ResidualRow(name, all_of_it, low, middle, high, _of_neighbours(white, mask), edges)
+
+
+def reading(noise: ResidualRow, taken: ResidualRow) -> str:
+    """One line for people: what the figures of `taken` say beside those of noise alone."""
+    edges, neighbours = taken.edges - noise.edges, taken.neighbours - noise.neighbours
+    if edges > DIFFERS:
+        where = "more where the object has edges, so anatomy may be among it"
+    elif edges < -DIFFERS:
+        where = "less where the object has edges, so that noise stays there"
+    else:
+        where = "as much where the object has edges as elsewhere"
+    if neighbours > DIFFERS:
+        how = "it is smoother than noise"
+    elif neighbours < -DIFFERS:
+        how = "slow changes of the noise stay in the image"
+    else:
+        how = "neighbours correlate as in noise"
+    if not (math.isfinite(edges) and math.isfinite(neighbours)):
+        return f"It took off {taken.sd / noise.sd:.0%} of the noise SD; the rest cannot be told of a flat object."
+    return f"It took off {taken.sd / noise.sd:.0%} of the noise SD, {where}; {how}."
 
 
 def _of_neighbours(white: Tensor, mask: Tensor) -> float:
