@@ -42,7 +42,7 @@ def model(install) -> Model:
 def asked(model, monkeypatch) -> list[tuple[int, int]]:
     """(frames run, frames kept before them) of each run of the network."""
     runs: list[tuple[int, int]] = []
-    backend = model._setup.backend
+    backend = model._devices.setup.backend
     together, remembering = backend.run, backend.run_remembering
 
     def run_together(x, stop):
