@@ -53,6 +53,7 @@ def test_the_shipped_models_are_listed(models) -> None:
     assert [row for row in map(str.split, lines[1:]) if row[0] in shipped.MODELS] == [
         ["sn2n_unet25d", "1.0.1", "onnx", "magnitude_slices", "slice", "0.2", "MIT", str(MODELS)],
         ["snraware", "1.0.0", "onnx", "complex_gmap", "none", "0", "MIT", str(MODELS)],
+        ["snraware_time", "1.0.0", "onnx", "complex_gmap", "time", "0", "MIT", str(MODELS)],
         ["snraware_unet2d", "1.2.0", "onnx", "complex_gmap", "none", "0", "MIT", str(MODELS)],
     ]
 
