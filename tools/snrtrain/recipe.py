@@ -117,6 +117,7 @@ class Recipe:
         expect(0 <= self.seed <= LARGEST_SEED, "seed", self.seed, f"0 to {LARGEST_SEED}")
         expect(is_plain_name(self.name), "name", self.name,
                 f"letters, digits, '_', '-' and single '.', {LONGEST_NAME} at most: it becomes a folder's")  # fmt: skip
+        expect(all(self.trained), "trained", ",".join(self.trained), "parts of weights' names, none of them empty")
         slices = self.inputs == "magnitude_slices"
         expect(slices == (self.method == "sn2n"), "inputs", self.inputs, "magnitude_slices for sn2n, and for it alone")
         expect(self.n_frames == 1 or self.frames != "none", "n_frames", self.n_frames, "1, for frames is none")

@@ -50,3 +50,17 @@ def test_series_of_an_archive(tmp_path) -> None:
     write_entry(tmp_path / "test/leg/0002", entry("time"))
     (scene,) = archived_series(tmp_path, [4])
     assert float(scene.truth.real.max()) == pytest.approx(1) and float(scene.gmaps[4].min()) == 1.5
+
+
+@pytest.mark.parametrize("more", [["--lead", "nan"], ["--lead-single", "inf"]])
+def test_a_lead_is_a_number(volume_folder, model_folder, outputs, more) -> None:
+    with pytest.raises(ConfigurationError, match=f"argument {more[0]}: is {more[1]}; expected a number"):
+        evaluate.main(["dynamic", "--volumes", str(volume_folder), "--model", model_folder(), *more, *outputs])
+
+
+def test_the_model_beside_it_is_looked_for_before_the_scenes_are_made(volume_folder, model_folder, outputs) -> None:
+    with pytest.raises(ModelError, match="unknown model 'none'"):
+        evaluate.main([
+            "dynamic", "--volumes", str(volume_folder), "--names", "none_at_all", "--model", model_folder(),
+            "--single", "none", *outputs,
+        ])  # fmt: skip

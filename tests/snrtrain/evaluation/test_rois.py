@@ -68,7 +68,7 @@ def test_labels_of_a_series(tmp_path) -> None:
         (np.full(IMAGE, -1), "values that are no labels"),
         (np.full(IMAGE, "a"), "has values of <U1"),
         (np.full(IMAGE, 1j), "has values of complex128"),
-        (np.full(IMAGE, None), "cannot be read"),
+        (np.full(IMAGE, None), "mask.npy is neither; expected NIfTI or \\.npy with an array of numbers"),
     ],
     ids=["size", "none", "fraction", "nan", "negative", "text", "complex", "pickled"],
 )

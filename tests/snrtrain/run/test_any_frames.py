@@ -168,3 +168,5 @@ def test_weights_that_are_not_to_be_trained_stay_as_they_began(mixed, tmp_path) 
     assert any(float(after[name].abs().max()) > 0 for name in after if name.endswith(".out.weight")), "which began as 0"
     with pytest.raises(ConfigurationError, match=r"trained has 'attention'; expected a part of a weight's name, such"):
         fit(mixed, tmp_path / "none", *cells, "trained=attention")
+    with pytest.raises(ConfigurationError, match=r"setting trained is ','; expected parts of weights' names"):
+        fit(mixed, tmp_path / "none", *cells, "trained=,")

@@ -73,9 +73,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cine-acceleration", type=outputs.positive_int, default=5, metavar="R", help="(%(default)s)")
     parser.add_argument("--bolus-acceleration", type=outputs.positive_int, default=4, metavar="R", help="(%(default)s)")
     parser.add_argument(
-        "--least-gain", type=float, default=2.0, help="of the first model's CNR, over the noisy image's (%(default)s)"
+        "--least-gain",
+        type=outputs.finite,
+        default=2.0,
+        help="of the first model's CNR, over the noisy image's (%(default)s)",
     )
-    parser.add_argument("--least-edges", type=float, default=0.9, help="the same of edges kept (%(default)s)")
+    parser.add_argument("--least-edges", type=outputs.finite, default=0.9, help="the same of edges kept (%(default)s)")
     parser.add_argument("--series", type=Path, metavar="FOLDER", help="with a 4D .nii.gz, in place of simulated hearts")
     parser.add_argument("--name", help="of the series, where the folder has several, without .nii.gz")
     parser.add_argument("--slice", type=outputs.not_negative_int, metavar="N", help="of the series (the middle one)")

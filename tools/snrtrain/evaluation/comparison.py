@@ -77,8 +77,11 @@ def add_options(parser: argparse.ArgumentParser, axis: str) -> None:
 def check(options: argparse.Namespace) -> list[ComparisonRow]:
     """The rows of an earlier run, where one is named.
 
-    Raises ConfigurationError where it has none, or peers would run nowhere; all before the scenes, which take minutes.
+    Raises ConfigurationError where it has none, or peers would run nowhere, ModelError where the model that sees each
+    image alone cannot be opened; all before the scenes, which take minutes.
     """
+    if options.single is not None:
+        network.open_model(options.single)
     if not set(options.peer_snr) <= set(options.snr):
         raise ConfigurationError(f"--peer-snr is {options.peer_snr}; expected some of --snr {options.snr}")
     return tables.read_csv(ComparisonRow, options.peers_of) if options.peers_of else []

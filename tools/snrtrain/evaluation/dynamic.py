@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the sub-command its options."""
     comparison.add_options(parser, "time")
     for option, mean, rival in (("--lead", 2.0, RIVAL), ("--lead-single", 0.5, f"the {comparison.SINGLE}")):
-        parser.add_argument(option, type=float, default=mean, metavar="DB",
+        parser.add_argument(option, type=outputs.finite, default=mean, metavar="DB",
                             help=f"least over {rival}, in the mean (%(default)s); above 0 on each scene")  # fmt: skip
     parser.add_argument("--archive", type=Path, help="take its series instead of volumes")
 

@@ -79,7 +79,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repetitions", type=outputs.positive_int, default=64, help="replicas (%(default)s)")
     parser.add_argument("--added-noise", type=outputs.positive, metavar="SD", help="in SDs of the scan's own noise")
     parser.add_argument(
-        "--least-edges", type=float, default=0.9, help="kept by the network, over the noisy image's (%(default)s)"
+        "--least-edges",
+        type=outputs.finite,
+        default=0.9,
+        help="kept by the network, over the noisy image's (%(default)s)",
     )
 
 

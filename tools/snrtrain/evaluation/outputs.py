@@ -1,6 +1,7 @@
 """Where each sub-command leaves its table, rows and picture, and how it says that a requirement is missed."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,14 @@ def not_negative_int(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"is {value}; expected 0 or more")
+    return value
+
+
+def finite(text: str) -> float:
+    """For argparse: any number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"is {text}; expected a number")
     return value
 
 

@@ -50,9 +50,10 @@ def read(path: Path) -> np.ndarray:
         try:
             data = np.load(path, allow_pickle=False)
         except (OSError, EOFError, ValueError) as error:
-            raise ConfigurationError(
-                f"--roi {path} cannot be read: {' '.join(str(error).split())}; expected NIfTI or .npy"
-            ) from None
+            why = (
+                f" cannot be read: {error.strerror}" if isinstance(error, OSError) and error.strerror else " is neither"
+            )
+            raise ConfigurationError(f"--roi {path}{why}; expected NIfTI or .npy with an array of numbers") from None
         if not isinstance(data, np.ndarray):
             raise ConfigurationError(f"--roi {path} holds several arrays; expected one of labels")
     if data.dtype.kind not in "biuf":

@@ -42,11 +42,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-thick", type=outputs.positive_int, default=3, help="slices of each volume (%(default)s)")
     parser.add_argument("--n-thin", type=outputs.positive_int, default=8, help="thin ones (%(default)s)")
     for kind, mean in MEAN_LEAD.items():
-        parser.add_argument(f"--lead-{kind}", type=float, default=0.0, metavar="DB",
+        parser.add_argument(f"--lead-{kind}", type=outputs.finite, default=0.0, metavar="DB",
                             help=f"least over BM4D on {kind} slices, each scene; 0: above it (0)")  # fmt: skip
-        parser.add_argument(f"--mean-lead-{kind}", type=float, default=mean, metavar="DB",
+        parser.add_argument(f"--mean-lead-{kind}", type=outputs.finite, default=mean, metavar="DB",
                             help="in the mean (%(default)s)")  # fmt: skip
-    parser.add_argument("--speed", type=float, default=100.0, help="least, of BM4D's time over ours (%(default)s)")
+    parser.add_argument(
+        "--speed", type=outputs.finite, default=100.0, help="least, of BM4D's time over ours (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
