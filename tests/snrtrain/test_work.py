@@ -72,21 +72,27 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch, capsys,
 N_CASES = 6
 
 
-def slow_first(case: tuple[int, torch.Tensor]) -> tuple[int, torch.Tensor, int, int]:
-    """Longest for the first, so that results come in another order; one below 0 kills its process."""
-    number, image = case
+def slow_first(case: tuple[int, torch.Tensor, Path]) -> tuple[int, torch.Tensor, int, int]:
+    """Longest for the first, so that results come in another order; one below 0 kills its process after all others."""
+    number, image, folder = case
+    deadline = time.monotonic() + 120
+    while number < 0 and len(list(folder.iterdir())) < N_CASES and time.monotonic() < deadline:
+        time.sleep(0.05)
     time.sleep(0.3 * (number <= 0))
     if number < 0:
         os._exit(9)
+    (folder / str(number)).touch()
     return number, 2 * image, os.getpid(), torch.get_num_threads()
 
 
-def test_results_come_in_the_order_of_their_cases_and_one_that_dies_is_told() -> None:
-    cases = [(n, torch.full((2, 2), float(n))) for n in range(N_CASES)]
+def test_results_come_in_the_order_of_their_cases_and_one_that_dies_is_told(tmp_path) -> None:
+    cases = [(n, torch.full((2, 2), float(n)), tmp_path) for n in range(N_CASES)]
     here = list(work.each(slow_first, cases, 1))
     assert {pid for *_, pid, _ in here} == {os.getpid()}
     apart = []
-    results = work.each(slow_first, [*cases, (-1, torch.ones(1))], 2)  # one pool for both: it takes seconds
+    for path in tmp_path.iterdir():
+        path.unlink()
+    results = work.each(slow_first, [*cases, (-1, torch.ones(1), tmp_path)], 2)  # one pool for both: it takes seconds
     with pytest.raises(ConfigurationError, match="one of --workers 2 was killed"):
         apart.extend(results)  # those before the error stay
     assert [number for number, *_ in apart] == list(range(N_CASES))
